@@ -1,0 +1,1 @@
+"""What nathb knows and decides: no I/O, no clock."""

@@ -1,0 +1,72 @@
+"""Every error nathb raises, drawn in one place.
+
+    NathbError
+    ├── FileError               the file is absent, unreadable or wrong; carries every mistake
+    ├── BlindError              a check could not be sent: the outcome is Blind, never Missed
+    ├── IdentityError           which node or region this machine is could not be learned
+    ├── CloudError              EC2 did not do what was asked; `failure` says in which way
+    └── UsageError              a command was given what it cannot work with
+
+A message names the thing, the cause and the mend, in that order.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nathb.core.model import Failure
+
+
+class NathbError(Exception):
+    """Whatever nathb can tell a person about; anything else is a defect."""
+
+
+class Mistake(Struct, frozen=True, order=True):
+    """One mistake in the file: where it stands and how to mend it.
+
+    `line` counts from 1; 0 stands for the file as a whole. `path` is dotted, as in
+    `nodes.nat-a.heartbeat`, and empty for the file as a whole.
+    """
+
+    file: str
+    line: int
+    path: str
+    text: str
+
+    def __str__(self) -> str:
+        where = self.file if self.line == 0 else f"{self.file}:{self.line}"
+        return f"{where}: {self.path}: {self.text}" if self.path else f"{where}: {self.text}"
+
+
+class FileError(NathbError):
+    """The file cannot be used; `mistakes` holds all that is wrong with it, in order of line."""
+
+    def __init__(self, mistakes: Sequence[Mistake]) -> None:
+        self.mistakes = tuple(sorted(mistakes))
+        super().__init__("\n".join(str(mistake) for mistake in self.mistakes))
+
+
+class BlindError(NathbError):
+    """No echo request left this machine, so its silence says nothing about the peer."""
+
+
+class IdentityError(NathbError):
+    """This machine could not be matched with a node of the group, or its region is unknown."""
+
+
+class CloudError(NathbError):
+    """An EC2 call failed; `failure` says how, `request_id` is empty when EC2 gave none."""
+
+    def __init__(self, failure: Failure, message: str, request_id: str = "") -> None:
+        self.failure = failure
+        self.request_id = request_id
+        super().__init__(message)
+
+
+class UsageError(NathbError):
+    """The command line asks for something that cannot be done; the message says what can."""

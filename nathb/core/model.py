@@ -1,0 +1,331 @@
+"""The words of nathb, as types.
+
+A *group* of *nodes* covers for one another. Each *route* has a *home*; its *holder* is the
+node it points at now, as the *view* shows. *Checks* have *outcomes*, outcomes make *verdicts*,
+and verdicts call for *moves*. Seconds are floats on a monotonic clock whose zero means nothing.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from msgspec import Struct
+
+
+class Outcome(Enum):
+    """What came of one check."""
+
+    HEARD = "heard"
+    MISSED = "missed"
+    BLIND = "blind"
+    """It could not be asked: the send failed, or this process was stalled."""
+
+
+class Verdict(Enum):
+    """What the checks of one path add up to."""
+
+    UNKNOWN = "unknown"
+    UP = "up"
+    DOWN = "down"
+
+
+class Preempt(Enum):
+    """Whether a route goes home by itself once its home is back (keepalived's `preempt`)."""
+
+    AUTO = "auto"
+    MANUAL = "manual"
+
+
+class Route(Struct, frozen=True, order=True):
+    """One guarded entry of a VPC route table, named as EC2 names it."""
+
+    table: str
+    destination: str
+
+    def __str__(self) -> str:
+        return f"{self.table} {self.destination}"
+
+    @property
+    def is_default(self) -> bool:
+        """True for the routes that carry most traffic, which therefore move first."""
+        return self.destination in {"0.0.0.0/0", "::/0"}
+
+
+class Node(Struct, frozen=True):
+    """A router instance as the file describes it.
+
+    Exactly one of `instance` (an id) and `match` (tag filters, as DescribeInstances takes them)
+    is given. `eni` names the interface that routes point at; without it, it is the primary one.
+    """
+
+    name: str
+    heartbeat: tuple[str, ...]
+    routes: tuple[Route, ...] = ()
+    instance: str = ""
+    match: tuple[tuple[str, str], ...] = ()
+    eni: str = ""
+
+
+class Timers(Struct, frozen=True):
+    """The `check` block of the file. Durations in seconds; a `pulse` of 0 sends none."""
+
+    interval: float = 30.0
+    fast_interval: float = 1.0
+    timeout: float = 1.0
+    fall: int = 3
+    rise: int = 3
+    pulse: float = 0.5
+    pulse_timeout: float = 0.25
+
+
+class Group(Struct, frozen=True):
+    """The file: nodes that cover for one another, and how patient they are. Seconds."""
+
+    name: str
+    nodes: tuple[Node, ...]
+    uplink: tuple[str, ...]
+    region: str = ""
+    check: Timers = Timers()
+    preempt: Preempt = Preempt.AUTO
+    preempt_delay: float = 60.0
+    refresh: float = 30.0
+    view_max_age: float = 300.0
+    settle: float = 10.0
+    contest_hold: float = 600.0
+
+    def node(self, name: str) -> Node:
+        """Return the node of that name; KeyError when the group has none."""
+        return {node.name: node for node in self.nodes}[name]
+
+    def routes(self) -> tuple[Route, ...]:
+        """Every guarded route, default routes first, for they carry most."""
+        routes = [route for node in self.nodes for route in node.routes]
+        return tuple(sorted(routes, key=lambda route: not route.is_default))
+
+    def order(self, route: Route) -> tuple[str, ...]:
+        """Names by preference: the route's home, then the others as listed, wrapping round."""
+        names = [node.name for node in self.nodes]
+        home = next(index for index, node in enumerate(self.nodes) if route in node.routes)
+        return tuple(names[home:] + names[:home])
+
+
+# --- what EC2 shows ---------------------------------------------------------------------------
+
+
+class RouteState(Enum):
+    """EC2's own words for a route's state."""
+
+    ACTIVE = "active"
+    BLACKHOLE = "blackhole"
+
+
+class Holding(Struct, frozen=True):
+    """Where one guarded route points. `node` is empty when the target is outside the group."""
+
+    route: Route
+    node: str
+    target: str
+    """The id EC2 shows: eni-…, nat-…, igw-…; for messages only."""
+    state: RouteState = RouteState.ACTIVE
+
+
+class PinState(Enum):
+    """How a heartbeat's /32 stands in this node's own subnet table."""
+
+    GOOD = "good"
+    BLACKHOLE = "blackhole"
+    MISSING = "missing"
+    ELSEWHERE = "elsewhere"
+
+
+class Pin(Struct, frozen=True):
+    """One heartbeat address of one peer, as this node's own subnet table routes it."""
+
+    node: str
+    address: str
+    state: PinState
+    target: str = ""
+    table: str = ""
+
+
+class Intent(Struct, frozen=True):
+    """What operators asked for, kept as tags on the guarded route tables."""
+
+    drained: frozenset[str] = frozenset()
+    paused: bool = False
+    revert: bool = False
+
+
+class View(Struct, frozen=True):
+    """One DescribeRouteTables, reduced to what matters. As old as its request: `at`, seconds."""
+
+    at: float
+    holdings: tuple[Holding, ...] = ()
+    pins: tuple[Pin, ...] = ()
+    intent: Intent = Intent()
+
+    def holding(self, route: Route) -> Holding | None:
+        """Where the route points; None when its table has no such route."""
+        return next((seen for seen in self.holdings if seen.route == route), None)
+
+
+class InstanceState(Enum):
+    """EC2's words for what an instance is doing; UNSEEN when EC2 lists no such instance."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+    SHUTTING_DOWN = "shutting-down"
+    TERMINATED = "terminated"
+    UNSEEN = "unseen"
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether EC2 itself says that this instance forwards nothing any more."""
+        return self in {
+            InstanceState.STOPPING,
+            InstanceState.STOPPED,
+            InstanceState.SHUTTING_DOWN,
+            InstanceState.TERMINATED,
+        }
+
+
+class Instance(Struct, frozen=True):
+    """The instance that stands for a node now. `eni` is the one its routes are pointed at."""
+
+    node: str
+    instance: str
+    eni: str = ""
+    enis: tuple[str, ...] = ()
+    address: str = ""
+    """Private address of `eni`, for the pulse; empty when EC2 shows none."""
+    state: InstanceState = InstanceState.RUNNING
+
+
+class Roster(Struct, frozen=True):
+    """Who stands for each node, and which table steers this node's own heartbeats."""
+
+    at: float
+    me: str
+    instances: tuple[Instance, ...]
+    own_table: str = ""
+
+    def instance(self, node: str) -> Instance | None:
+        """Return the instance that stands for the node; None when EC2 showed none."""
+        return next((one for one in self.instances if one.node == node), None)
+
+    def node_of(self, *ids: str) -> str:
+        """Name the node that owns any of these instance or ENI ids; empty for none of ours."""
+        for one in self.instances:
+            if {one.instance, one.eni, *one.enis} & {an_id for an_id in ids if an_id}:
+                return one.node
+        return ""
+
+
+# --- what is concluded ------------------------------------------------------------------------
+
+
+class Evidence(Struct, frozen=True):
+    """How one subject (the uplink, or a peer) stands, and on what grounds. Times in seconds.
+
+    `heard_at` and `silent_since` are times of *sending*: of the newest check that was answered,
+    and of the first check in the present run of misses. `doubted_since` is when the first
+    unanswered check or pulse of the present doubt was sent.
+    """
+
+    verdict: Verdict = Verdict.UNKNOWN
+    since: float = 0.0
+    heard_at: float | None = None
+    silent_since: float | None = None
+    doubted_since: float | None = None
+    addresses: tuple[str, ...] = ()
+    missed: int = 0
+    needed: int = 0
+    hastened: bool = False
+    """EC2 itself says that this node is gone, or that what points at it leads nowhere (R13)."""
+    gone: bool = False
+    """EC2 says that the instance is stopping, stopped, shutting down or terminated."""
+
+
+class Rule(Enum):
+    """The rules a ruling can rest on, by the numbers the design gives them."""
+
+    R1 = "R1"
+    R2 = "R2"
+    R3 = "R3"
+    R4 = "R4"
+    R5 = "R5"
+    R6 = "R6"
+    R7 = "R7"
+    R8 = "R8"
+    R9 = "R9"
+    R10 = "R10"
+    R11 = "R11"
+
+
+class Cause(Struct, frozen=True):
+    """The verdict (or drain) that calls for a move: R7 asks whether it still stands."""
+
+    subject: str
+    verdict: str
+    since: float
+
+
+class Move(Struct, frozen=True):
+    """The only write: point this route, now at that holder, to that node, because …"""
+
+    route: Route
+    holder: str
+    to: str
+    rule: Rule
+    cause: Cause
+    reason: str
+    detected_in: float = 0.0
+    """Seconds from the first sign of the cause to this decision."""
+
+
+class Ruling(Struct, frozen=True):
+    """What one round concludes about one route. A move that is only `would` is not carried out."""
+
+    route: Route
+    rule: Rule
+    reason: str
+    move: Move | None = None
+    would: bool = False
+    due: float | None = None
+    """When time alone will change this ruling; None when it takes new evidence."""
+
+
+class Failure(Enum):
+    """The ways in which an EC2 call fails, each handled on purpose."""
+
+    THROTTLED = "throttled"
+    UNAVAILABLE = "unavailable"
+    """5xx, connection refused, no route: not applied as far as can be told."""
+    NO_REPLY = "no reply"
+    """Sent, but the answer was lost: it may have been applied."""
+    DENIED = "denied"
+    CREDENTIALS = "credentials"
+    """None to be had, or expired."""
+    MISSING = "missing"
+    """The table or the route does not exist."""
+    EXPIRED = "expired"
+    """Not sent: the decision was too old by the time the call could be made."""
+    REFUSED = "refused"
+    """EC2 understood and said no."""
+
+
+class Done(Struct, frozen=True):
+    """A move that EC2 accepted. `took` is the call's duration in seconds."""
+
+    took: float
+    request_id: str = ""
+
+
+class Undone(Struct, frozen=True):
+    """A move that EC2 did not confirm."""
+
+    failure: Failure
+    message: str
+    request_id: str = ""
