@@ -3,6 +3,7 @@
     NathbError
     ├── FileError               the file is absent, unreadable or wrong; carries every mistake
     ├── BlindError              a check could not be sent: the outcome is Blind, never Missed
+    ├── ResolveError            a host name has no address that could be pinged
     ├── IdentityError           which node or region this machine is could not be learned
     ├── CloudError              EC2 did not do what was asked; `failure` says in which way
     └── UsageError              a command was given what it cannot work with
@@ -53,6 +54,10 @@ class FileError(NathbError):
 
 class BlindError(NathbError):
     """No echo request left this machine, so its silence says nothing about the peer."""
+
+
+class ResolveError(NathbError):
+    """A host name has no usable address now; the addresses last known may still serve."""
 
 
 class IdentityError(NathbError):

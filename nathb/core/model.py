@@ -51,7 +51,7 @@ class Route(Struct, frozen=True, order=True):
         return self.destination in {"0.0.0.0/0", "::/0"}
 
 
-class Node(Struct, frozen=True):
+class Node(Struct, frozen=True, omit_defaults=True):
     """A router instance as the file describes it.
 
     Exactly one of `instance` (an id) and `match` (tag filters, as DescribeInstances takes them)
@@ -66,7 +66,7 @@ class Node(Struct, frozen=True):
     eni: str = ""
 
 
-class Timers(Struct, frozen=True):
+class Timers(Struct, frozen=True, omit_defaults=True):
     """The `check` block of the file. Durations in seconds; a `pulse` of 0 sends none."""
 
     interval: float = 30.0
@@ -75,10 +75,14 @@ class Timers(Struct, frozen=True):
     fall: int = 3
     rise: int = 3
     pulse: float = 0.5
-    pulse_timeout: float = 0.25
+
+    @property
+    def pulse_timeout(self) -> float:
+        """Seconds within which a pulse is due: a round trip between zones takes one or two ms."""
+        return min(0.25, self.pulse / 2)
 
 
-class Group(Struct, frozen=True):
+class Group(Struct, frozen=True, omit_defaults=True):
     """The file: nodes that cover for one another, and how patient they are. Seconds."""
 
     name: str
@@ -119,7 +123,7 @@ class RouteState(Enum):
     BLACKHOLE = "blackhole"
 
 
-class Holding(Struct, frozen=True):
+class Holding(Struct, frozen=True, omit_defaults=True):
     """Where one guarded route points. `node` is empty when the target is outside the group."""
 
     route: Route
@@ -138,7 +142,7 @@ class PinState(Enum):
     ELSEWHERE = "elsewhere"
 
 
-class Pin(Struct, frozen=True):
+class Pin(Struct, frozen=True, omit_defaults=True):
     """One heartbeat address of one peer, as this node's own subnet table routes it."""
 
     node: str
@@ -148,7 +152,7 @@ class Pin(Struct, frozen=True):
     table: str = ""
 
 
-class Intent(Struct, frozen=True):
+class Intent(Struct, frozen=True, omit_defaults=True):
     """What operators asked for, kept as tags on the guarded route tables."""
 
     drained: frozenset[str] = frozenset()
@@ -156,7 +160,7 @@ class Intent(Struct, frozen=True):
     revert: bool = False
 
 
-class View(Struct, frozen=True):
+class View(Struct, frozen=True, omit_defaults=True):
     """One DescribeRouteTables, reduced to what matters. As old as its request: `at`, seconds."""
 
     at: float
@@ -191,7 +195,7 @@ class InstanceState(Enum):
         }
 
 
-class Instance(Struct, frozen=True):
+class Instance(Struct, frozen=True, omit_defaults=True):
     """The instance that stands for a node now. `eni` is the one its routes are pointed at."""
 
     node: str
@@ -203,7 +207,7 @@ class Instance(Struct, frozen=True):
     state: InstanceState = InstanceState.RUNNING
 
 
-class Roster(Struct, frozen=True):
+class Roster(Struct, frozen=True, omit_defaults=True):
     """Who stands for each node, and which table steers this node's own heartbeats."""
 
     at: float
@@ -226,7 +230,7 @@ class Roster(Struct, frozen=True):
 # --- what is concluded ------------------------------------------------------------------------
 
 
-class Evidence(Struct, frozen=True):
+class Evidence(Struct, frozen=True, omit_defaults=True):
     """How one subject (the uplink, or a peer) stands, and on what grounds. Times in seconds.
 
     `heard_at` and `silent_since` are times of *sending*: of the newest check that was answered,
@@ -264,7 +268,7 @@ class Rule(Enum):
     R11 = "R11"
 
 
-class Cause(Struct, frozen=True):
+class Cause(Struct, frozen=True, omit_defaults=True):
     """The verdict (or drain) that calls for a move: R7 asks whether it still stands."""
 
     subject: str
@@ -272,7 +276,7 @@ class Cause(Struct, frozen=True):
     since: float
 
 
-class Move(Struct, frozen=True):
+class Move(Struct, frozen=True, omit_defaults=True):
     """The only write: point this route, now at that holder, to that node, because …"""
 
     route: Route
@@ -285,7 +289,7 @@ class Move(Struct, frozen=True):
     """Seconds from the first sign of the cause to this decision."""
 
 
-class Ruling(Struct, frozen=True):
+class Ruling(Struct, frozen=True, omit_defaults=True):
     """What one round concludes about one route. A move that is only `would` is not carried out."""
 
     route: Route
@@ -316,14 +320,14 @@ class Failure(Enum):
     """EC2 understood and said no."""
 
 
-class Done(Struct, frozen=True):
+class Done(Struct, frozen=True, omit_defaults=True):
     """A move that EC2 accepted. `took` is the call's duration in seconds."""
 
     took: float
     request_id: str = ""
 
 
-class Undone(Struct, frozen=True):
+class Undone(Struct, frozen=True, omit_defaults=True):
     """A move that EC2 did not confirm."""
 
     failure: Failure

@@ -1,0 +1,61 @@
+"""When to look at EC2 again, for one kind of look: the route tables, or the instances (R10).
+
+A look is due every `refresh`, oftener for a while after something has happened, and after a
+failure once its backoff has passed. One runs at a time; one that has run for longer than any call
+may take is given up, and whatever it may still bring is too old to be used.
+"""
+
+from __future__ import annotations
+
+from nathb.core.memory import backoff
+from nathb.core.model import Failure
+
+GIVE_UP = 20.0
+"""Seconds; well above connect and read timeout with one retry."""
+
+
+class Looking:
+    """The pace of one kind of look. Times in seconds; `brisk` is its pace while in a hurry."""
+
+    def __init__(self, refresh: float, brisk: float) -> None:
+        self.refresh = refresh
+        self.brisk = brisk
+        self.begun_at: float | None = None
+        self.last_at: float | None = None
+        self.hurry_until = float("-inf")
+        self.attempts = 0
+        self.retry_at = float("-inf")
+        self.wanted = True
+
+    def hurry(self, now: float, seconds: float) -> None:
+        """Look now, and go on briskly for so long."""
+        self.wanted = True
+        self.hurry_until = max(self.hurry_until, now + seconds)
+
+    def due_at(self, now: float) -> float:
+        """When the next look is due; infinity while one is running that may still succeed."""
+        if self.begun_at is not None and now < self.begun_at + GIVE_UP:
+            return self.begun_at + GIVE_UP
+        pace = self.brisk if now < self.hurry_until else self.refresh
+        last = float("-inf") if self.last_at is None or self.wanted else self.last_at
+        return max(self.retry_at, last + pace)
+
+    def begun(self, now: float) -> None:
+        """Note that a look has been started."""
+        self.begun_at = self.last_at = now
+        self.wanted = False
+
+    def succeeded(self) -> bool:
+        """Note a good look; return whether it ends a run of failures."""
+        recovered = self.attempts > 0
+        self.begun_at = None
+        self.attempts = 0
+        self.retry_at = float("-inf")
+        return recovered
+
+    def failed(self, failure: Failure, now: float, jitter: float) -> bool:
+        """Note a failed look; return whether it begins a run of failures."""
+        self.begun_at = None
+        self.attempts += 1
+        self.retry_at = now + backoff(failure, self.attempts, jitter)
+        return self.attempts == 1

@@ -1,0 +1,155 @@
+"""What this process remembers of each route between two rounds.
+
+None of it is needed after a restart: the route tables are the only truth. It keeps a node from
+believing a stale Describe (R10), from arguing with another hand (R7), from giving a flapping peer
+its routes back too soon (R4, R11) and from hammering an API that has just said no.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from nathb.core import damping
+from nathb.core.model import Cause, Done, Failure, Group, Holding, Move, Rule, Undone
+
+CONTEST_HOLD_MAX = 2 * 3600.0
+
+BACKOFF: dict[Failure, tuple[float, float]] = {
+    # failure: first and longest wait in seconds. Short where clients wait for the next try.
+    Failure.EXPIRED: (0.0, 0.0),
+    Failure.NO_REPLY: (0.25, 3.0),
+    Failure.UNAVAILABLE: (0.5, 3.0),
+    Failure.THROTTLED: (1.0, 8.0),
+    Failure.CREDENTIALS: (2.0, 15.0),
+    Failure.MISSING: (5.0, 60.0),
+    Failure.DENIED: (5.0, 60.0),
+    Failure.REFUSED: (5.0, 60.0),
+}
+
+
+def backoff(failure: Failure, attempts: int, jitter: float) -> float:
+    """Return seconds to wait after the so-many-th failed attempt; `jitter` is in [0, 1).
+
+    Half of the wait is fixed and half is jitter, so that many nodes do not come back as one.
+    """
+    first, longest = BACKOFF[failure]
+    return min(longest, first * 2.0 ** min(attempts - 1, 16)) * (0.5 + jitter / 2)
+
+
+class Wrote(Struct, frozen=True, omit_defaults=True):
+    """A write of ours: where it pointed the route, what called for it, when it was answered."""
+
+    to: str
+    rule: Rule
+    cause: Cause
+    at: float
+
+
+class Contest(Struct, frozen=True, omit_defaults=True):
+    """A move of ours that another hand undid, and until when we do not repeat it (R7)."""
+
+    to: str
+    cause: Cause
+    until: float
+    times: int
+
+
+class RouteMemory(Struct, frozen=True, omit_defaults=True):
+    """What is remembered of one route. Times in seconds."""
+
+    holder: str | None = None
+    """The holder when last seen; None before the first view."""
+    changed_at: float = 0.0
+    in_flight: Move | None = None
+    wrote: Wrote | None = None
+    unsure: Wrote | None = None
+    """A write whose answer was lost; the view will tell whether it was carried out."""
+    contest: Contest | None = None
+    penalty: damping.Penalty = damping.Penalty()
+    attempts: int = 0
+    retry_at: float = 0.0
+
+
+def is_news(memory: RouteMemory, holding: Holding | None, view_at: float, settle: float) -> bool:
+    """Whether a view begun at `view_at` says anything about this route yet (R10).
+
+    A view older than our last write does not, nor does one that contradicts it within `settle`:
+    Describe may lag behind a write.
+    """
+    wrote = memory.wrote
+    if wrote is None or (holding is not None and holding.node == wrote.to):
+        return wrote is None or view_at >= wrote.at
+    return view_at >= wrote.at + settle
+
+
+def begun(memory: RouteMemory, move: Move) -> RouteMemory:
+    """Remember that the move is on its way; until it ends, this route gets no other."""
+    return replace(memory, in_flight=move)
+
+
+def ended(
+    memory: RouteMemory, move: Move, result: Done | Undone, now: float, jitter: float
+) -> RouteMemory:
+    """Remember how a move ended at `now`. A lost answer is kept as unsure, not as failed."""
+    wrote = Wrote(move.to, move.rule, move.cause, now)
+    if isinstance(result, Done):
+        return _carried_out(replace(memory, in_flight=None), wrote)
+    attempts = memory.attempts + 1
+    return replace(
+        memory,
+        in_flight=None,
+        unsure=wrote if result.failure is Failure.NO_REPLY else memory.unsure,
+        attempts=attempts,
+        retry_at=now + backoff(result.failure, attempts, jitter),
+    )
+
+
+def observed(
+    memory: RouteMemory, holding: Holding | None, view_at: float, group: Group
+) -> RouteMemory:
+    """Take in what a view begun at `view_at` shows of this route."""
+    if memory.in_flight is not None or not is_news(memory, holding, view_at, group.settle):
+        return memory
+    holder = holding.node if holding is not None else ""
+    if holder != memory.holder:
+        memory = replace(memory, holder=holder, changed_at=view_at)
+    if memory.unsure is not None:
+        if holder == memory.unsure.to:
+            return _carried_out(memory, memory.unsure)
+        if view_at >= memory.unsure.at + group.settle:
+            memory = replace(memory, unsure=None)
+    wrote = memory.wrote
+    if wrote is None or holder == wrote.to:
+        return memory
+    return _undone(memory, wrote, view_at, group)
+
+
+def _carried_out(memory: RouteMemory, wrote: Wrote) -> RouteMemory:
+    take = wrote.rule is Rule.R3
+    return replace(
+        memory,
+        wrote=wrote,
+        unsure=None,
+        holder=wrote.to,
+        changed_at=wrote.at,
+        attempts=0,
+        retry_at=0.0,
+        penalty=damping.taken(memory.penalty, wrote.at) if take else memory.penalty,
+    )
+
+
+def _undone(memory: RouteMemory, wrote: Wrote, view_at: float, group: Group) -> RouteMemory:
+    """Another hand moved the route after us: a contest, unless our move had stood for long.
+
+    A move that stood for contest_hold is not argued about but made anew, at most once per
+    contest_hold. Without this, two healthy nodes that cannot hear each other would swap homes
+    when their holds run out, and each would then leave its own home with the other.
+    """
+    memory = replace(memory, wrote=None)
+    if view_at - wrote.at >= group.contest_hold - group.settle:
+        return memory
+    before = memory.contest
+    times = before.times + 1 if before is not None and before.cause == wrote.cause else 1
+    hold = min(CONTEST_HOLD_MAX, group.contest_hold * 2.0 ** min(times - 1, 16))
+    return replace(memory, contest=Contest(wrote.to, wrote.cause, view_at + hold, times))

@@ -1,0 +1,145 @@
+"""One address on watch: what is in flight, what came back, how it stands.
+
+Checks overlap, so answers may overtake one another. Later evidence supersedes earlier: once a
+check is heard, the ones sent before it and still in flight have nothing left to say, and are
+dropped. A path is therefore never convicted by misses older than its newest answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from nathb.core.health import Health, Limit, count, judge
+from nathb.core.model import Outcome
+
+
+class Path:
+    """The checks of one address. Times are seconds; tickets are whatever the wire hands out."""
+
+    def __init__(self, subject: str, address: str) -> None:
+        self.subject = subject
+        self.address = address
+        self.void = False
+        """A heartbeat that is not pinned to its peer is not asked, and says nothing (R12)."""
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget all evidence: UNKNOWN until there is some anew (R1, R14)."""
+        self.health = Health()
+        self.in_flight: dict[int, float] = {}
+        self.sent_at: float | None = None
+        self.heard_at: float | None = None
+        self.silent_since: float | None = None
+        self.blind = ""
+
+    @property
+    def settled(self) -> bool:
+        """Whether there is nothing to hurry for: decided, and the last check agreed."""
+        return self.void or (self.health.settled and not self.blind)
+
+    def due_at(self, pace: float) -> float:
+        """When the next check is due, if one is to go out every `pace` seconds."""
+        return float("-inf") if self.sent_at is None else self.sent_at + pace
+
+    def ask_now(self) -> None:
+        """Make the next check due at once."""
+        self.sent_at = None
+
+    def asked(self, ticket: int, now: float) -> None:
+        """Note that a check is on its way."""
+        self.in_flight[ticket] = self.sent_at = now
+        self.blind = ""
+
+    def could_not_ask(self, why: str, now: float) -> None:
+        """Note a Blind check: it moves no counter, and is tried again soon."""
+        self.sent_at = now
+        self.blind = why
+
+    def heard(self, ticket: int, needed: dict[Limit, int]) -> list[int]:
+        """Note an answer; return the tickets that it has made pointless, its own included."""
+        sent_at = self.in_flight[ticket]
+        over = [other for other, sent in self.in_flight.items() if sent <= sent_at]
+        for other in over:
+            del self.in_flight[other]
+        self.heard_at = sent_at
+        self.silent_since = None
+        self.health = judge(count(self.health, Outcome.HEARD), needed)
+        return over
+
+    def overdue(self, now: float, timeout: float) -> Iterator[int]:
+        """Yield the tickets whose answer is `timeout` late, oldest first."""
+        for ticket, sent_at in list(self.in_flight.items()):
+            if now >= sent_at + timeout:
+                yield ticket
+
+    def missed(self, ticket: int, needed: dict[Limit, int]) -> None:
+        """Note that no answer came in time."""
+        sent_at = self.in_flight.pop(ticket)
+        if self.silent_since is None:
+            self.silent_since = sent_at
+        self.health = judge(count(self.health, Outcome.MISSED), needed)
+
+    def judge(self, needed: dict[Limit, int]) -> None:
+        """Judge the streak again: what is needed may have changed (R13)."""
+        self.health = judge(self.health, needed)
+
+    @property
+    def misses(self) -> int:
+        """How many checks in a row were missed."""
+        return self.health.streak if self.health.latest is Outcome.MISSED else 0
+
+
+class Pulse:
+    """The ping straight to a peer's private address. It can hasten a check, never convict."""
+
+    def __init__(self, node: str, address: str) -> None:
+        self.node = node
+        self.address = address
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget what was heard and lost."""
+        self.sent_at: float | None = None
+        self.ticket: int | None = None
+        self.heard_once = False
+        self.lost_since: float | None = None
+        self.contradictions = 0
+        self.ignored = False
+
+    @property
+    def alarming(self) -> bool:
+        """Whether its silence is a reason to check the peer fast."""
+        return self.lost_since is not None and not self.ignored
+
+    def asked(self, ticket: int | None, now: float) -> None:
+        """Note that a pulse is on its way; None when it could not be sent."""
+        self.ticket = ticket
+        self.sent_at = now
+
+    def heard(self) -> bool:
+        """Note an answer; return whether it ended a silence."""
+        ended = self.lost_since is not None
+        self.ticket = None
+        self.heard_once = True
+        self.lost_since = None
+        self.ignored = False
+        return ended
+
+    def missed(self) -> None:
+        """Note that no answer came in time."""
+        self.ticket = None
+        if self.lost_since is None:
+            self.lost_since = self.sent_at
+            self.contradictions = 0
+
+    def contradicted(self, heartbeat_sent_at: float, rise: int) -> bool:
+        """Note a heartbeat that was answered; return whether the silence is ignored from now on.
+
+        After `rise` good heartbeats sent since it began, a silence says nothing about the peer:
+        ICMP may simply be closed between the nodes.
+        """
+        if self.lost_since is None or self.ignored or heartbeat_sent_at <= self.lost_since:
+            return False
+        self.contradictions += 1
+        self.ignored = self.contradictions >= rise
+        return self.ignored

@@ -1,0 +1,136 @@
+"""Events with their sentences: what happened, to which route, why, and how long it took."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from nathb.core.events import Event, EventKind
+from nathb.core.model import (
+    Done,
+    Evidence,
+    Move,
+    Pin,
+    PinState,
+    Rule,
+    Ruling,
+    Undone,
+    Verdict,
+)
+
+MOVED: dict[Rule, tuple[EventKind, str]] = {
+    Rule.R3: (EventKind.TOOK, "took {route} from {holder}"),
+    Rule.R4: (EventKind.RETURNED, "returned {route} to {to}"),
+    Rule.R5: (EventKind.RELEASED, "released {route} to {to}"),
+    Rule.R6: (EventKind.HANDED_OVER, "handed {route} over to {to}"),
+}
+
+WISHED: dict[Rule, str] = {
+    Rule.R3: "take {route} from {holder}",
+    Rule.R4: "return {route} to {to}",
+    Rule.R5: "release {route} to {to}",
+    Rule.R6: "hand {route} over to {to}",
+}
+
+PINS: dict[PinState, str] = {
+    PinState.GOOD: "is pinned to {node} again: heartbeats count",
+    PinState.BLACKHOLE: "is pinned to {node}, and EC2 shows a blackhole",
+    PinState.MISSING: "is not pinned in {table}: {node} counts as unknown; "
+    "create the route {address} to {node} in that table",
+    PinState.ELSEWHERE: "is pinned to {target} in {table}, not to {node}, which counts as unknown; "
+    "point that route at {node}",
+}
+
+
+def moved(move: Move, done: Done | None, trace: str = "") -> Event:
+    """Tell a move that was carried out; `done` is None when only the view shows that it was."""
+    kind, words = MOVED[move.rule]
+    took = "the call's answer was lost, the table shows it"
+    if done is not None:
+        took = f"moved in {done.took * 1000:.0f} ms"
+    detected = f"detected in {move.detected_in:.1f} s, " if move.rule in {Rule.R3, Rule.R5} else ""
+    event = _event(kind, f"{_fill(words, move)}: {move.reason} ({detected}{took})", move)
+    if done is None:
+        return replace(event, trace=trace)
+    api_ms = round(done.took * 1000)
+    return replace(event, api_ms=api_ms, request_id=done.request_id, trace=trace)
+
+
+def move_failed(move: Move, undone: Undone) -> Event:
+    """Tell a move that EC2 did not confirm."""
+    message = f"could not {_fill(WISHED[move.rule], move)}: {undone.message}"
+    return replace(_event(EventKind.MOVE_FAILED, message, move), request_id=undone.request_id)
+
+
+def would_move(move: Move, why: str) -> Event:
+    """Tell a move that is not carried out because of `why`: a pause, or a dry run."""
+    message = f"would {_fill(WISHED[move.rule], move)}: {move.reason} ({why})"
+    return _event(EventKind.WOULD_MOVE, message, move)
+
+
+def left_alone(kind: EventKind, ruling: Ruling, now: float) -> Event:
+    """Tell that a route is not, or is again, subject to moves, and why."""
+    wait = "" if ruling.due is None else f" for another {_span(ruling.due - now)}"
+    return Event(
+        kind=kind,
+        message=f"{ruling.route}: {ruling.reason}{wait}",
+        route=ruling.route,
+        reason=ruling.reason,
+        rule=ruling.rule.value,
+    )
+
+
+def verdict(name: str, evidence: Evidence, *, peer: bool) -> Event:
+    """Tell that the uplink or a peer is now UP or DOWN."""
+    up = evidence.verdict is Verdict.UP
+    addresses = ", ".join(evidence.addresses)
+    what = "heartbeat" if peer else "uplink"
+    because = (
+        f"{what} {addresses} answers"
+        if up
+        else f"{what} {addresses} missed {evidence.missed} of {evidence.needed}"
+    )
+    if peer:
+        kind = EventKind.PEER_UP if up else EventKind.PEER_DOWN
+        return Event(
+            kind=kind, message=f"{name} is {evidence.verdict.value}: {because}", source=name
+        )
+    kind = EventKind.UPLINK_UP if up else EventKind.UPLINK_DOWN
+    return Event(kind=kind, message=f"my uplink is {evidence.verdict.value}: {because}")
+
+
+def pin(one: Pin) -> Event:
+    """Tell how a heartbeat is pinned now (R12)."""
+    words = PINS[one.state].format(
+        node=one.node, address=one.address, table=one.table, target=one.target
+    )
+    good = one.state in {PinState.GOOD, PinState.BLACKHOLE}
+    return Event(
+        kind=EventKind.PIN_GOOD if good else EventKind.PIN_VOID,
+        message=f"heartbeat {one.address} of {one.node} {words}",
+        source=one.node,
+        target=one.target,
+        rule="R12",
+    )
+
+
+def _fill(words: str, move: Move) -> str:
+    return words.format(route=move.route, holder=move.holder or "a blackhole", to=move.to)
+
+
+def _event(kind: EventKind, message: str, move: Move) -> Event:
+    return Event(
+        kind=kind,
+        message=message,
+        route=move.route,
+        source=move.holder,
+        target=move.to,
+        reason=move.reason,
+        rule=move.rule.value,
+        detect_ms=round(move.detected_in * 1000),
+    )
+
+
+def _span(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(0.0, seconds):.0f} s"
+    return f"{seconds / 60:.0f} min"

@@ -1,0 +1,99 @@
+"""What is worth telling: the difference between what was last told and what is so now.
+
+Steady state is silent. Each route's standing (guarded, foreign, missing, contested, damped, or a
+move that is only wished for) is told when it changes, and so are verdicts, pins and intent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from nathb.core import sentences
+from nathb.core.events import Event, EventKind
+from nathb.core.model import Evidence, Intent, Pin, PinState, Route, Rule, Ruling, Verdict, View
+from nathb.core.watch import UPLINK
+
+STANDINGS: dict[Rule, EventKind] = {
+    Rule.R7: EventKind.CONTESTED,
+    Rule.R8: EventKind.FOREIGN,
+    Rule.R11: EventKind.DAMPED,
+}
+
+
+class Teller:
+    """Remembers what was told, so that each change is told once."""
+
+    def __init__(self) -> None:
+        self._standing: dict[Route, tuple[object, ...]] = {}
+        self._verdicts: dict[str, Verdict] = {}
+        self._pins: dict[tuple[str, str], PinState] = {}
+        self._intent = Intent()
+
+    def rulings(
+        self, rulings: Iterable[Ruling], view: View | None, now: float, *, dry_run: bool
+    ) -> Iterator[Event]:
+        """Yield events for the routes whose standing has changed."""
+        for ruling in rulings:
+            if ruling.rule is Rule.R10:
+                continue  # between a write and its view there is nothing new to say
+            kind = _standing(ruling, view)
+            key = (kind, ruling.move and (ruling.move.to, ruling.move.cause), _subject(ruling))
+            before = self._standing.get(ruling.route, (None,))
+            if kind is None:
+                self._standing.pop(ruling.route, None)
+                if before[0] in {EventKind.FOREIGN, EventKind.ROUTE_MISSING, EventKind.CONTESTED}:
+                    yield sentences.left_alone(EventKind.ROUTE_GUARDED, ruling, now)
+            elif key != before:
+                self._standing[ruling.route] = key
+                if ruling.move is not None:
+                    yield sentences.would_move(ruling.move, "dry run" if dry_run else "paused")
+                else:
+                    yield sentences.left_alone(kind, ruling, now)
+
+    def verdict(self, name: str, evidence: Evidence) -> Iterator[Event]:
+        """Yield an event when a subject is UP or DOWN and was not so when last told of it.
+
+        A first UP after the start is steady state beginning, not a change. UNKNOWN is told by
+        whatever caused it: a start, a stall, a void pin.
+        """
+        before = self._verdicts.get(name, Verdict.UP)
+        if evidence.verdict is Verdict.UNKNOWN or evidence.verdict is before:
+            return
+        self._verdicts[name] = evidence.verdict
+        yield sentences.verdict(name, evidence, peer=name != UPLINK)
+
+    def pins(self, pins: Iterable[Pin]) -> Iterator[Event]:
+        """Yield events for pins that became void or good again (R12)."""
+        for one in pins:
+            key = (one.node, one.address)
+            void = one.state in {PinState.MISSING, PinState.ELSEWHERE}
+            before = self._pins.get(key, PinState.GOOD)
+            self._pins[key] = one.state
+            if one.state is not before and (void or before is not PinState.BLACKHOLE):
+                yield sentences.pin(one)
+
+    def intent(self, intent: Intent) -> Iterator[Event]:
+        """Yield events for what operators have begun or ended to ask for."""
+        before, self._intent = self._intent, intent
+        if intent.paused is not before.paused:
+            kind = EventKind.PAUSED if intent.paused else EventKind.RESUMED
+            words = "paused: no moves" if intent.paused else "resumed: moves are made again"
+            yield Event(kind=kind, message=f"the group is {words}", rule="R9")
+        for node in sorted(intent.drained - before.drained):
+            message = f"{node} is drained: its routes go to the others and stay there"
+            yield Event(kind=EventKind.DRAINED, message=message, source=node, rule="R6")
+        for node in sorted(before.drained - intent.drained):
+            message = f"{node} is no longer drained: its routes go home"
+            yield Event(kind=EventKind.UNDRAINED, message=message, source=node, rule="R6")
+
+
+def _standing(ruling: Ruling, view: View | None) -> EventKind | None:
+    if ruling.move is not None:
+        return EventKind.WOULD_MOVE if ruling.would else None
+    if ruling.rule is Rule.R8 and view is not None and view.holding(ruling.route) is None:
+        return EventKind.ROUTE_MISSING
+    return STANDINGS.get(ruling.rule)
+
+
+def _subject(ruling: Ruling) -> str:
+    return ruling.reason if ruling.rule is Rule.R8 else ""

@@ -1,0 +1,233 @@
+"""Detection: which checks are due, what their outcomes add up to, and how fast to ask.
+
+While all is settled, heartbeats and uplinks are asked every `interval`. As soon as anything is in
+doubt (a missed check, a lost pulse, a path not yet decided), *everything* is asked every
+`fast_interval`, the uplink too: distrust yourself before you accuse a peer.
+
+This room keeps evidence but touches no socket and no clock. It says which paths are due; whoever
+sends tells it what became of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from nathb.core.health import Limit, limits, together
+from nathb.core.model import Evidence, Timers, Verdict
+from nathb.core.path import Path, Pulse
+
+UPLINK = "uplink"
+
+
+class Subject:
+    """The uplink, or one peer: UP if any of its addresses answers."""
+
+    def __init__(self, name: str, addresses: Iterable[str], now: float) -> None:
+        self.name = name
+        self.paths = [Path(name, address) for address in addresses]
+        self.verdict = Verdict.UNKNOWN
+        self.since = now
+        self.hastened = False
+        self.gone = False
+
+    def conclude(self, now: float) -> None:
+        """Bring the verdict up to date with the paths that mean something."""
+        verdict = together(path.health.verdict for path in self.paths if not path.void)
+        if verdict is not self.verdict:
+            self.verdict, self.since = verdict, now
+
+
+class Watch:
+    """All paths of one node. Times in seconds; every method that takes `now` acts as of then."""
+
+    def __init__(self, timers: Timers, heartbeats: dict[str, tuple[str, ...]], now: float) -> None:
+        self.timers = timers
+        self.uplink = Subject(UPLINK, (), now)
+        self.peers = {name: Subject(name, found, now) for name, found in heartbeats.items()}
+        self.pulses: dict[str, Pulse] = {}
+        self.tickets: dict[int, Path | Pulse] = {}
+        for path in self._heartbeats():
+            path.void = True  # until a view shows that it is pinned to its peer
+
+    # --- what to watch ----------------------------------------------------------------------
+
+    def set_uplink(self, addresses: Iterable[str]) -> None:
+        """Watch these addresses as the uplink; what is already watched keeps its evidence."""
+        known = {path.address: path for path in self.uplink.paths}
+        kept = [known.get(address) or Path(UPLINK, address) for address in addresses]
+        self._drop(path for path in self.uplink.paths if path not in kept)
+        self.uplink.paths = kept
+
+    def set_pulse(self, node: str, address: str) -> None:
+        """Send the peer's pulse there; nothing changes when that is where it goes already."""
+        known = self.pulses.get(node)
+        if self.timers.pulse > 0 and address and (known is None or known.address != address):
+            self.pulses[node] = Pulse(node, address)
+
+    def set_pins(self, good: Iterable[tuple[str, str]]) -> None:
+        """Say which (node, address) pairs are pinned; every other heartbeat is void (R12)."""
+        pinned = set(good)
+        for path in self._heartbeats():
+            void = (path.subject, path.address) not in pinned
+            if void is not path.void:
+                self._drop([path])
+                path.restart()
+                path.void = void
+
+    def set_hastened(self, hastened: Iterable[str], gone: Iterable[str]) -> None:
+        """Say of which peers EC2 has bad news: one missed check is then enough (R13)."""
+        bad, lost = set(hastened), set(gone)
+        for subject in self.peers.values():
+            subject.gone = subject.name in lost
+            subject.hastened = subject.name in bad or subject.gone
+            for path in subject.paths:
+                path.judge(self._needed(subject))
+
+    def restart(self, now: float) -> None:
+        """Forget everything in flight and every streak: this process was not there (R14)."""
+        self.tickets.clear()
+        for subject in self._subjects():
+            for path in subject.paths:
+                path.restart()
+            subject.conclude(now)
+        for pulse in self.pulses.values():
+            pulse.restart()
+
+    # --- what to send -----------------------------------------------------------------------
+
+    @property
+    def suspecting(self) -> bool:
+        """Whether anything is in doubt, so that all is asked fast."""
+        if any(not path.settled for path in self._paths()):
+            return True
+        return any(
+            pulse.alarming and self.peers[pulse.node].verdict is not Verdict.DOWN
+            for pulse in self.pulses.values()
+        )
+
+    def due(self, now: float) -> list[Path | Pulse]:
+        """Return what is to be asked now."""
+        pace = self._pace()
+        paths = [path for path in self._paths() if not path.void and path.due_at(pace) <= now]
+        pulses = [pulse for pulse in self.pulses.values() if self._pulse_due(pulse) <= now]
+        return [*paths, *pulses]
+
+    def asked(self, asked: Path | Pulse, ticket: int, now: float) -> None:
+        """Note that a check or pulse is on its way."""
+        self.tickets[ticket] = asked
+        asked.asked(ticket, now)
+
+    def could_not_ask(self, asked: Path | Pulse, why: str, now: float) -> None:
+        """Note one that could not be sent; a pulse has nothing to say then, a check is Blind."""
+        if isinstance(asked, Pulse):
+            asked.asked(None, now)
+        else:
+            asked.could_not_ask(why, now)
+
+    def wake_at(self) -> float:
+        """When something is due next; infinity when nothing will be."""
+        pace, timeout = self._pace(), self.timers.timeout
+        times = [path.due_at(pace) for path in self._paths() if not path.void]
+        times += [self._pulse_due(pulse) for pulse in self.pulses.values()]
+        for path in self._paths():
+            times += [sent_at + timeout for sent_at in path.in_flight.values()]
+        times += [self._pulse_deadline(p) for p in self.pulses.values() if p.ticket is not None]
+        return min(times, default=float("inf"))
+
+    # --- what came of it --------------------------------------------------------------------
+
+    def heard(self, ticket: int, now: float) -> list[int]:
+        """Take in an answer; return the tickets that need no answer any more.
+
+        An unknown ticket is one that was given up already: it changes nothing.
+        """
+        asked = self.tickets.get(ticket)
+        if asked is None:
+            return []
+        if isinstance(asked, Pulse):
+            del self.tickets[ticket]
+            if asked.heard() and self.peers[asked.node].verdict is Verdict.DOWN:
+                for path in self.peers[asked.node].paths:
+                    path.ask_now()
+            return []
+        subject = self._subject(asked.subject)
+        over = asked.heard(ticket, self._needed(subject))
+        for other in over:
+            del self.tickets[other]
+        subject.conclude(now)
+        pulse = self.pulses.get(asked.subject)
+        if pulse is not None and asked.heard_at is not None:
+            pulse.contradicted(asked.heard_at, self.timers.rise)
+        return over
+
+    def expire(self, now: float) -> list[int]:
+        """Count what is overdue as Missed; return the tickets given up."""
+        over: list[int] = []
+        for subject in self._subjects():
+            for path in subject.paths:
+                for ticket in path.overdue(now, self.timers.timeout):
+                    path.missed(ticket, self._needed(subject))
+                    over.append(ticket)
+            subject.conclude(now)
+        for pulse in self.pulses.values():
+            if pulse.ticket is not None and self._pulse_deadline(pulse) <= now:
+                over.append(pulse.ticket)
+                pulse.missed()
+        for ticket in over:
+            del self.tickets[ticket]
+        return over
+
+    def evidence(self, name: str) -> Evidence:
+        """Sum up how the uplink or a peer stands, for the rules to go by."""
+        subject = self._subject(name)
+        paths = [path for path in subject.paths if not path.void]
+        silences = [path.silent_since for path in paths]
+        silent = [since for since in silences if since is not None]
+        silent_since = max(silent) if silent and len(silent) == len(paths) else None
+        pulse = self.pulses.get(name)
+        signs = silent + ([pulse.lost_since] if pulse and pulse.alarming else [])
+        needed = self._needed(subject)[Limit.FALL]
+        return Evidence(
+            verdict=subject.verdict,
+            since=subject.since,
+            heard_at=max((p.heard_at for p in paths if p.heard_at is not None), default=None),
+            silent_since=silent_since,
+            doubted_since=min((sign for sign in signs if sign is not None), default=None),
+            addresses=tuple(path.address for path in paths),
+            missed=min((min(path.misses, needed) for path in paths), default=0),
+            needed=needed,
+            hastened=subject.hastened,
+            gone=subject.gone,
+        )
+
+    # --- how --------------------------------------------------------------------------------
+
+    def _subjects(self) -> list[Subject]:
+        return [self.uplink, *self.peers.values()]
+
+    def _subject(self, name: str) -> Subject:
+        return self.uplink if name == UPLINK else self.peers[name]
+
+    def _paths(self) -> Iterator[Path]:
+        return (path for subject in self._subjects() for path in subject.paths)
+
+    def _heartbeats(self) -> Iterator[Path]:
+        return (path for subject in self.peers.values() for path in subject.paths)
+
+    def _needed(self, subject: Subject) -> dict[Limit, int]:
+        return limits(self.timers, hastened=subject.hastened)
+
+    def _pace(self) -> float:
+        return self.timers.fast_interval if self.suspecting else self.timers.interval
+
+    def _pulse_due(self, pulse: Pulse) -> float:
+        if pulse.ticket is not None:
+            return float("inf")
+        return float("-inf") if pulse.sent_at is None else pulse.sent_at + self.timers.pulse
+
+    def _pulse_deadline(self, pulse: Pulse) -> float:
+        return (pulse.sent_at or 0.0) + self.timers.pulse_timeout
+
+    def _drop(self, paths: Iterable[Path]) -> None:
+        dropped = {ticket for path in paths for ticket in path.in_flight}
+        self.tickets = {t: asked for t, asked in self.tickets.items() if t not in dropped}
