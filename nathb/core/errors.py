@@ -6,6 +6,8 @@
     ├── ResolveError            a host name has no address that could be pinged
     ├── IdentityError           which node or region this machine is could not be learned
     ├── CloudError              EC2 did not do what was asked; `failure` says in which way
+    ├── SnapshotError           the daemon's state could not be written, or not be read
+    ├── BusyError               so many calls hang already that another one is refused
     └── UsageError              a command was given what it cannot work with
 
 A message names the thing, the cause and the mend, in that order.
@@ -71,6 +73,14 @@ class CloudError(NathbError):
         self.failure = failure
         self.request_id = request_id
         super().__init__(message)
+
+
+class SnapshotError(NathbError):
+    """The file that `nathb status` reads could not be written, or is absent or damaged."""
+
+
+class BusyError(NathbError):
+    """A call was not even started, for too many are under way that have not come back."""
 
 
 class UsageError(NathbError):
