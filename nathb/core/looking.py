@@ -28,9 +28,12 @@ class Looking:
         self.wanted = True
 
     def hurry(self, now: float, seconds: float) -> None:
-        """Look now, and go on briskly for so long."""
-        self.wanted = True
+        """Look briskly for so long: something is going on."""
         self.hurry_until = max(self.hurry_until, now + seconds)
+
+    def at_once(self) -> None:
+        """Look as soon as may be: what was last seen has just been overtaken."""
+        self.wanted = True
 
     def due_at(self, now: float) -> float:
         """When the next look is due; infinity while one is running that may still succeed."""

@@ -38,11 +38,9 @@ def backoff(failure: Failure, attempts: int, jitter: float) -> float:
 
 
 class Wrote(Struct, frozen=True, omit_defaults=True):
-    """A write of ours: where it pointed the route, what called for it, when it was answered."""
+    """A write of ours, and when it was answered or given up (seconds)."""
 
-    to: str
-    rule: Rule
-    cause: Cause
+    move: Move
     at: float
 
 
@@ -78,7 +76,7 @@ def is_news(memory: RouteMemory, holding: Holding | None, view_at: float, settle
     Describe may lag behind a write.
     """
     wrote = memory.wrote
-    if wrote is None or (holding is not None and holding.node == wrote.to):
+    if wrote is None or (holding is not None and holding.node == wrote.move.to):
         return wrote is None or view_at >= wrote.at
     return view_at >= wrote.at + settle
 
@@ -92,7 +90,7 @@ def ended(
     memory: RouteMemory, move: Move, result: Done | Undone, now: float, jitter: float
 ) -> RouteMemory:
     """Remember how a move ended at `now`. A lost answer is kept as unsure, not as failed."""
-    wrote = Wrote(move.to, move.rule, move.cause, now)
+    wrote = Wrote(move, now)
     if isinstance(result, Done):
         return _carried_out(replace(memory, in_flight=None), wrote)
     attempts = memory.attempts + 1
@@ -115,23 +113,23 @@ def observed(
     if holder != memory.holder:
         memory = replace(memory, holder=holder, changed_at=view_at)
     if memory.unsure is not None:
-        if holder == memory.unsure.to:
+        if holder == memory.unsure.move.to:
             return _carried_out(memory, memory.unsure)
         if view_at >= memory.unsure.at + group.settle:
             memory = replace(memory, unsure=None)
     wrote = memory.wrote
-    if wrote is None or holder == wrote.to:
+    if wrote is None or holder == wrote.move.to:
         return memory
     return _undone(memory, wrote, view_at, group)
 
 
 def _carried_out(memory: RouteMemory, wrote: Wrote) -> RouteMemory:
-    take = wrote.rule is Rule.R3
+    take = wrote.move.rule is Rule.R3
     return replace(
         memory,
         wrote=wrote,
         unsure=None,
-        holder=wrote.to,
+        holder=wrote.move.to,
         changed_at=wrote.at,
         attempts=0,
         retry_at=0.0,
@@ -149,7 +147,7 @@ def _undone(memory: RouteMemory, wrote: Wrote, view_at: float, group: Group) -> 
     memory = replace(memory, wrote=None)
     if view_at - wrote.at >= group.contest_hold - group.settle:
         return memory
-    before = memory.contest
-    times = before.times + 1 if before is not None and before.cause == wrote.cause else 1
+    before, cause = memory.contest, wrote.move.cause
+    times = before.times + 1 if before is not None and before.cause == cause else 1
     hold = min(CONTEST_HOLD_MAX, group.contest_hold * 2.0 ** min(times - 1, 16))
-    return replace(memory, contest=Contest(wrote.to, wrote.cause, view_at + hold, times))
+    return replace(memory, contest=Contest(wrote.move.to, cause, view_at + hold, times))

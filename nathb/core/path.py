@@ -111,6 +111,13 @@ class Pulse:
         """Whether its silence is a reason to check the peer fast."""
         return self.lost_since is not None and not self.ignored
 
+    @property
+    def state(self) -> str:
+        """One word for people: `heard`, `lost`, `ignored`, or `unknown` before any answer."""
+        if self.lost_since is None:
+            return "heard" if self.heard_once else "unknown"
+        return "ignored" if self.ignored else "lost"
+
     def asked(self, ticket: int | None, now: float) -> None:
         """Note that a pulse is on its way; None when it could not be sent."""
         self.ticket = ticket

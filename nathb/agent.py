@@ -1,0 +1,256 @@
+"""The loop of one node: look, judge, decide, move, tell.
+
+`step` does whatever is due and says when it wants to be called next; it never waits for anything.
+Level-triggered: every step compares where each route should point with where it points. EC2 is
+only ever called in the background, so that no API call delays a check.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+
+from nathb import __version__
+from nathb.core.decide import Known, decide
+from nathb.core.edges import Edges
+from nathb.core.errors import BlindError
+from nathb.core.events import Event, EventKind
+from nathb.core.model import Group, Intent, Ruling, View
+from nathb.core.path import Path, Pulse
+from nathb.core.snapshot import Counters, Home, Snapshot, Told
+from nathb.core.telling import Teller
+from nathb.core.watch import UPLINK, Watch
+from nathb.mover import Mover
+from nathb.sight import Sight
+
+IDLE = 1.0
+"""Longest time between two steps in seconds, so that status and watchdog stay fresh."""
+TOLD = 10
+"""How many of the last sentences the snapshot shows."""
+
+
+class Agent:
+    """One node of a group. Single-threaded: the one loop calls all methods."""
+
+    def __init__(
+        self, group: Group, me: str, edges: Edges, *, pid: int = 0, dry_run: bool = False
+    ) -> None:
+        self.me = me
+        self.edges = edges
+        self.pid = pid
+        self.dry_run = dry_run
+        self.counters = Counters()
+        self.mover = Mover(edges, self.counters)
+        self.teller = Teller()
+        self.stopping = False
+        self.undrained: dict[str, float] = {}
+        self.rulings: tuple[Ruling, ...] = ()
+        self._told: deque[Told] = deque(maxlen=TOLD)
+        self._expected_at = float("inf")
+        self._suspended = self._time_suspended()
+        self._suspected = False
+        self._reported_at = float("-inf")
+        self._begin(group)
+
+    def step(self) -> float:
+        """Do what is due; return the monotonic time in seconds at which to call again."""
+        now = self.edges.clock.monotonic()
+        self._notice_stall(now)
+        self._hear(now)
+        self._learn(now)
+        self._judge(now)
+        self._decide(now)
+        self._ask(now)
+        self.sight.look(now)
+        self._report(now)
+        self._expected_at = min(now + IDLE, self.watch.wake_at(), self.sight.wake_at(now))
+        return self._expected_at
+
+    def reload(self, group: Group, edges: Edges) -> None:
+        """Go on with another file. All paths are UNKNOWN until asked anew (R1)."""
+        self.edges = edges
+        self.mover.edges = edges
+        self._begin(group)
+        self.tell(Event(kind=EventKind.RELOADED, message=f"reloaded {group.name}"))
+
+    @property
+    def idle(self) -> bool:
+        """Whether no move is under way, so that the process may end."""
+        return self.mover.idle
+
+    def tell(self, event: Event) -> None:
+        """Tell an event, and show it in the snapshot."""
+        self.edges.journal.tell(event)
+        at = self.edges.clock.monotonic()
+        self._told.append(Told(at, event.kind.value, event.message))
+        self._reported_at = float("-inf")
+
+    def _begin(self, group: Group) -> None:
+        now = self.edges.clock.monotonic()
+        self.group = group
+        heartbeats = {node.name: node.heartbeat for node in group.nodes if node.name != self.me}
+        self.watch = Watch(group.check, heartbeats, now)
+        self.sight = Sight(self.edges, group, self.me)
+        self.watch.set_uplink(self.sight.uplink())
+        self._expected_at = float("inf")
+
+    # --- look -------------------------------------------------------------------------------
+
+    def _notice_stall(self, now: float) -> None:
+        """R14: after a stall or a suspend, nothing that was in flight means anything."""
+        bound = self._patience
+        late, suspended = now - self._expected_at, self._time_suspended()
+        if late <= bound and abs(suspended - self._suspended) <= bound:
+            return
+        gap = max(late, suspended - self._suspended)
+        self._suspended = suspended
+        for ticket in list(self.watch.tickets):
+            self.edges.wire.forget(ticket)
+        self.watch.restart(now)
+        message = f"was stalled for {gap:.1f} s: all is unknown until there is fresh evidence"
+        self.tell(Event(kind=EventKind.STALLED, message=message, rule="R14"))
+
+    @property
+    def _patience(self) -> float:
+        """Seconds by which this process may be late before it distrusts what it knows."""
+        return max(1.0, 2 * self.group.check.fast_interval)
+
+    def _time_suspended(self) -> float:
+        return self.edges.clock.boottime() - self.edges.clock.monotonic()
+
+    def _hear(self, now: float) -> None:
+        for ticket in self.edges.wire.receive():
+            self.counters.heard += ticket in self.watch.tickets
+            self._forget(self.watch.heard(ticket, now))
+        over = self.watch.expire(now)
+        self.counters.missed += len(over)
+        self._forget(over)
+
+    def _forget(self, tickets: Iterable[int]) -> None:
+        for ticket in tickets:
+            self.edges.wire.forget(ticket)
+
+    def _learn(self, now: float) -> None:
+        """Take in whatever came back from the background."""
+        view = self.sight.view
+        answers = self.edges.calls.ended()
+        for ticket, answer in answers:
+            if self.mover.owns(ticket):
+                self._tell_all(self.mover.ended(ticket, answer, now))
+                self.sight.look_again(now, self.group.settle)
+            elif self.sight.owns(ticket):
+                self._tell_all(self.sight.learn(ticket, answer, now))
+        if self.sight.view is not None and self.sight.view is not view:
+            self._take_in(self.sight.view, view, now)
+        if answers:
+            for node, address in self.sight.private_addresses():
+                self.watch.set_pulse(node, address)
+            self.watch.set_hastened(self.sight.hastened(), self.sight.gone())
+            self.watch.set_uplink(self.sight.uplink())
+
+    def _take_in(self, view: View, before: View | None, now: float) -> None:
+        self.watch.set_pins(self.sight.pinned())
+        self._tell_all(self.teller.pins(view.pins))
+        self._tell_all(self.teller.intent(view.intent))
+        self._tell_all(self.mover.observe(view, self.group))
+        ended = (before.intent if before is not None else Intent()).drained - view.intent.drained
+        self.undrained = {**self.undrained, **dict.fromkeys(ended, now)}
+        if before is not None and before.holdings != view.holdings:
+            self.sight.hurry(now, self.group.settle)
+
+    # --- judge, decide, move ----------------------------------------------------------------
+
+    def _judge(self, now: float) -> None:
+        """Tell new verdicts, and look at EC2 the moment anything comes into doubt."""
+        self.watch.expire(now)
+        for name in (UPLINK, *self.watch.peers):
+            self._tell_all(self.teller.verdict(name, self.watch.evidence(name)))
+        if self.watch.suspecting and not self._suspected:
+            self.sight.hurry(now, self.group.settle)
+        self._suspected = self.watch.suspecting
+
+    def _decide(self, now: float) -> None:
+        known = Known(
+            now=now,
+            me=self.me,
+            group=self.group,
+            uplink=self.watch.evidence(UPLINK),
+            peers={name: self.watch.evidence(name) for name in self.watch.peers},
+            view=self.sight.view,
+            memory=self.mover.memory,
+            undrained=self.undrained,
+            dry_run=self.dry_run,
+        )
+        self.rulings = decide(known)
+        told = self.teller.rulings(self.rulings, known.view, now, dry_run=self.dry_run)
+        self._tell_all(told)
+        for ruling in self.rulings:
+            if ruling.move is not None and not ruling.would and not self.stopping:
+                eni = self.sight.eni(ruling.move.to)
+                self.mover.start(ruling, ruling.move, known, eni, now + self._patience)
+
+    # --- ask --------------------------------------------------------------------------------
+
+    def _ask(self, now: float) -> None:
+        for asked in self.watch.due(now):
+            try:
+                ticket = self.edges.wire.send(asked.address)
+            except BlindError as error:
+                self._could_not_ask(asked, str(error), now)
+            else:
+                if isinstance(asked, Path) and asked.blind:
+                    message = f"{asked.subject} {asked.address} can be asked again"
+                    self.tell(Event(kind=EventKind.SIGHTED, message=message, rule="R1"))
+                self.watch.asked(asked, ticket, now)
+                self.counters.checks += 1
+
+    def _could_not_ask(self, asked: Path | Pulse, why: str, now: float) -> None:
+        self.counters.blind += 1
+        if isinstance(asked, Path) and not asked.blind:
+            message = f"cannot ask {asked.subject} {asked.address}: {why}"
+            self.tell(Event(kind=EventKind.BLIND, message=message, rule="R1"))
+        self.watch.could_not_ask(asked, why, now)
+
+    # --- tell -------------------------------------------------------------------------------
+
+    def _tell_all(self, events: Iterable[Event]) -> None:
+        for event in events:
+            self.tell(event)
+
+    def _report(self, now: float) -> None:
+        """At most once per IDLE, or at once after an event. Getting here is progress."""
+        if now < self._reported_at + IDLE:
+            return
+        self._reported_at = now
+        self.edges.manager.watchdog()
+        self.edges.manager.status(self.status())
+        self.edges.publish(self.snapshot(now))
+
+    def status(self) -> str:
+        """Return in one line how things stand, for STATUS= of the service manager."""
+        peers = ", ".join(f"{name} {s.verdict.value}" for name, s in self.watch.peers.items())
+        view = self.sight.view
+        held = [seen for seen in view.holdings if seen.node == self.me] if view else []
+        holds = f"holds {len(held)} of {len(self.group.routes())} routes" if view else "no view yet"
+        mode = ", dry run" if self.dry_run else ""
+        return f"{self.me}: uplink {self.watch.uplink.verdict.value}, {peers}; {holds}{mode}"
+
+    def snapshot(self, now: float) -> Snapshot:
+        """Return all that `nathb status` shows."""
+        return Snapshot(
+            version=__version__,
+            group=self.group.name,
+            node=self.me,
+            pid=self.pid,
+            at=now,
+            dry_run=self.dry_run,
+            suspecting=self.watch.suspecting,
+            uplink=self.watch.evidence(UPLINK),
+            peers={name: self.watch.evidence(name) for name in self.watch.peers},
+            pulses={name: pulse.state for name, pulse in self.watch.pulses.items()},
+            view=self.sight.view,
+            homes=tuple(Home(route, self.group.order(route)[0]) for route in self.group.routes()),
+            rulings=self.rulings,
+            told=tuple(self._told),
+            counters=self.counters,
+        )

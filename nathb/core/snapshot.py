@@ -1,0 +1,54 @@
+"""How a node stands at one moment, as `nathb status` shows it: data only."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from nathb.core.model import Evidence, Route, Ruling, View
+
+
+class Told(Struct, frozen=True):
+    """A sentence that went to the journal; `at` is monotonic seconds."""
+
+    at: float
+    event: str
+    message: str
+
+
+class Counters(Struct):
+    """What this process has done since it started."""
+
+    checks: int = 0
+    heard: int = 0
+    missed: int = 0
+    blind: int = 0
+    moves: int = 0
+    failed_moves: int = 0
+
+
+class Home(Struct, frozen=True):
+    """A guarded route and the node it belongs to when all is well."""
+
+    route: Route
+    node: str
+
+
+class Snapshot(Struct, frozen=True, kw_only=True):
+    """One moment. `at` is CLOCK_MONOTONIC, which all processes of one boot share; seconds."""
+
+    version: str
+    group: str
+    node: str
+    pid: int
+    at: float
+    dry_run: bool
+    suspecting: bool
+    uplink: Evidence
+    peers: dict[str, Evidence]
+    pulses: dict[str, str]
+    """For each peer: `heard`, `lost`, `ignored`, or `unknown` before the first answer."""
+    view: View | None
+    homes: tuple[Home, ...] = ()
+    rulings: tuple[Ruling, ...] = ()
+    told: tuple[Told, ...] = ()
+    counters: Counters = Counters()

@@ -1,0 +1,94 @@
+"""Moves under way and what is remembered of each route: the agent's only hand on the world.
+
+A move is started in the background, one per route at a time. Its end is told once: as done, as
+failed, or, when the answer was lost, as done by the view that later shows it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+
+from nathb.core import sentences
+from nathb.core.decide import Known
+from nathb.core.edges import Edges
+from nathb.core.errors import CloudError
+from nathb.core.events import Event
+from nathb.core.memory import RouteMemory, begun, ended, observed
+from nathb.core.model import Done, Failure, Group, Move, Route, Ruling, Undone, View
+from nathb.core.snapshot import Counters
+from nathb.core.trace import render
+
+MOVE = "move"
+
+
+class Mover:
+    """What this process remembers of each route, keyed by the route as text."""
+
+    def __init__(self, edges: Edges, counters: Counters) -> None:
+        self.edges = edges
+        self.counters = counters
+        self.memory: dict[str, RouteMemory] = {}
+        self._moves: dict[Hashable, Move] = {}
+        self._traces: dict[Route, str] = {}
+        self._failures: dict[Route, Failure] = {}
+
+    @property
+    def idle(self) -> bool:
+        """Whether no move is under way."""
+        return not self._moves
+
+    def start(self, ruling: Ruling, move: Move, known: Known, eni: str, not_after: float) -> None:
+        """Begin the move that the ruling wishes for; `not_after` is monotonic seconds."""
+        ticket = (MOVE, str(move.route))
+        self._moves[ticket] = move
+        self._traces[move.route] = render(known, (ruling,))
+        self._remember(move.route, begun(self._recall(move.route), move))
+        cloud = self.edges.cloud
+        self.edges.calls.start(ticket, lambda: cloud.move(move, eni, not_after))
+
+    def owns(self, ticket: Hashable) -> bool:
+        """Whether the ticket is that of a move."""
+        return ticket in self._moves
+
+    def ended(self, ticket: Hashable, answer: object, now: float) -> Iterator[Event]:
+        """Take in how a move ended; yield its event. The same failure again is not told again."""
+        move = self._moves.pop(ticket)
+        route = move.route
+        result = answer if isinstance(answer, Done) else _undone(answer)
+        jitter = self.edges.jitter()
+        self._remember(route, ended(self._recall(route), move, result, now, jitter))
+        if isinstance(result, Done):
+            self._failures.pop(route, None)
+            yield self._moved(move, result)
+            return
+        self.counters.failed_moves += 1
+        if self._failures.get(route) is not result.failure:
+            self._failures[route] = result.failure
+            yield sentences.move_failed(move, result)
+
+    def observe(self, view: View, group: Group) -> Iterator[Event]:
+        """Take in a view; yield events for moves that only now are seen to have been made."""
+        for route in group.routes():
+            before = self._recall(route)
+            after = observed(before, view.holding(route), view.at, group)
+            self._remember(route, after)
+            if before.unsure is not None and after.wrote is before.unsure:
+                self._failures.pop(route, None)
+                yield self._moved(before.unsure.move, None)
+
+    def _moved(self, move: Move, done: Done | None) -> Event:
+        self.counters.moves += 1
+        return sentences.moved(move, done, self._traces.pop(move.route, ""))
+
+    def _recall(self, route: Route) -> RouteMemory:
+        return self.memory.get(str(route), RouteMemory())
+
+    def _remember(self, route: Route, memory: RouteMemory) -> None:
+        self.memory = {**self.memory, str(route): memory}
+
+
+def _undone(answer: object) -> Undone:
+    """A failure EC2 named, or a defect of ours: then nothing is known of what was applied."""
+    if isinstance(answer, CloudError):
+        return Undone(answer.failure, str(answer), answer.request_id)
+    return Undone(Failure.NO_REPLY, f"unexpected {type(answer).__name__}: {answer}")

@@ -1,0 +1,156 @@
+"""What this node sees of the cloud: who stands for each node, where routes and pins point, and
+what the uplink's host names resolve to. All of it is looked up in the background, at a pace of its
+own, and the last good answer stays until there is a newer one (R10).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator
+
+from nathb.core.addresses import is_address
+from nathb.core.edges import Edges
+from nathb.core.errors import CloudError
+from nathb.core.events import Event, EventKind
+from nathb.core.looking import Looking
+from nathb.core.model import Failure, Group, Pin, PinState, Roster, RouteState, View
+
+BRISK = 2.0
+"""Seconds between two looks while something is going on; spares EC2's token buckets."""
+ROSTER_REFRESH = 300.0
+NAME_REFRESH = 300.0
+
+ROSTER = "roster"
+VIEW = "view"
+
+
+class Sight:
+    """The latest good answers, and the looks that keep them fresh. Times in seconds."""
+
+    def __init__(self, edges: Edges, group: Group, me: str) -> None:
+        self.edges = edges
+        self.group = group
+        self.me = me
+        self.roster: Roster | None = None
+        self.view: View | None = None
+        self.addresses: dict[str, tuple[str, ...]] = {}
+        """What each host name of the uplink was last resolved to."""
+        self.looking = {
+            ROSTER: Looking(ROSTER_REFRESH, BRISK),
+            VIEW: Looking(group.refresh, min(BRISK, group.refresh)),
+            **{name: Looking(NAME_REFRESH, BRISK) for name in group.uplink if not is_address(name)},
+        }
+        self._awaited: dict[Hashable, str] = {}
+
+    def hurry(self, now: float, seconds: float) -> None:
+        """Look at EC2 briskly for a while."""
+        self.looking[ROSTER].hurry(now, seconds)
+        self.looking[VIEW].hurry(now, seconds)
+
+    def look_again(self, now: float, seconds: float) -> None:
+        """Look at the route tables as soon as may be, and go on briskly: one was just written."""
+        self.looking[VIEW].at_once()
+        self.hurry(now, seconds)
+
+    def look(self, now: float) -> None:
+        """Start every look that is due."""
+        for key, looking in self.looking.items():
+            if looking.due_at(now) <= now and (key != VIEW or self.roster is not None):
+                looking.begun(now)
+                ticket = object()  # unlike any before it, those of an agent's former sight too
+                self._awaited = {t: k for t, k in self._awaited.items() if k != key}
+                self._awaited[ticket] = key
+                self.edges.calls.start(ticket, self._call(key))
+
+    def wake_at(self, now: float) -> float:
+        """When the next look is due."""
+        keys = [key for key in self.looking if key != VIEW or self.roster is not None]
+        return min(self.looking[key].due_at(now) for key in keys)
+
+    def owns(self, ticket: Hashable) -> bool:
+        """Whether the ticket is that of a look still waited for; others came too late."""
+        return ticket in self._awaited
+
+    def learn(self, ticket: Hashable, answer: object, now: float) -> Iterator[Event]:
+        """Take in the answer to a look; yield an event when looks begin or cease to fail."""
+        key = self._awaited.pop(ticket)
+        looking = self.looking[key]
+        if isinstance(answer, BaseException):
+            failure = answer.failure if isinstance(answer, CloudError) else Failure.REFUSED
+            if looking.failed(failure, now, self.edges.jitter()):
+                yield _lost(key, answer)
+            return
+        if looking.succeeded():
+            yield _back(key)
+        self._keep(key, answer)
+
+    def pinned(self) -> tuple[tuple[str, str], ...]:
+        """Return the (node, address) pairs whose pin leads to the peer, blackhole or not (R12)."""
+        good = {PinState.GOOD, PinState.BLACKHOLE}
+        return tuple((pin.node, pin.address) for pin in self._pins() if pin.state in good)
+
+    def hastened(self) -> set[str]:
+        """Return the peers that a pin or route shows as a blackhole (R13)."""
+        holdings = self.view.holdings if self.view is not None else ()
+        return {pin.node for pin in self._pins() if pin.state is PinState.BLACKHOLE} | {
+            seen.node for seen in holdings if seen.state is RouteState.BLACKHOLE
+        }
+
+    def gone(self) -> set[str]:
+        """Return the nodes that EC2 says are stopping, stopped or terminated (R13)."""
+        instances = self.roster.instances if self.roster is not None else ()
+        return {one.node for one in instances if one.state.is_gone}
+
+    def private_addresses(self) -> list[tuple[str, str]]:
+        """Return (node, private address) of the peers that EC2 shows one for, for the pulse."""
+        instances = self.roster.instances if self.roster is not None else ()
+        return [(one.node, one.address) for one in instances if one.node != self.me]
+
+    def eni(self, node: str) -> str:
+        """Return the interface that routes to this node point at; empty while it is not known."""
+        instance = self.roster.instance(node) if self.roster is not None else None
+        return instance.eni if instance is not None else ""
+
+    def uplink(self) -> list[str]:
+        """Return the addresses of the uplink: as the file gives them, or as last resolved."""
+        found = (
+            [one] if is_address(one) else self.addresses.get(one, ()) for one in self.group.uplink
+        )
+        return list(dict.fromkeys(address for several in found for address in several))
+
+    def _pins(self) -> tuple[Pin, ...]:
+        return self.view.pins if self.view is not None else ()
+
+    def _call(self, key: str) -> Callable[[], object]:
+        cloud, me, roster, resolve = self.edges.cloud, self.me, self.roster, self.edges.resolve
+        if key == ROSTER:
+            return lambda: cloud.roster(me)
+        if key == VIEW and roster is not None:
+            return lambda: cloud.view(roster)
+        return lambda: resolve(key)
+
+    def _keep(self, key: str, answer: object) -> None:
+        if isinstance(answer, Roster):
+            if self.roster is None or self.roster.instances != answer.instances:
+                self.looking[VIEW].at_once()
+            self.roster = answer
+        elif isinstance(answer, View):
+            if self.view is None or answer.at >= self.view.at:
+                self.view = answer
+        elif isinstance(answer, tuple):
+            self.addresses[key] = answer
+
+
+def _lost(key: str, error: BaseException) -> Event:
+    if key in {ROSTER, VIEW}:
+        what = "the route tables" if key == VIEW else "the instances"
+        message = f"cannot read {what}, so the last view is used while it lasts: {error}"
+        return Event(kind=EventKind.VIEW_LOST, message=message, rule="R10")
+    message = f"cannot resolve {key}, so its last addresses stay in use: {error}"
+    return Event(kind=EventKind.NAME_LOST, message=message)
+
+
+def _back(key: str) -> Event:
+    if key in {ROSTER, VIEW}:
+        what = "the route tables" if key == VIEW else "the instances"
+        return Event(kind=EventKind.VIEW_BACK, message=f"{what} can be read again", rule="R10")
+    return Event(kind=EventKind.NAME_BACK, message=f"{key} can be resolved again")
