@@ -1,0 +1,92 @@
+"""The operator builds the VPC, through the same API that everyone uses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from tests.lab.plan import EVERYWHERE, VPC, Instance, Plan, Role
+
+
+@dataclass(frozen=True)
+class Ids:
+    """The ids EC2 gave to one instance."""
+
+    instance: str
+    eni: str
+
+
+@dataclass(frozen=True)
+class Account:
+    """What was built: the ids of instances, of route tables (by subnet name) and of the gateway."""
+
+    instances: dict[str, Ids]
+    tables: dict[str, str]
+    gateway: str
+
+
+def operator_client(port: int, region: str) -> Any:
+    """A boto3 EC2 client for the test process, at the server's loopback port."""
+    import boto3  # noqa: PLC0415  # a tenth of a second that sets up while the nursery warms
+    from botocore.config import Config  # noqa: PLC0415
+
+    return boto3.client(
+        "ec2",
+        region_name=region,
+        endpoint_url=f"http://127.0.0.1:{port}",
+        aws_access_key_id="operator",
+        aws_secret_access_key="operator",
+        config=Config(connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 1}),
+    )
+
+
+def build_account(ec2: Any, plan: Plan) -> Account:
+    """A VPC as `plan` has it, all routes at home and all pins in place."""
+    vpc = ec2.create_vpc(CidrBlock=str(VPC))["Vpc"]["VpcId"]
+    gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
+    ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=vpc)
+    instances, tables = {}, {}
+    for one in plan.instances:
+        subnet = ec2.create_subnet(
+            VpcId=vpc,
+            CidrBlock=str(one.subnet.cidr),
+            AvailabilityZone=f"{plan.region}{one.zone}",
+        )["Subnet"]["SubnetId"]
+        table = ec2.create_route_table(VpcId=vpc)["RouteTable"]["RouteTableId"]
+        ec2.associate_route_table(RouteTableId=table, SubnetId=subnet)
+        tables[one.subnet.name] = table
+        instances[one.name] = launch(ec2, one, subnet)
+    account = Account(instances, tables, gateway)
+    for zone in plan.zones:
+        public, private = tables[zone.nat.subnet.name], tables[zone.app.subnet.name]
+        _route(ec2, public, EVERYWHERE, GatewayId=gateway)
+        for peer in plan.peers(zone):
+            eni = instances[peer.nat.name].eni
+            _route(ec2, public, f"{peer.heartbeat}/32", NetworkInterfaceId=eni)
+        for destination in plan.destinations:
+            eni = instances[zone.nat.name].eni
+            _route(ec2, private, destination, NetworkInterfaceId=eni)
+    return account
+
+
+def launch(ec2: Any, instance: Instance, subnet_id: str) -> Ids:
+    """Run one instance where the plan has it; a NAT's source/dest check is off from the start."""
+    launched = ec2.run_instances(
+        ImageId="ami-12345678",
+        InstanceType="t4g.nano",
+        MinCount=1,
+        MaxCount=1,
+        SubnetId=subnet_id,
+        PrivateIpAddress=str(instance.address),
+        TagSpecifications=[
+            {"ResourceType": "instance", "Tags": [{"Key": "Name", "Value": instance.name}]}
+        ],
+    )["Instances"][0]
+    ids = Ids(launched["InstanceId"], launched["NetworkInterfaces"][0]["NetworkInterfaceId"])
+    if instance.role is Role.NAT:
+        ec2.modify_instance_attribute(InstanceId=ids.instance, SourceDestCheck={"Value": False})
+    return ids
+
+
+def _route(ec2: Any, table: str, destination: str, **target: str) -> None:
+    ec2.create_route(RouteTableId=table, DestinationCidrBlock=destination, **target)

@@ -1,0 +1,170 @@
+"""The EC2 API: moto, corrected, recorded, at times unwell, and with its hand on the packets."""
+
+from __future__ import annotations
+
+import io
+import os
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl
+from uuid import uuid4
+from xml.etree import ElementTree as Xml
+
+from werkzeug.test import run_wsgi_app
+
+from tests.lab import answers
+from tests.lab.ailments import REFUSALS, Ailment, Refusal, Sickbed
+from tests.lab.estate import Estate
+from tests.lab.router import Router
+
+Wsgi = Callable[..., Iterable[bytes]]
+READS = ("Describe", "Get", "List")
+DRY_RUN = Refusal(412, "DryRunOperation", "Request would have succeeded, but DryRun flag is set.")
+NO_LINGER = struct.pack("ii", 1, 0)  # closing then sends a reset
+
+
+@dataclass
+class Call:
+    """One call as it was received. `status` is None for as long as it is not answered.
+
+    `at` is monotonic seconds; `applied` says that EC2's state has been written to.
+    """
+
+    at: float
+    caller: str
+    action: str
+    parameters: dict[str, str]
+    dry_run: bool = False
+    status: int | None = None
+    error: str | None = None
+    applied: bool = False
+    request_id: str = field(default_factory=lambda: str(uuid4()))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What goes back over the wire."""
+
+    status: int
+    body: bytes
+
+    @classmethod
+    def refusing(cls, refusal: Refusal, request_id: str) -> Answer:
+        return cls(refusal.status, answers.error(refusal.code, refusal.message, request_id))
+
+
+class Ec2Api:
+    """A WSGI application. `caller` names whoever is at an address."""
+
+    def __init__(
+        self, moto: Wsgi, estate: Estate, router: Router, caller: Callable[[str], str]
+    ) -> None:
+        self.sickbed = Sickbed()
+        self._moto = moto
+        self._estate = estate
+        self._router = router
+        self._caller = caller
+        self._moto_lock = threading.Lock()  # moto is not safe to use from two threads
+        self._calls: list[Call] = []
+        self._past: list[tuple[float, dict[str, Xml.Element]]] = [(0.0, {})]
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        environ["wsgi.input"] = io.BytesIO(body)
+        parameters = dict(parse_qsl(body.decode(), keep_blank_values=True))
+        call = Call(
+            time.monotonic(),
+            self._caller(environ["REMOTE_ADDR"]),
+            parameters.pop("Action", "?"),
+            parameters,
+            dry_run=parameters.get("DryRun", "").lower() == "true",
+        )
+        self._calls.append(call)
+        answer = self._suffer(call, environ)
+        call.status = answer.status
+        start_response(
+            f"{answer.status} {call.action}",
+            [
+                ("Content-Type", "text/xml;charset=UTF-8"),
+                ("Content-Length", str(len(answer.body))),
+                ("x-amzn-RequestId", call.request_id),
+            ],
+        )
+        return [answer.body]
+
+    def calls(self, since: int = 0) -> list[dict[str, Any]]:
+        """Every call from the `since`-th on, as plain data."""
+        return [asdict(call) for call in self._calls[since:]]
+
+    def _suffer(self, call: Call, environ: dict[str, Any]) -> Answer:
+        """Answer the call, with whatever ails it. No spell is waited for with the lock held."""
+        struck = self.sickbed.strike(call.action, call.caller)
+        if spell := struck.get(Ailment.LATENCY):
+            spell.lifted.wait(spell.seconds)
+        if spell := struck.get(Ailment.HANG):
+            spell.lifted.wait()
+            _reset(environ)
+        if Ailment.RESET in struck:
+            _reset(environ)
+        for ailment, refusal in REFUSALS.items():
+            if ailment in struck:
+                call.error = refusal.code
+                return Answer.refusing(refusal, call.request_id)
+        answer = self._answer(call, environ)
+        if spell := struck.get(Ailment.STALE):
+            answer = self._stale(answer, spell.seconds)
+        if spell := struck.get(Ailment.HANG_AFTER):
+            spell.lifted.wait()
+            _reset(environ)
+        if Ailment.RESET_AFTER in struck:
+            _reset(environ)
+        return answer
+
+    def _answer(self, call: Call, environ: dict[str, Any]) -> Answer:
+        if call.dry_run:  # moto would carry it out
+            call.error = DRY_RUN.code
+            return Answer.refusing(DRY_RUN, call.request_id)
+        with self._moto_lock:
+            answer = self._ask_moto(environ)
+            if answer.status != 200:
+                call.error = Xml.fromstring(answer.body).findtext(".//{*}Code")
+            elif not call.action.startswith(READS):
+                call.applied = True
+                self._estate.learn()
+                self._estate.copy_check(call.action, call.parameters)
+                self._router.sync(self._estate.wanted())
+                self._remember(environ)
+            elif call.action == "DescribeRouteTables":
+                return Answer(200, answers.show_targets(answer.body, self._estate))
+            return answer
+
+    def _ask_moto(self, environ: dict[str, Any]) -> Answer:
+        chunks, status, _ = run_wsgi_app(self._moto, environ, buffered=True)
+        return Answer(int(status.split()[0]), b"".join(chunks))
+
+    def _remember(self, environ: dict[str, Any]) -> None:
+        """Keep how the route tables look now, for a Describe that is to be stale later."""
+        query = b"Action=DescribeRouteTables&Version=2016-11-15"
+        environ = environ | {"wsgi.input": io.BytesIO(query), "CONTENT_LENGTH": str(len(query))}
+        body = answers.show_targets(self._ask_moto(environ).body, self._estate)
+        self._past.append((time.monotonic(), answers.tables_in(body)))
+
+    def _stale(self, answer: Answer, seconds: float | None) -> Answer:
+        """The same answer with its tables as they were `seconds` ago, or before the last write."""
+        past = list(self._past)
+        then = time.monotonic() - seconds if seconds is not None else past[-1][0]
+        tables = [tables for at, tables in past if at < then]
+        return Answer(answer.status, answers.with_tables(answer.body, (tables or [{}])[-1]))
+
+
+def _reset(environ: dict[str, Any]) -> None:
+    """Reset the caller's connection; the server takes the error as the client's going away."""
+    connection: socket.socket = environ["werkzeug.socket"]
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
+    os.close(connection.detach())  # close() would wait for the server's own file objects
+    raise ConnectionResetError("reset on purpose")

@@ -1,0 +1,63 @@
+"""The nursery's process, `python -m tests.lab.brood FD`: it forks a server for each order."""
+
+from __future__ import annotations
+
+import gc
+import os
+import pickle
+import signal
+import socket
+import sys
+import traceback
+
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from werkzeug.test import Client
+
+from tests.lab.nursery import Order
+from tests.lab.server import serve
+
+LARGEST_ORDER = 65536
+SIGNED = "AWS4-HMAC-SHA256 Credential=warm/20260101/{region}/ec2/aws4_request"
+
+
+def main(orders: socket.socket) -> None:
+    """Fork a server per order, until there will be no more orders."""
+    moto = DomainDispatcherApplication(create_backend_app)
+    _warm(moto, "ap-northeast-1")
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the test process's business
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the servers
+    while True:
+        message, descriptors, _, _ = socket.recv_fds(orders, LARGEST_ORDER, 1)
+        if not message:
+            return
+        wire = socket.socket(fileno=descriptors[0])
+        if os.fork() == 0:
+            orders.close()
+            _become_server(pickle.loads(message), wire, moto)
+        wire.close()
+
+
+def _warm(moto: DomainDispatcherApplication, region: str) -> None:
+    """Have moto load what it loads at its first call; a read, so its state stays untouched."""
+    Client(moto).post(
+        "/",
+        data={"Action": "DescribeVpcs", "Version": "2016-11-15"},
+        headers={"Authorization": SIGNED.format(region=region)},
+    )
+    gc.freeze()  # keep the collector from copying the pages that forks share
+
+
+def _become_server(order: Order, wire: socket.socket, moto: DomainDispatcherApplication) -> None:
+    """Serve, and never return to the nursery's own code."""
+    try:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # it waits for its `ip` and `nft`
+        serve(order, wire, moto)
+    except BaseException:  # noqa: BLE001  # a fork must not run on in its parent's frames
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(0)
+
+
+if __name__ == "__main__":
+    main(socket.socket(fileno=int(sys.argv[1])))

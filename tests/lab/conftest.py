@@ -1,0 +1,52 @@
+"""Fixtures of the lab, and the rule of where its tests may run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.lab.lab import Lab
+from tests.lab.nursery import Nursery
+from tests.lab.plan import PAIR, Plan
+
+HERE = Path(__file__).parent
+OUTSIDE = "needs the lab's namespaces: run `make test`, or tests/lab/sandbox python -m pytest"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is in this folder."""
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.lab)
+
+
+@pytest.fixture(autouse=True)
+def _only_in_the_sandbox() -> None:
+    if not os.environ.get("NATHB_SANDBOX"):
+        if os.environ.get("NATHB_LAB") == "required":
+            pytest.fail(f"NATHB_LAB=required, but this test {OUTSIDE}", pytrace=False)
+        pytest.skip(OUTSIDE)
+
+
+@pytest.fixture(scope="session")
+def nursery() -> Iterator[Nursery]:
+    """One process with moto in it, from which every lab's server is forked."""
+    with Nursery() as nursery:
+        yield nursery
+
+
+@pytest.fixture
+def make_lab(nursery: Nursery, _only_in_the_sandbox: None) -> Iterator[Callable[[Plan], Lab]]:
+    """A fresh lab by any plan."""
+    with ExitStack() as labs:
+        yield lambda plan: labs.enter_context(Lab(plan, nursery))
+
+
+@pytest.fixture
+def lab(make_lab: Callable[[Plan], Lab]) -> Lab:
+    """A fresh pair."""
+    return make_lab(PAIR)

@@ -1,0 +1,124 @@
+"""EC2's state as moto keeps it, read in the lab's words, and set right where moto forgets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from moto.core import DEFAULT_ACCOUNT_ID
+from moto.ec2.models import ec2_backends
+
+from tests.lab.fabric import GATEWAY
+from tests.lab.plan import Plan
+from tests.lab.router import Wanted
+
+RUNNING = "running"
+TERMINATED = "terminated"
+
+
+class Estate:
+    """The VPC inside one moto backend. Every call wants moto's lock held."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._backend = ec2_backends[DEFAULT_ACCOUNT_ID][plan.region]
+        self._owners: dict[str, str] = {}  # ENI to instance id; moto forgets it on terminate
+
+    def instance_id_at(self, address: str) -> str | None:
+        """The id of the instance that has this private address now."""
+        return next(
+            (
+                one.id
+                for one in self._instances()
+                if _address(one) == address and one.state != TERMINATED
+            ),
+            None,
+        )
+
+    def eni_of(self, instance_id: str) -> str | None:
+        """The instance's primary interface, also when the instance is no more."""
+        return next((eni for eni, owner in self._owners.items() if owner == instance_id), None)
+
+    def owner_of(self, eni: str) -> str | None:
+        """The instance that this interface is, or was, attached to."""
+        return self._owners.get(eni)
+
+    def leads_somewhere(self, instance_id: str | None) -> bool:
+        """False when a route to this instance is a blackhole."""
+        return any(one.id == instance_id and one.state == RUNNING for one in self._instances())
+
+    def learn(self) -> None:
+        """Remember which interface belongs to which instance."""
+        for instance in self._instances():
+            for nic in instance.nics.values():
+                self._owners[nic.id] = instance.id
+
+    def copy_check(self, action: str, parameters: dict[str, str]) -> None:
+        """Show one source/dest check on the instance and on its interface, as EC2 does.
+
+        moto keeps two, and writes to one.
+        """
+        if action == "ModifyInstanceAttribute":
+            instance = self._backend.get_instance(parameters["InstanceId"])
+            for nic in instance.nics.values():
+                nic.source_dest_check = instance.source_dest_check
+        elif action == "ModifyNetworkInterfaceAttribute":
+            nic = self._backend.get_network_interface(parameters["NetworkInterfaceId"])
+            if owner := self.owner_of(nic.id):
+                self._backend.get_instance(owner).source_dest_check = nic.source_dest_check
+
+    def wanted(self) -> Wanted:
+        """The data plane that this state asks for."""
+        present = {
+            name: one
+            for one in self._instances()
+            if one.state != TERMINATED and (name := self._name(one))
+        }
+        running = {name for name, one in present.items() if one.state == RUNNING}
+        everyone = {one.name for one in self._plan.instances}
+        return Wanted(
+            routes=dict(self._routes()),
+            stopped=frozenset(everyone - running) if present else frozenset(),
+            checked=frozenset(
+                name
+                for name in everyone
+                if name not in present or _true(present[name].source_dest_check)
+            ),
+        )
+
+    def _routes(self) -> Iterator[tuple[tuple[str, str], str | None]]:
+        subnets = {one.id: one.cidr_block for one in self._backend.describe_subnets()}
+        known = {str(one.subnet.cidr): one.subnet.name for one in self._plan.instances}
+        for table in self._backend.route_tables.values():
+            for association in table.associations:
+                subnet = known.get(subnets.get(association.get("SubnetId"), ""))
+                if subnet is None:
+                    continue
+                for route in table.routes:
+                    if route.destination_cidr_block and not route.local:
+                        yield (subnet, route.destination_cidr_block), self._target(route)
+
+    def _target(self, route: Any) -> str | None:
+        if route.gateway:
+            return GATEWAY
+        instance_id = route.instance_id or self.owner_of(route.network_interface_id or "")
+        if instance_id is None or not self.leads_somewhere(instance_id):
+            return None
+        return self._name(self._backend.get_instance(instance_id))
+
+    def _name(self, instance: Any) -> str | None:
+        known = self._plan.at(_address(instance))
+        return known.name if known else None
+
+    def _instances(self) -> Iterator[Any]:
+        return iter(self._backend.all_instances())
+
+
+def _address(instance: Any) -> str:
+    """The instance's private address, or nothing once moto has taken its interface away."""
+    return instance.private_ip if instance.nics else ""
+
+
+def _true(value: object) -> bool:
+    """moto keeps the flag as a bool, or as the word that came in."""
+    return str(value).lower() == "true"

@@ -1,0 +1,98 @@
+"""Network faults. Each method is one nft transaction; `on=False` takes back what it did."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+
+from tests.lab.fabric import FAULTS, TABLE, Set, losses, refill
+from tests.lab.machine import nft, run
+from tests.lab.network import Network
+
+
+class NetworkFaults:
+    """The faults of one lab's network. Instances and zones are called by their names."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self._plan = network.plan
+        self._loss: dict[str, int] = {}
+        self._unmasked: set[str] = set()
+
+    def dead(self, *instances: str, on: bool = True) -> None:
+        """No packet in or out, of any kind; the API and IMDS included."""
+        self._change(Set.DEAD, self._links(instances), on)
+
+    def gateway_cut(self, *instances: str, on: bool = True) -> None:
+        """No packet between these instances and the internet gateway; all in one instant."""
+        self._change(Set.CUT, self._links(instances), on)
+
+    def api_unreachable(self, *instances: str, on: bool = True) -> None:
+        """No packet from these instances reaches the EC2 API."""
+        self._change(Set.NO_API, self._links(instances), on)
+
+    def imds_unreachable(self, *instances: str, on: bool = True) -> None:
+        """No packet from these instances reaches the metadata service."""
+        self._change(Set.NO_IMDS, self._links(instances), on)
+
+    def partition(
+        self, from_zone: str, to_zone: str, *, one_way: bool = False, on: bool = True
+    ) -> None:
+        """No packet from any instance of one zone to any of the other; and back, if not one-way.
+
+        The internet and the API stay as they are.
+        """
+        ways = [(from_zone, to_zone)] if one_way else [(from_zone, to_zone), (to_zone, from_zone)]
+        pairs = [
+            f'"{source.name}" . "{target.name}"'
+            for here, there in ways
+            for source in self._plan.zone(here).instances
+            for target in self._plan.zone(there).instances
+        ]
+        self._change(Set.SEVERED, pairs, on)
+
+    def loss(self, instance: str, percent: int) -> None:
+        """Lose so many percent of the packets that this instance sends; 0 takes it back.
+
+        A NAT sends a client's packet on, and sends the answer on: both can be lost.
+        """
+        self._loss[self._plan.instance(instance).name] = percent
+        self._apply(losses(self._loss))
+
+    def masquerade_off(self, *instances: str, on: bool = True) -> None:
+        """These NATs forward without translating: their firewall is gone, known flows included.
+
+        A ping by another *NAT* still comes back then, straight to its sender: the internet gateway
+        translates by source address, whichever instance a packet left from. Clients, which have no
+        public address of their own, are cut off.
+        """
+        for name in self._plan_names(instances):
+            self._network.masquerade(name, on=not on)
+            (self._unmasked.add if on else self._unmasked.discard)(name)
+
+    def heal(self) -> None:
+        """Take back every fault that is one of the network's."""
+        self._loss.clear()
+        self._apply("".join(refill(one, ()) for one in FAULTS) + losses({}))
+        self.masquerade_off(*self._unmasked, on=False)
+
+    def packets(self, instance: str) -> tuple[int, int]:
+        """How many packets this instance has sent and received until now."""
+        link = self._network.inside("vpc", "ip", "-json", "-stats", "link", "show", instance)
+        counters = json.loads(run(link))[0]["stats64"]
+        return counters["rx"]["packets"], counters["tx"]["packets"]
+
+    def _change(self, which: Set, elements: Sequence[str], on: bool) -> None:
+        content = ", ".join(elements)
+        add = f"add element {TABLE} {which.value} {{ {content} }}\n"
+        # To delete what is not there is an error, and to add it first is harmless.
+        self._apply(add if on else add + add.replace("add", "delete", 1))
+
+    def _apply(self, ruleset: str) -> None:
+        nft(self._network.namespace("vpc"), ruleset)
+
+    def _links(self, instances: Iterable[str]) -> list[str]:
+        return [f'"{name}"' for name in self._plan_names(instances)]
+
+    def _plan_names(self, instances: Iterable[str]) -> list[str]:
+        return [self._plan.instance(name).name for name in instances]

@@ -1,0 +1,372 @@
+"""The lab: one context manager that builds all of it, and takes all of it down.
+
+with Lab() as lab:
+    lab.faults.dead("nat-a")
+    lab.clients["app-a"].wait_served(via="nat-c")
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import yaml
+
+from tests.lab.account import Account, Ids, build_account, launch, operator_client
+from tests.lab.ailments import OPERATOR, Ailment
+from tests.lab.client import Client
+from tests.lab.faults import NetworkFaults
+from tests.lab.network import Network
+from tests.lab.nursery import CHECKOUT, Nursery, Wire
+from tests.lab.plan import ECHO, ECHO_PORT, EVERYWHERE, PAIR, Plan
+from tests.lab.processes import Command, Daemon, Processes, nathb
+
+ROUTE_WRITES = ("ReplaceRoute", "CreateRoute", "DeleteRoute")
+DATAGRAMS = Path(__file__).with_name("datagrams.py")
+
+
+@dataclass(frozen=True)
+class Call:
+    """One API call as it was received; see `api.Call`."""
+
+    at: float
+    caller: str
+    action: str
+    parameters: Mapping[str, str]
+    dry_run: bool
+    status: int | None
+    error: str | None
+    applied: bool
+    request_id: str
+
+
+class ApiFaults:
+    """What can be wrong with the EC2 API."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+
+    def fail(
+        self,
+        ailment: Ailment,
+        *,
+        actions: Sequence[str] = (),
+        callers: Sequence[str] = (),
+        times: int | None = None,
+        seconds: float | None = None,
+    ) -> int:
+        """Let calls suffer: those actions (default all), by those callers (default all instances).
+
+        `times` limits how many calls suffer; `seconds` is the latency, or the age of a stale
+        answer. Returns the number to lift it by.
+        """
+        number: int = self._wire.ask(
+            "fail",
+            ailment=ailment.value,
+            actions=list(actions),
+            callers=list(callers),
+            times=times,
+            seconds=seconds,
+        )
+        return number
+
+    def lift(self, number: int | None = None) -> None:
+        """End one ailment, or all. Calls that hang are let go, with a reset."""
+        self._wire.ask("lift", number=number)
+
+
+class Lab:
+    """A VPC, its internet, its EC2 API and its clients. Use it as a context manager.
+
+    `nursery` makes the API server quickly and can be shared by many labs; without one, the lab
+    starts its own, which takes a second.
+    """
+
+    plan: Plan
+    ec2: Any  # the operator's boto3 client; no ailment befalls it unless told to
+    account: Account
+    faults: NetworkFaults
+    api: ApiFaults
+    clients: dict[str, Client]
+    processes: Processes
+    directory: Path
+
+    def __init__(self, plan: Plan = PAIR, nursery: Nursery | None = None) -> None:
+        if not os.environ.get("NATHB_SANDBOX"):
+            raise RuntimeError(
+                "the lab would rearrange this machine's own network; run it in tests/lab/sandbox"
+            )
+        self.plan = plan
+        self._nursery = nursery
+        self._crashed: dict[str, list[Command]] = {}
+        self._exit = ExitStack()
+
+    def __enter__(self) -> Lab:
+        with ExitStack() as undo:
+            self._set_up(undo)
+            self._exit = undo.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._exit.close()
+
+    # What EC2 says
+
+    @property
+    def instances(self) -> Mapping[str, Ids]:
+        """The instance's and ENI's id of each instance, by name."""
+        return self.account.instances
+
+    @property
+    def tables(self) -> Mapping[str, str]:
+        """The route table's id of each subnet: public-a, private-a, …"""
+        return self.account.tables
+
+    def routes(self) -> dict[tuple[str, str], str]:
+        """Where every route points now: (table id, destination) to a node's name, or the target."""
+        names = {ids.eni: name for name, ids in self.instances.items()}
+        names |= {ids.instance: name for name, ids in self.instances.items()}
+        answer = self.ec2.describe_route_tables(RouteTableIds=list(self.tables.values()))
+        return {
+            (table["RouteTableId"], route["DestinationCidrBlock"]): names.get(target, target)
+            for table in answer["RouteTables"]
+            for route in table["Routes"]
+            if (target := _target(route)) != "local"
+        }
+
+    def holder(self, zone: str, destination: str = EVERYWHERE) -> str:
+        """Whom a zone's private route points at now."""
+        return self.routes()[self.tables[f"private-{zone}"], destination]
+
+    def calls(
+        self, *, caller: str | None = None, action: str | None = None, since: float = 0.0
+    ) -> list[Call]:
+        """API calls as received, in order; `since` in monotonic seconds."""
+        every = (Call(**one) for one in self._wire.ask("calls", since=0))
+        return [
+            one
+            for one in every
+            if one.at >= since and caller in (None, one.caller) and action in (None, one.action)
+        ]
+
+    def writes(self, *, caller: str | None = None, since: float = 0.0) -> list[Call]:
+        """The route writes that instances meant: received, no dry run, applied or not."""
+        return [
+            one
+            for one in self.calls(caller=caller, since=since)
+            if one.action in ROUTE_WRITES and one.caller != OPERATOR and not one.dry_run
+        ]
+
+    # The operator's hand
+
+    def move(self, table: str, destination: str, node: str) -> None:
+        """ReplaceRoute by the operator: a table by its subnet's name or its id, to a node."""
+        self.ec2.replace_route(
+            RouteTableId=self.tables.get(table, table),
+            DestinationCidrBlock=destination,
+            NetworkInterfaceId=self.instances[node].eni,
+        )
+
+    def source_dest_check(self, node: str, on: bool) -> None:
+        """Switch an instance's source/dest check through the API."""
+        self.ec2.modify_instance_attribute(
+            InstanceId=self.instances[node].instance, SourceDestCheck={"Value": on}
+        )
+
+    def stop_instance(self, node: str) -> None:
+        """StopInstances; the power goes from its daemons, and its routes become blackholes."""
+        self.ec2.stop_instances(InstanceIds=[self.instances[node].instance])
+        self._power_off(node)
+
+    def start_instance(self, node: str) -> None:
+        """StartInstances; what ran on it runs again."""
+        self.ec2.start_instances(InstanceIds=[self.instances[node].instance])
+        self._power_on(node)
+
+    def replace_instance(self, node: str) -> Ids:
+        """Terminate an instance and run another at the same address: new ids, no route to it."""
+        old = self.instances[node]
+        about = self.ec2.describe_instances(InstanceIds=[old.instance])
+        subnet = about["Reservations"][0]["Instances"][0]["SubnetId"]
+        self.ec2.terminate_instances(InstanceIds=[old.instance])
+        self._power_off(node)
+        self._crashed.pop(node, None)  # a new machine has nothing installed to come back
+        self.network.reboot(node)
+        self.account.instances[node] = launch(self.ec2, self.plan.instance(node), subnet)
+        return self.instances[node]
+
+    # Power
+
+    def crash(self, *nodes: str) -> None:
+        """The hosts go without a word: no packet any more, and kill -9 for their daemons."""
+        self.faults.dead(*nodes)
+        for node in nodes:
+            self._power_off(node)
+
+    def revive(self, *nodes: str) -> None:
+        """The hosts are back, with an empty conntrack table, and run what they ran."""
+        self.faults.dead(*nodes, on=False)
+        for node in nodes:
+            self._power_on(node)
+
+    def heal(self) -> None:
+        """Every fault is over: of the network, of the API, and of source/dest checks.
+
+        Crashed daemons stay down until `revive`, stopped instances until `start_instance`.
+        """
+        self.faults.heal()
+        self.api.lift()
+        for nat in self.plan.nats:
+            self.source_dest_check(nat.name, on=False)
+
+    # Commands on instances
+
+    def start(
+        self,
+        node: str,
+        argv: Sequence[str],
+        env: Mapping[str, str] | None = None,
+        log: Path | None = None,
+    ) -> Daemon:
+        """Run a command on an instance until it is stopped, or the lab ends."""
+        return self.processes.start(node, argv, env, log)
+
+    def run(
+        self,
+        node: str,
+        argv: Sequence[str],
+        env: Mapping[str, str] | None = None,
+        within: float = 30.0,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command on an instance to its end."""
+        return self.processes.run(node, argv, env, within)
+
+    def start_nathb(
+        self,
+        node: str,
+        config: str,
+        *arguments: str,
+        env: Mapping[str, str] | None = None,
+        name: str = "lab",
+    ) -> Daemon:
+        """`nathb run` with this file's text on a node."""
+        return self.start(
+            node, nathb("run", str(self.install(node, config, name)), *arguments), env
+        )
+
+    def install(self, node: str, config: str, name: str = "lab") -> Path:
+        """Write a group's file where a node can read it."""
+        path = self.directory / node / f"{name}.yaml"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(config)
+        return path
+
+    def pair_config(self, **overrides: Any) -> str:
+        """The group's file for this lab as YAML text; a keyword replaces a top-level key.
+
+        `check` is merged into the lab's quick timers instead, and None removes a key.
+        """
+        check = {
+            "interval": "200ms",
+            "fast_interval": "50ms",
+            "timeout": "200ms",
+            "fall": 4,
+            "rise": 3,
+            "pulse": "100ms",
+        }
+        group: dict[str, Any] = {
+            "region": self.plan.region,
+            "uplink": [str(address) for address in self.plan.uplinks],
+            "nodes": {zone.nat.name: self._node(zone) for zone in self.plan.zones},
+            "check": check | overrides.pop("check", {}),
+            "preempt": "auto",
+            "preempt_delay": "1s",
+        }
+        whole = {key: value for key, value in (group | overrides).items() if value is not None}
+        return yaml.safe_dump(whole, sort_keys=False, default_flow_style=None)
+
+    # The works
+
+    def _set_up(self, undo: ExitStack) -> None:
+        self.directory = Path(tempfile.mkdtemp(prefix="lab-", dir="/run"))
+        undo.callback(shutil.rmtree, self.directory, ignore_errors=True)
+        nursery = self._nursery or undo.enter_context(Nursery())
+        self.network = Network(self.plan)
+        undo.callback(self.network.tear_down)
+        self.network.build()
+        self.faults = NetworkFaults(self.network)
+        self.processes = Processes(self.network, self.directory, CHECKOUT)
+        undo.callback(self.processes.kill)
+        vpc = f"/run/netns/{self.network.namespace('vpc')}"
+        self._wire = nursery.hatch(self.plan, vpc)
+        undo.callback(self._wire.close)
+        self.api = ApiFaults(self._wire)
+        self.ec2 = operator_client(self._wire.port, self.plan.region)
+        undo.callback(self.ec2.close)
+        self.account = build_account(self.ec2, self.plan)
+        self.clients = dict(self._start_clients(undo))
+        for client in self.clients.values():
+            client.wait_served()
+
+    def _start_clients(self, undo: ExitStack) -> list[tuple[str, Client]]:
+        python = [sys.executable, "-I", "-S", str(DATAGRAMS)]
+        where = [str(ECHO), str(ECHO_PORT)]
+        names = {str(nat.public_address): nat.name for nat in self.plan.nats}
+        undo.callback(_end, _run_in(self.network, "internet", [*python, "echo", *where]))
+        clients = []
+        for app in self.plan.apps:
+            notes = self.directory / f"{app.name}.arrivals"
+            notes.touch()
+            command = [*python, "client", *where, str(notes)]
+            undo.callback(_end, _run_in(self.network, app.name, command))
+            clients.append((app.name, Client(app.name, notes, names)))
+        return clients
+
+    def _node(self, zone: Any) -> dict[str, Any]:
+        table = self.tables[zone.app.subnet.name]
+        return {
+            "instance": self.instances[zone.nat.name].instance,
+            "heartbeat": str(zone.heartbeat),
+            "routes": [
+                table if destination == EVERYWHERE else {"table": table, "destination": destination}
+                for destination in self.plan.destinations
+            ],
+        }
+
+    def _power_off(self, node: str) -> None:
+        self._crashed.setdefault(node, []).extend(self.processes.kill(node))
+
+    def _power_on(self, node: str) -> None:
+        self.network.reboot(node)
+        for command in self._crashed.pop(node, []):
+            self.processes.launch(node, command)
+
+
+def _target(route: Mapping[str, str]) -> str:
+    for key in ("NetworkInterfaceId", "InstanceId", "GatewayId", "NatGatewayId"):
+        if key in route:
+            return route[key]
+    return "?"
+
+
+def _run_in(network: Network, name: str, argv: list[str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(network.inside(name, *argv), stdin=subprocess.DEVNULL)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.wait()

@@ -1,0 +1,155 @@
+"""The namespaces of one VPC: links, addresses, the internet beyond, and the NATs' own firewalls.
+
+Three things make a ReplaceRoute move packets here as it does in EC2:
+
+- each instance is a namespace that knows one thing, a default route to the VPC's router;
+- the router is the namespace `vpc`, with one kernel routing table per subnet, chosen by the link
+  a packet came in on (`ip rule iif`), as EC2 chooses by the sender's subnet;
+- the internet gateway is a stateless 1:1 translation in `vpc` (see `fabric`), so nothing in `vpc`
+  remembers a flow, and the only conntrack is that of the NAT instances themselves.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+
+from tests.lab.fabric import GATEWAY, fabric_rules
+from tests.lab.machine import inside, ip, nft, run
+from tests.lab.plan import API, ECHO, IMDS, VPC, Instance, Plan, Role
+
+# The link between the internet gateway and the internet.
+GATEWAY_HERE = "192.0.2.0"
+GATEWAY_THERE = "192.0.2.1"
+PUBLIC = "203.0.113.0/24"
+
+# rp_filter: replies come in on one link for addresses that are routed out of another.
+# send_redirects: a one-armed NAT sends back out of the link that a packet came in on.
+# ping_group_range: the kernel's default lets nobody open a ping socket, not even root.
+ROUTER = {
+    "net.ipv4.conf.all.rp_filter": "0",
+    "net.ipv4.conf.default.rp_filter": "0",
+    "net.ipv4.conf.all.send_redirects": "0",
+    "net.ipv4.conf.default.send_redirects": "0",
+    "net.ipv4.ip_forward": "1",
+    "net.ipv4.ping_group_range": "0 0",
+}
+HOST = ROUTER | {"net.ipv4.ip_forward": "0"}
+
+
+def masquerade_rules(instance: Instance) -> str:
+    """A NAT instance's firewall: clients' packets leave under its own address.
+
+    `off` is empty until a fault fills it. Taking the masquerade rule away would break nothing for
+    flows that are known already, since NAT is decided once per flow and then remembered; and a
+    flow first seen without it would stay untranslated after healing for as long as it is used.
+    Packets that are not tracked at all are not translated, known flow or not.
+    """
+    return f"""
+table ip nat {{
+    chain off {{ type filter hook prerouting priority raw; }}
+    chain leave {{
+        type nat hook postrouting priority srcnat;
+        oifname "eth0" ip saddr {VPC} ip saddr != {instance.address} masquerade
+    }}
+}}
+"""
+
+
+class Network:
+    """One lab's namespaces, each named `PREFIX-NAME`, the prefix a new one every time."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.prefix = f"lab{secrets.token_hex(3)}"
+        self._names = ("internet", "vpc", *(instance.name for instance in plan.instances))
+
+    def namespace(self, name: str) -> str:
+        """The namespace of an instance, of `vpc` or of `internet`."""
+        if name not in self._names:
+            raise KeyError(
+                f"no namespace is called {name!r} here; there are {', '.join(self._names)}"
+            )
+        return f"{self.prefix}-{name}"
+
+    def inside(self, name: str, *argv: str) -> list[str]:
+        """The command line that runs `argv` in the namespace of `name`."""
+        return inside(self.namespace(name), *argv)
+
+    def build(self) -> None:
+        """Make everything; takes about 0.2 s."""
+        ip(None, [f"netns add {self.namespace(name)}" for name in self._names])
+        self._settle("vpc", ROUTER)
+        self._settle("internet", HOST)
+        for instance in self.plan.instances:
+            self._settle(instance.name, ROUTER if instance.role is Role.NAT else HOST)
+        ip(self.namespace("vpc"), self._router())
+        nft(self.namespace("vpc"), fabric_rules(self.plan))
+        ip(self.namespace("internet"), self._internet())
+        for instance in self.plan.instances:
+            ip(self.namespace(instance.name), self._host(instance))
+        for instance in self.plan.nats:
+            nft(self.namespace(instance.name), masquerade_rules(instance))
+
+    def tear_down(self) -> None:
+        """Delete the namespaces; the links in them go with them."""
+        for name in self._names:
+            if os.path.exists(f"/run/netns/{self.namespace(name)}"):
+                run(["ip", "netns", "delete", self.namespace(name)])
+
+    def reboot(self, name: str) -> None:
+        """Forget what a kernel forgets: with its link down, a NAT drops its masqueraded flows."""
+        instance = self.plan.instance(name)
+        ip(
+            self.namespace(name),
+            ["link set eth0 down", "link set eth0 up", self._default_route(instance)],
+        )
+
+    def masquerade(self, name: str, on: bool) -> None:
+        """Switch an instance's masquerade off, for known flows too, or on again."""
+        rule = "" if on else "add rule ip nat off notrack"
+        nft(self.namespace(name), f"flush chain ip nat off\n{rule}\n")
+
+    def _settle(self, name: str, settings: dict[str, str]) -> None:
+        pairs = [f"{key}={value}" for key, value in settings.items()]
+        run(self.inside(name, "sysctl", "-qw", *pairs))
+
+    def _router(self) -> Iterator[str]:
+        yield "link set lo up"
+        yield f"address add {API}/32 dev lo"
+        yield f"address add {IMDS}/32 dev lo"
+        internet = self.namespace("internet")
+        yield f"link add {GATEWAY} type veth peer name eth0 netns {internet}"
+        yield f"address add {GATEWAY_HERE}/31 dev {GATEWAY}"
+        yield f"link set {GATEWAY} up"
+        for instance in self.plan.instances:
+            name, subnet = instance.name, instance.subnet
+            yield f"link add {name} type veth peer name eth0 netns {self.namespace(name)}"
+            yield f"address add {subnet.router}/32 dev {name}"
+            yield f"link set {name} up"
+            yield f"route add {instance.address}/32 dev {name}"
+            yield f"rule add pref 100 iif {name} lookup {subnet.number}"
+            # What a subnet's table does not know goes nowhere, and nobody is told.
+            yield f"rule add pref 200 iif {name} blackhole"
+        for subnet in (instance.subnet for instance in self.plan.instances):
+            for other in self.plan.instances:
+                yield f"route add {other.address}/32 dev {other.name} table {subnet.number}"
+
+    def _internet(self) -> Iterator[str]:
+        yield "link set lo up"
+        heartbeats = (zone.heartbeat for zone in self.plan.zones)
+        for address in (*heartbeats, *self.plan.uplinks, ECHO):
+            yield f"address add {address}/32 dev lo"
+        yield f"address add {GATEWAY_THERE}/31 dev eth0"
+        yield "link set eth0 up"
+        yield f"route add {PUBLIC} via {GATEWAY_HERE}"
+
+    def _host(self, instance: Instance) -> Iterator[str]:
+        yield "link set lo up"
+        yield f"address add {instance.address}/32 dev eth0"
+        yield "link set eth0 up"
+        yield self._default_route(instance)
+
+    def _default_route(self, instance: Instance) -> str:
+        return f"route add default via {instance.subnet.router} dev eth0 onlink"

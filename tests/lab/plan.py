@@ -1,0 +1,153 @@
+"""What a lab looks like: its zones, instances, addresses and routes, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from enum import Enum
+from ipaddress import IPv4Address, IPv4Network
+
+VPC = IPv4Network("10.0.0.0/16")
+API = IPv4Address("10.0.0.2")
+API_PORT = 5000
+IMDS = IPv4Address("169.254.169.254")
+EVERYWHERE = "0.0.0.0/0"
+
+ECHO = IPv4Address("198.51.100.7")
+ECHO_PORT = 7777
+
+
+class Role(Enum):
+    """What an instance is for."""
+
+    NAT = "nat"
+    APP = "app"
+
+
+@dataclass(frozen=True)
+class Subnet:
+    """One subnet and the number of its kernel routing table in `vpc`."""
+
+    name: str
+    cidr: IPv4Network
+    number: int
+
+    @property
+    def router(self) -> IPv4Address:
+        """The VPC router's address here: EC2 keeps the first one for it."""
+        return self.cidr[1]
+
+    @property
+    def first_host(self) -> IPv4Address:
+        """The one address the lab gives to an instance here."""
+        return self.cidr[10]
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One instance as the fabric knows it; its ids are EC2's to give."""
+
+    name: str
+    role: Role
+    zone: str
+    subnet: Subnet
+    public_address: IPv4Address | None
+
+    @property
+    def address(self) -> IPv4Address:
+        """Its private address."""
+        return self.subnet.first_host
+
+
+@dataclass(frozen=True)
+class Zone:
+    """An Availability Zone: a public subnet with a NAT, a private one with a client.
+
+    Every other zone's public subnet pins `heartbeat` to this zone's NAT.
+    """
+
+    name: str
+    number: int
+    heartbeat: IPv4Address
+
+    @property
+    def nat(self) -> Instance:
+        subnet = Subnet(
+            f"public-{self.name}", IPv4Network(f"10.0.{self.number}.0/24"), 100 + self.number
+        )
+        public = IPv4Address("203.0.113.10") + self.number
+        return Instance(f"nat-{self.name}", Role.NAT, self.name, subnet, public)
+
+    @property
+    def app(self) -> Instance:
+        number = 10 + self.number
+        subnet = Subnet(f"private-{self.name}", IPv4Network(f"10.0.{number}.0/24"), 100 + number)
+        return Instance(f"app-{self.name}", Role.APP, self.name, subnet, None)
+
+    @property
+    def instances(self) -> tuple[Instance, Instance]:
+        return self.nat, self.app
+
+
+ZONE_A = Zone("a", 0, IPv4Address("8.8.8.8"))
+ZONE_C = Zone("c", 1, IPv4Address("8.8.4.4"))
+ZONE_D = Zone("d", 2, IPv4Address("208.67.222.222"))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A whole lab.
+
+    `destinations` are what each private route table sends to its own zone's NAT: the clients'
+    default route first of all, and as many more as a test wants to see moved.
+    """
+
+    zones: tuple[Zone, ...] = (ZONE_A, ZONE_C)
+    destinations: tuple[str, ...] = (EVERYWHERE,)
+    uplinks: tuple[IPv4Address, ...] = (IPv4Address("1.1.1.1"), IPv4Address("9.9.9.9"))
+    region: str = "ap-northeast-1"
+
+    def with_routes(self, count: int) -> Plan:
+        """The same with `count` routes in each private table: the default route, 10.8.0.0/16, …"""
+        more = tuple(f"10.{8 + extra}.0.0/16" for extra in range(count - 1))
+        return replace(self, destinations=(EVERYWHERE, *more))
+
+    @property
+    def instances(self) -> tuple[Instance, ...]:
+        return tuple(instance for zone in self.zones for instance in zone.instances)
+
+    @property
+    def nats(self) -> tuple[Instance, ...]:
+        return tuple(zone.nat for zone in self.zones)
+
+    @property
+    def apps(self) -> tuple[Instance, ...]:
+        return tuple(zone.app for zone in self.zones)
+
+    def instance(self, name: str) -> Instance:
+        """The instance called `name`; KeyError with the names there are if there is none."""
+        for instance in self.instances:
+            if instance.name == name:
+                return instance
+        known = ", ".join(instance.name for instance in self.instances)
+        raise KeyError(f"no instance is called {name!r} in this plan; it has {known}")
+
+    def at(self, address: str) -> Instance | None:
+        """The instance with this private address, if any."""
+        return next((one for one in self.instances if str(one.address) == address), None)
+
+    def zone(self, name: str) -> Zone:
+        """The zone called `name`."""
+        for zone in self.zones:
+            if zone.name == name:
+                return zone
+        known = ", ".join(zone.name for zone in self.zones)
+        raise KeyError(f"no zone is called {name!r} in this plan; it has {known}")
+
+    def peers(self, zone: Zone) -> Iterator[Zone]:
+        """Every other zone, those whose heartbeats `zone` pins."""
+        return (other for other in self.zones if other != zone)
+
+
+PAIR = Plan()
+TRIO = Plan(zones=(ZONE_A, ZONE_C, ZONE_D))

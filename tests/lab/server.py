@@ -1,0 +1,102 @@
+"""The process in `vpc`: EC2 API and IMDS for the instances, EC2 API for the operator, and a wire
+by which the test makes them ill.
+
+It lives as long as its wire: when the test process goes, however it goes, so does the server.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from moto.moto_api._internal import mock_random
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+from tests.lab.ailments import OPERATOR, Ailment, Spell
+from tests.lab.api import Ec2Api
+from tests.lab.estate import Estate
+from tests.lab.imds import Imds
+from tests.lab.nursery import Order
+from tests.lab.plan import API, API_PORT, IMDS
+from tests.lab.router import KernelRouter
+
+Wsgi = Callable[..., Iterable[bytes]]
+LOOPBACK = "127.0.0.1"
+CLONE_NEWNET = 0x40000000
+
+
+class Handler(WSGIRequestHandler):
+    """Werkzeug's, without its log, and done with a connection once that is reset."""
+
+    def log(self, type: str, message: str, *args: Any) -> None:
+        """Say nothing: the API keeps a record of its own."""
+
+    def connection_dropped(self, error: BaseException, environ: Any = None) -> None:  # noqa: ARG002
+        self.close_connection = True
+
+
+def serve(order: Order, wire: socket.socket, moto: Wsgi) -> None:
+    """Serve `order` until `wire` ends. Call it in a process with one thread."""
+    # A socket stays in the namespace it was made in: this one is for the test process, outside.
+    operator = socket.create_server((LOOPBACK, 0))
+    _enter(order.namespace)
+    mock_random.seed(os.urandom(16))  # forks of one parent would all give out the same ids
+    plan = order.plan
+
+    def caller(address: str) -> str:
+        instance = plan.at(address)
+        return instance.name if instance else OPERATOR if address == LOOPBACK else address
+
+    estate = Estate(plan)
+    api = Ec2Api(moto, estate, KernelRouter(plan), caller)
+    _listen(operator, api)
+    _listen(socket.create_server((str(API), API_PORT)), api)
+    _listen(socket.create_server((str(IMDS), 80)), Imds(plan, estate.instance_id_at))
+    with wire.makefile("rw") as lines:
+        print(json.dumps({"port": operator.getsockname()[1], "pid": os.getpid()}), file=lines)
+        lines.flush()
+        for line in lines:
+            print(json.dumps(_obey(api, **json.loads(line))), file=lines)
+            lines.flush()
+
+
+def _obey(api: Ec2Api, do: str, **details: Any) -> Any:
+    match do:
+        case "fail":
+            return api.sickbed.add(
+                Spell(
+                    Ailment(details["ailment"]),
+                    frozenset(details["actions"]),
+                    frozenset(details["callers"]),
+                    details["times"],
+                    details["seconds"],
+                )
+            )
+        case "lift":
+            return api.sickbed.lift(details["number"])
+        case "calls":
+            return api.calls(details["since"])
+    return {"error": f"the server cannot {do!r}"}
+
+
+def _listen(listener: socket.socket, app: Any) -> None:
+    host, port = listener.getsockname()
+    # Given a listener, werkzeug does not look its host name up.
+    server = make_server(
+        host, port, app, threaded=True, request_handler=Handler, fd=listener.fileno()
+    )
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+
+
+def _enter(namespace: str) -> None:
+    """Move this process to a network namespace (os.setns comes with Python 3.12)."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    with open(namespace, "rb") as handle:
+        if libc.setns(handle.fileno(), CLONE_NEWNET) != 0:
+            cause = os.strerror(ctypes.get_errno())
+            raise OSError(f"{namespace} cannot be entered: {cause}; is this inside the sandbox?")
