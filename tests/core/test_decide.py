@@ -1,0 +1,371 @@
+"""The rules, one by one, seen from nat-a unless said otherwise."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+
+from nathb.core.damping import Penalty, taken
+from nathb.core.decide import Known, decide
+from nathb.core.memory import Contest, RouteMemory, Wrote
+from nathb.core.model import (
+    Cause,
+    Evidence,
+    Intent,
+    Move,
+    Node,
+    Preempt,
+    Route,
+    Rule,
+    Verdict,
+)
+from tests.core.build import (
+    DOWN,
+    NOW,
+    PAIR,
+    ROUTE_A,
+    ROUTE_C,
+    UNKNOWN,
+    down,
+    known,
+    moves,
+    ruling,
+    up,
+    view,
+)
+
+TAKE_C = (ROUTE_C.table, "nat-a", "R3")
+RETURN_C = (ROUTE_C.table, "nat-c", "R4")
+DRAIN_A = Intent(drained=frozenset({"nat-a"}))
+DRAIN_C = Intent(drained=frozenset({"nat-c"}))
+
+
+def held_since(changed_at: float, **more: object) -> dict[str, RouteMemory]:
+    """nat-a has held nat-c's route since then."""
+    return {str(ROUTE_C): RouteMemory(holder="nat-a", changed_at=changed_at, **more)}  # type: ignore[arg-type]
+
+
+def test_all_well_nothing_moves() -> None:
+    assert moves(known()) == []
+
+
+# --- R1
+
+
+@pytest.mark.parametrize("verdict", [UNKNOWN])
+def test_r1_an_unknown_holder_keeps_its_route(verdict: Verdict) -> None:
+    assert moves(known(peer=Evidence(verdict))) == []
+    assert ruling(known(peer=Evidence(verdict))).rule is Rule.R1
+
+
+def test_r1_an_unknown_uplink_takes_nothing_and_releases_nothing() -> None:
+    assert moves(known(uplink=Evidence(UNKNOWN), peer=down())) == []
+    assert moves(known(uplink=Evidence(UNKNOWN), peer=up())) == []
+
+
+def test_r1_an_unknown_home_gets_no_route_back() -> None:
+    assert moves(known(peer=Evidence(UNKNOWN), seen=view(c="nat-a"))) == []
+
+
+# --- R2
+
+
+def test_r2_a_route_is_never_taken_from_a_node_that_is_up() -> None:
+    assert moves(known(peer=up(), seen=view(a="nat-c"))) == []
+    assert ruling(known(peer=up()), ROUTE_C).rule is Rule.R2
+
+
+def test_r2_not_even_when_ec2_calls_its_route_a_blackhole() -> None:
+    assert moves(known(peer=up(), seen=view(blackholes=(ROUTE_C,)))) == []
+
+
+# --- R3
+
+
+def test_r3_the_route_of_a_node_that_is_down_is_taken() -> None:
+    assert moves(known(peer=down())) == [TAKE_C]
+
+
+def test_r3_the_move_says_why_and_since_when() -> None:
+    move = ruling(known(peer=down())).move
+    assert move is not None
+    assert move.reason == "heartbeat 8.8.4.4 missed 3 of 3, uplink up"
+    assert move.detected_in == pytest.approx(3.0)
+    assert move.holder == "nat-c"
+
+
+def test_r3_a_home_route_held_by_a_node_that_is_down_comes_home_by_a_take() -> None:
+    assert moves(known(peer=down(), seen=view(a="nat-c"))) == [
+        (ROUTE_A.table, "nat-a", "R3"),
+        TAKE_C,
+    ]
+
+
+@pytest.mark.parametrize("verdict", [DOWN, UNKNOWN])
+def test_r3_without_an_uplink_nothing_is_taken(verdict: Verdict) -> None:
+    uplink = Evidence(verdict, heard_at=NOW)
+    assert moves(known(uplink=uplink, peer=down(), seen=view(a="nat-c"))) == []
+
+
+def test_r3_an_uplink_last_heard_before_the_silence_began_is_no_witness() -> None:
+    assert moves(known(uplink=up(heard_at=NOW - 3.1), peer=down(silent_since=NOW - 3))) == []
+    assert moves(known(uplink=up(heard_at=NOW - 3.0), peer=down(silent_since=NOW - 3))) == [TAKE_C]
+
+
+def test_r3_a_holder_that_has_just_answered_again_is_left_in_peace() -> None:
+    assert moves(known(peer=down(silent_since=None))) == []
+
+
+def test_r3_a_blackhole_that_points_at_nobody_of_the_group_is_taken() -> None:
+    assert moves(known(peer=up(), seen=view(c="i-old", blackholes=(ROUTE_C,)))) == []
+    home = known(peer=up(), seen=view(a="i-old", blackholes=(ROUTE_A,)))
+    assert moves(home) == [(ROUTE_A.table, "nat-a", "R3")]
+
+
+def test_r3_a_blackhole_that_points_at_a_node_not_known_to_be_alive_is_taken() -> None:
+    assert moves(known(peer=Evidence(UNKNOWN), seen=view(blackholes=(ROUTE_C,)))) == [TAKE_C]
+
+
+def test_r3_only_the_first_living_node_of_the_order_takes() -> None:
+    b = Node("nat-b", heartbeat=("8.8.4.5",), instance="i-0000000b")
+    three = replace(PAIR, nodes=(PAIR.nodes[0], PAIR.nodes[1], b))
+    # nat-c's order is nat-c, nat-b, nat-a: nat-b comes before nat-a
+    here = known(group=three, peer=down())
+    with_b = replace(here, peers={"nat-c": down(), "nat-b": up()})
+    without_b = replace(here, peers={"nat-c": down(), "nat-b": down()})
+    assert three.order(ROUTE_C) == ("nat-c", "nat-b", "nat-a")
+    assert moves(with_b) == []
+    assert moves(without_b) == [TAKE_C]
+
+
+def test_r3_default_routes_are_ruled_on_first() -> None:
+    narrow = Route("rtb-0000000c", "10.8.0.0/16")
+    nodes = (PAIR.nodes[0], replace(PAIR.nodes[1], routes=(narrow, ROUTE_C)))
+    rulings = decide(known(group=replace(PAIR, nodes=nodes)))
+    assert [one.route for one in rulings] == [ROUTE_A, ROUTE_C, narrow]
+
+
+# --- R4
+
+
+def test_r4_a_route_goes_home_once_its_home_has_been_up_for_preempt_delay() -> None:
+    peer = up(since=NOW - 60.0)
+    memory = held_since(NOW - 300)
+    assert moves(known(peer=peer, seen=view(c="nat-a"), memory=memory)) == [RETURN_C]
+
+
+def test_r4_not_before_and_the_ruling_says_when() -> None:
+    waiting = known(peer=up(since=NOW - 59.9), seen=view(c="nat-a"), memory=held_since(NOW - 300))
+    assert moves(waiting) == []
+    assert ruling(waiting).due == pytest.approx(NOW + 0.1)
+
+
+def test_r4_the_delay_counts_from_the_routes_last_change_too() -> None:
+    peer = up(since=NOW - 300)
+    assert moves(known(peer=peer, seen=view(c="nat-a"), memory=held_since(NOW - 59))) == []
+    assert moves(known(peer=peer, seen=view(c="nat-a"), memory=held_since(NOW - 60))) == [RETURN_C]
+
+
+def test_r4_preempt_manual_waits_for_revert() -> None:
+    manual = replace(PAIR, preempt=Preempt.MANUAL)
+    peer, memory = up(since=0.0), held_since(0.0)
+    assert moves(known(group=manual, peer=peer, seen=view(c="nat-a"), memory=memory)) == []
+    revert = view(c="nat-a", intent=Intent(revert=True))
+    assert moves(known(group=manual, peer=peer, seen=revert, memory=memory)) == [RETURN_C]
+
+
+def test_r4_a_home_that_has_just_missed_a_check_gets_nothing_yet() -> None:
+    doubtful = replace(up(since=0.0), silent_since=NOW - 0.5)
+    assert moves(known(peer=doubtful, seen=view(c="nat-a"), memory=held_since(0.0))) == []
+
+
+def test_r4_only_the_holder_returns() -> None:
+    # nat-c sees its own route held by nat-a, which is up: nat-a gives it back, nat-c waits
+    assert moves(known(me="nat-c", seen=view(c="nat-a"))) == []
+
+
+# --- R5
+
+
+def silent_uplink() -> Evidence:
+    return replace(down(), addresses=("1.1.1.1",))
+
+
+def test_r5_without_an_uplink_all_held_routes_are_handed_over_at_once() -> None:
+    peer = up(heard_at=NOW - 1)
+    assert moves(known(uplink=silent_uplink(), peer=peer, seen=view(c="nat-a"))) == [
+        (ROUTE_A.table, "nat-c", "R5"),
+        (ROUTE_C.table, "nat-c", "R5"),
+    ]
+
+
+def test_r5_not_to_a_node_that_is_down_or_unknown() -> None:
+    assert moves(known(uplink=silent_uplink(), peer=down())) == []
+    assert moves(known(uplink=silent_uplink(), peer=Evidence(UNKNOWN))) == []
+
+
+def test_r5_not_to_a_node_last_heard_before_my_own_silence_began() -> None:
+    # both gateways cut at once: the peer only looks alive because it was not asked since
+    assert moves(known(uplink=silent_uplink(), peer=up(heard_at=NOW - 4))) == []
+
+
+# --- R6
+
+
+def test_r6_a_drained_node_hands_over_what_it_holds() -> None:
+    assert moves(known(seen=view(intent=DRAIN_A))) == [(ROUTE_A.table, "nat-c", "R6")]
+
+
+def test_r6_a_drained_node_keeps_its_routes_when_nobody_else_is_alive() -> None:
+    drained = known(peer=down(), seen=view(intent=DRAIN_A))
+    assert moves(drained) == []
+    assert ruling(drained, ROUTE_A).rule is Rule.R6
+
+
+def test_r6_a_drained_node_takes_nothing_and_is_given_nothing() -> None:
+    assert moves(known(peer=down(), seen=view(a="nat-c", intent=DRAIN_A))) == []
+    home_drained = view(c="nat-a", intent=DRAIN_C)
+    assert moves(known(peer=up(since=0.0), seen=home_drained, memory=held_since(0.0))) == []
+
+
+def test_r6_after_undrain_the_return_needs_no_delay() -> None:
+    memory, peer = held_since(NOW - 10), up(since=0.0)
+    undrained = {"nat-c": NOW - 1}
+    seen = view(c="nat-a")
+    assert moves(known(peer=peer, seen=seen, memory=memory)) == []
+    assert moves(known(peer=peer, seen=seen, memory=memory, undrained=undrained)) == [RETURN_C]
+
+
+# --- R7
+
+
+def contested(until: float, cause: Cause) -> dict[str, RouteMemory]:
+    return {str(ROUTE_C): RouteMemory(contest=Contest("nat-a", cause, until, 1))}
+
+
+def test_r7_a_move_that_another_hand_undid_is_not_repeated() -> None:
+    peer = down(since=NOW - 5)
+    cause = Cause("nat-c", "down", NOW - 5)
+    fighting = known(peer=peer, memory=contested(NOW + 600, cause))
+    assert moves(fighting) == []
+    assert ruling(fighting).rule is Rule.R7
+    assert ruling(fighting).due == NOW + 600
+
+
+def test_r7_until_the_verdict_has_changed_once() -> None:
+    cause = Cause("nat-c", "down", NOW - 50)
+    assert moves(known(peer=down(since=NOW - 5), memory=contested(NOW + 600, cause))) == [TAKE_C]
+
+
+def test_r7_or_ec2_says_that_the_node_is_gone() -> None:
+    peer = replace(down(since=NOW - 5), gone=True)
+    cause = Cause("nat-c", "down", NOW - 5)
+    assert moves(known(peer=peer, memory=contested(NOW + 600, cause))) == [TAKE_C]
+
+
+def test_r7_or_contest_hold_has_passed() -> None:
+    cause = Cause("nat-c", "down", NOW - 700)
+    peer = down(since=NOW - 700)
+    assert moves(known(peer=peer, memory=contested(NOW, cause))) == [TAKE_C]
+
+
+# --- R8
+
+
+def test_r8_an_active_route_to_a_target_outside_the_group_is_left_alone() -> None:
+    operated = known(peer=down(), seen=view(c="nat-gateway"))
+    assert moves(operated) == []
+    assert ruling(operated).rule is Rule.R8
+    assert "eni-nat-gateway" in ruling(operated).reason
+
+
+def test_r8_a_route_that_does_not_exist_is_not_created() -> None:
+    assert moves(known(peer=down(), seen=view(c=""))) == []
+    assert ruling(known(peer=down(), seen=view(c=""))).rule is Rule.R8
+
+
+# --- R9
+
+
+def test_r9_while_paused_moves_are_decided_but_not_made() -> None:
+    paused = known(peer=down(), seen=view(intent=Intent(paused=True)))
+    assert moves(paused) == []
+    would = ruling(paused)
+    assert would.would
+    assert would.rule is Rule.R9
+    assert would.move is not None
+    assert would.move.to == "nat-a"
+
+
+def test_r9_a_dry_run_decides_alike_and_moves_nothing() -> None:
+    dry = ruling(known(peer=down(), dry_run=True))
+    assert dry.would
+    assert dry.move is not None
+
+
+# --- R10
+
+
+def test_r10_without_a_view_there_are_no_moves() -> None:
+    blind = replace(known(peer=down()), view=None)
+    assert moves(blind) == []
+    assert {one.rule for one in decide(blind)} == {Rule.R10}
+
+
+def test_r10_a_view_stays_usable_for_view_max_age_and_no_longer() -> None:
+    assert moves(known(peer=down(), seen=view(at=NOW - 300))) == [TAKE_C]
+    assert moves(known(peer=down(), seen=view(at=NOW - 301))) == []
+
+
+def took_c(at: float) -> dict[str, RouteMemory]:
+    move = Move(ROUTE_C, "nat-c", "nat-a", Rule.R3, Cause("nat-c", "down", 0.0), "")
+    return {str(ROUTE_C): RouteMemory(holder="nat-a", changed_at=at, wrote=Wrote(move, at))}
+
+
+def test_r10_a_view_older_than_our_own_write_says_nothing() -> None:
+    before = view(c="nat-c", at=NOW - 0.5)
+    assert ruling(known(peer=down(), seen=before, memory=took_c(NOW))).rule is Rule.R10
+
+
+def test_r10_a_stale_describe_inside_settle_is_no_news() -> None:
+    stale = known(peer=down(), seen=view(c="nat-c", at=NOW), memory=took_c(NOW - 9.9))
+    assert moves(stale) == []
+    assert ruling(stale).rule is Rule.R10
+
+
+def test_r10_one_move_at_a_time_for_each_route() -> None:
+    move = Move(ROUTE_C, "nat-c", "nat-a", Rule.R3, Cause("nat-c", "down", 0.0), "")
+    flying = {str(ROUTE_C): RouteMemory(in_flight=move)}
+    assert moves(known(peer=down(), memory=flying)) == []
+
+
+def test_r10_after_a_failure_the_next_try_waits_for_its_backoff() -> None:
+    failing = {str(ROUTE_C): RouteMemory(attempts=2, retry_at=NOW + 1)}
+    assert moves(known(peer=down(), memory=failing)) == []
+    assert ruling(known(peer=down(), memory=failing)).due == NOW + 1
+    assert moves(known(peer=down(), memory=failing, now=NOW + 1)) == [TAKE_C]
+
+
+# --- R11
+
+
+def flapping() -> Penalty:
+    return taken(taken(taken(Penalty(), NOW - 200), NOW - 150), NOW - 100)
+
+
+def test_r11_a_route_taken_too_often_stays_on_the_survivor() -> None:
+    memory = held_since(NOW - 100, penalty=flapping())
+    damped = known(peer=up(since=NOW - 90), seen=view(c="nat-a"), memory=memory)
+    assert moves(damped) == []
+    assert ruling(damped).rule is Rule.R11
+    assert ruling(damped).due is not None
+
+
+def test_r11_damping_never_delays_a_take() -> None:
+    memory = {str(ROUTE_C): RouteMemory(holder="nat-c", penalty=flapping())}
+    assert moves(known(peer=down(), memory=memory)) == [TAKE_C]
+
+
+def test_the_same_facts_give_the_same_rulings() -> None:
+    facts: Known = known(peer=down())
+    assert decide(facts) == decide(facts)

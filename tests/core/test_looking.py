@@ -1,0 +1,48 @@
+"""When to look at EC2 again."""
+
+from __future__ import annotations
+
+from nathb.core.looking import GIVE_UP, Looking
+from nathb.core.model import Failure
+
+
+def looked(now: float) -> Looking:
+    looking = Looking(refresh=30.0, brisk=2.0)
+    looking.begun(now)
+    looking.succeeded()
+    return looking
+
+
+def test_the_first_look_is_due_at_once_and_the_next_after_refresh() -> None:
+    assert Looking(30.0, 2.0).due_at(0.0) <= 0.0
+    assert looked(0.0).due_at(0.1) == 30.0
+
+
+def test_in_a_hurry_the_pace_is_brisk_and_then_as_before() -> None:
+    looking = looked(0.0)
+    looking.hurry(0.5, 10.0)
+    assert looking.due_at(0.5) == 2.0
+    assert looking.due_at(11.0) == 30.0
+
+
+def test_after_a_write_the_look_is_due_at_once() -> None:
+    looking = looked(0.0)
+    looking.at_once()
+    assert looking.due_at(0.1) <= 0.1
+
+
+def test_r10_one_look_runs_at_a_time_until_it_is_given_up() -> None:
+    looking = looked(0.0)
+    looking.begun(30.0)
+    looking.at_once()
+    assert looking.due_at(31.0) == 30.0 + GIVE_UP
+    assert looking.due_at(30.0 + GIVE_UP) <= 30.0 + GIVE_UP
+
+
+def test_a_failed_look_is_repeated_after_its_backoff_and_told_once() -> None:
+    looking = looked(0.0)
+    assert looking.failed(Failure.THROTTLED, 10.0, 1.0)
+    assert looking.due_at(10.0) >= 11.0
+    assert not looking.failed(Failure.THROTTLED, 20.0, 1.0)
+    assert looking.succeeded()
+    assert not looking.succeeded()

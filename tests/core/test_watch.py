@@ -1,0 +1,241 @@
+"""Detection on virtual time: a little wire that loses what it is told to lose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from nathb.core.model import Timers, Verdict
+from nathb.core.path import Path, Pulse
+from nathb.core.watch import UPLINK, Watch
+
+HEARTBEAT, GATEWAY, PRIVATE = "8.8.4.4", "1.1.1.1", "10.0.1.10"
+RTT = 0.002
+TICK = 0.001
+
+
+class World:
+    """A Watch on virtual time, whose checks are answered while `answers(address, now)`."""
+
+    def __init__(self, timers: Timers, *, pulse: bool = True, pinned: bool = True) -> None:
+        self.now = 0.0
+        self.watch = Watch(timers, {"nat-c": (HEARTBEAT,)}, self.now)
+        self.watch.set_uplink([GATEWAY])
+        if pulse:
+            self.watch.set_pulse("nat-c", PRIVATE)
+        if pinned:
+            self.watch.set_pins([("nat-c", HEARTBEAT)])
+        self.answers: Callable[[str, float], bool] = lambda _address, _now: True
+        self.sent: list[tuple[float, str]] = []
+        self.coming: list[tuple[float, int]] = []
+        self.turned: list[tuple[float, str, Verdict]] = []
+        self.tickets = 0
+
+    def step(self) -> None:
+        for at, ticket in [one for one in self.coming if one[0] <= self.now]:
+            self.coming.remove((at, ticket))
+            self.watch.heard(ticket, self.now)
+        self.watch.expire(self.now)
+        for asked in self.watch.due(self.now):
+            self.ask(asked)
+        for name in ("nat-c", UPLINK):
+            verdict = self.watch.evidence(name).verdict
+            last = [turn for turn in self.turned if turn[1] == name]
+            if verdict is not (last[-1][2] if last else Verdict.UNKNOWN):
+                self.turned.append((self.now, name, verdict))
+
+    def ask(self, asked: Path | Pulse) -> None:
+        self.tickets += 1
+        self.sent.append((self.now, asked.address))
+        self.watch.asked(asked, self.tickets, self.now)
+        if self.answers(asked.address, self.now):
+            self.coming.append((self.now + RTT, self.tickets))
+
+    def run_until(self, end: float) -> World:
+        while self.now < end:
+            self.step()
+            arrivals = [at for at, _ in self.coming]
+            following = min([self.watch.wake_at(), *arrivals], default=end)
+            self.now = min(end, max(self.now + TICK, following))
+        self.step()
+        return self
+
+    def sent_to(self, address: str, since: float = 0.0) -> list[float]:
+        return [at for at, to in self.sent if to == address and at >= since]
+
+    def down_at(self, name: str = "nat-c") -> float:
+        return next(at for at, who, verdict in self.turned if (who, verdict) == (name, DOWN))
+
+
+DOWN, UP, UNKNOWN = Verdict.DOWN, Verdict.UP, Verdict.UNKNOWN
+
+
+def gone_since(start: float, *addresses: str) -> Callable[[str, float], bool]:
+    return lambda address, now: address not in addresses or now < start
+
+
+def test_from_the_start_everything_is_asked_fast_until_it_is_decided_and_then_slowly() -> None:
+    world = World(Timers()).run_until(100.0)
+    assert world.sent_to(HEARTBEAT)[:3] == pytest.approx([0.0, 1.0, 2.0], abs=0.01)
+    assert world.sent_to(HEARTBEAT)[3] == pytest.approx(32.0, abs=0.01)
+    assert world.watch.evidence("nat-c").verdict is UP
+
+
+@pytest.mark.parametrize("phase", [0.01, 0.13, 0.26, 0.4, 0.49])
+def test_a_crash_is_a_verdict_within_3_75_seconds(phase: float) -> None:
+    world = World(Timers()).run_until(40.0)
+    crash = 40.0 + phase
+    world.answers = gone_since(crash, HEARTBEAT, PRIVATE)
+    world.run_until(50.0)
+    assert 2.9 < world.down_at() - crash <= 3.76
+
+
+@pytest.mark.parametrize("phase", [0.1, 7.0, 29.9])
+def test_a_dead_path_behind_a_living_host_is_a_verdict_within_interval_plus_3_seconds(
+    phase: float,
+) -> None:
+    world = World(Timers()).run_until(40.0)
+    cut = 40.0 + phase
+    world.answers = gone_since(cut, HEARTBEAT)
+    world.run_until(120.0)
+    assert world.down_at() - cut <= 33.01
+
+
+def test_while_in_doubt_checks_overlap_and_the_uplink_is_asked_as_fast_as_the_peer() -> None:
+    timers = Timers(interval=0.1, fast_interval=0.05, timeout=0.2, fall=4)
+    world = World(timers, pulse=False).run_until(2.0)
+    world.answers = gone_since(2.0, HEARTBEAT)
+    world.run_until(3.0)
+    assert world.down_at() - 2.0 <= 0.56
+    in_doubt = [at for at in world.sent_to(GATEWAY, 2.21) if at < world.down_at()]
+    assert len(in_doubt) >= 4
+
+
+def test_an_uplink_heard_since_the_peer_fell_silent_is_on_record() -> None:
+    world = World(Timers()).run_until(40.0)
+    world.answers = gone_since(40.0, HEARTBEAT, PRIVATE)
+    world.run_until(45.0)
+    peer, uplink = world.watch.evidence("nat-c"), world.watch.evidence(UPLINK)
+    assert peer.silent_since is not None
+    assert uplink.heard_at is not None
+    assert uplink.heard_at >= peer.silent_since
+
+
+def test_a_single_lost_check_convicts_nobody() -> None:
+    world = World(Timers()).run_until(40.0)
+    lost = world.sent_to(HEARTBEAT)[-1] + 30.0
+    world.answers = lambda address, now: address != HEARTBEAT or abs(now - lost) > 0.5
+    world.run_until(200.0)
+    assert [turn for turn in world.turned if turn[2] is DOWN] == []
+
+
+def test_the_pulse_alone_never_convicts() -> None:
+    world = World(Timers()).run_until(40.0)
+    world.answers = gone_since(40.0, PRIVATE)
+    world.run_until(400.0)
+    assert world.watch.evidence("nat-c").verdict is UP
+
+
+def test_a_pulse_never_heard_is_ignored_once_good_heartbeats_contradict_it() -> None:
+    world = World(Timers())
+    world.answers = gone_since(0.0, PRIVATE)
+    world.run_until(20.0)
+    assert world.watch.pulses["nat-c"].ignored
+    assert not world.watch.suspecting
+    world.run_until(100.0)
+    assert len(world.sent_to(HEARTBEAT, since=20.0)) <= 3
+
+
+def test_a_pulse_heard_again_makes_the_next_check_of_a_dead_peer_due_at_once() -> None:
+    world = World(Timers()).run_until(40.0)
+    world.answers = gone_since(40.0, HEARTBEAT, PRIVATE)
+    world.run_until(50.0)
+    asked_last = world.sent_to(HEARTBEAT)[-1]
+    world.answers = lambda _address, _now: True
+    world.run_until(51.0)
+    assert world.sent_to(HEARTBEAT)[-1] < asked_last + 30.0
+    assert world.run_until(54.0).watch.evidence("nat-c").verdict is UP
+
+
+def test_an_answer_to_a_later_check_drops_the_earlier_ones_that_are_still_open() -> None:
+    timers = Timers(interval=0.1, fast_interval=0.05, timeout=0.2, fall=4)
+    world = World(timers, pulse=False).run_until(2.0)
+    # a hole of 0.19 s loses three or four checks; what came after them is answered before they
+    # are overdue, so they must not convict a peer that is known to be there
+    world.answers = lambda address, now: address != HEARTBEAT or not 2.0 < now < 2.19
+    world.run_until(5.0)
+    assert [turn for turn in world.turned if turn[2] is DOWN] == []
+
+
+def test_r12_a_heartbeat_that_is_not_pinned_is_neither_asked_nor_read_as_health() -> None:
+    world = World(Timers(), pinned=False).run_until(40.0)
+    assert world.sent_to(HEARTBEAT) == []
+    assert world.watch.evidence("nat-c").verdict is UNKNOWN
+
+
+def test_r12_a_pin_that_goes_astray_makes_its_peer_unknown_until_it_is_back() -> None:
+    world = World(Timers()).run_until(40.0)
+    world.watch.set_pins([])
+    assert world.run_until(50.0).watch.evidence("nat-c").verdict is UNKNOWN
+    asked = len(world.sent_to(HEARTBEAT))
+    assert len(world.run_until(90.0).sent_to(HEARTBEAT)) == asked
+    world.watch.set_pins([("nat-c", HEARTBEAT)])
+    assert world.run_until(95.0).watch.evidence("nat-c").verdict is UP
+
+
+def test_r13_with_ec2s_word_one_missed_check_is_enough() -> None:
+    world = World(Timers()).run_until(40.0)
+    world.answers = gone_since(40.0, HEARTBEAT, PRIVATE)
+    world.watch.set_hastened(["nat-c"], [])
+    world.run_until(50.0)
+    assert world.down_at() - 40.0 <= 1.76
+    assert world.watch.evidence("nat-c").needed == 1
+
+
+def test_r13_the_word_may_come_after_the_miss() -> None:
+    world = World(Timers()).run_until(40.0)
+    world.answers = gone_since(40.0, HEARTBEAT, PRIVATE)
+    world.run_until(41.9)
+    assert world.watch.evidence("nat-c").verdict is UP
+    world.watch.set_hastened([], ["nat-c"])
+    world.step()
+    assert world.watch.evidence("nat-c").verdict is DOWN
+
+
+def test_r14_after_a_stall_all_is_unknown_and_what_was_in_flight_counts_for_nothing() -> None:
+    world = World(Timers()).run_until(40.0)
+    world.answers = gone_since(40.0, HEARTBEAT, PRIVATE)
+    world.run_until(42.5)
+    assert world.watch.tickets
+    world.watch.restart(world.now)
+    assert not world.watch.tickets
+    assert world.watch.evidence("nat-c").verdict is UNKNOWN
+    assert world.watch.evidence(UPLINK).verdict is UNKNOWN
+    world.answers = lambda _address, _now: True
+    world.run_until(50.0)
+    assert [turn for turn in world.turned if turn[2] is DOWN] == []
+
+
+def test_r1_a_check_that_could_not_be_sent_moves_no_counter_and_is_tried_again_fast() -> None:
+    world = World(Timers()).run_until(40.0)
+    path = world.watch.peers["nat-c"].paths[0]
+    before = path.health
+    world.watch.could_not_ask(path, "no buffer space", world.now)
+    assert path.health == before
+    assert world.watch.suspecting
+    assert path.due_at(world.watch.timers.fast_interval) == pytest.approx(world.now + 1.0)
+
+
+def test_names_that_resolve_anew_keep_the_evidence_of_addresses_that_stay() -> None:
+    world = World(Timers()).run_until(10.0)
+    world.watch.set_uplink([GATEWAY, "9.9.9.9"])
+    assert world.watch.evidence(UPLINK).verdict is UP
+    world.watch.set_uplink(["9.9.9.9"])
+    world.step()
+    assert world.watch.evidence(UPLINK).verdict is UNKNOWN
+
+
+def test_without_pulses_none_is_sent() -> None:
+    world = World(Timers(pulse=0.0)).run_until(10.0)
+    assert world.sent_to(PRIVATE) == []

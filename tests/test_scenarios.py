@@ -1,0 +1,138 @@
+"""Stories told to the rules, and their recorded answers; the format is in scenarios/README.md."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from nathb.core.decide import Known, decide
+from nathb.core.memory import RouteMemory, begun, ended, observed
+from nathb.core.model import Done, Evidence, Failure, Intent, Route, Ruling, Undone, Verdict
+from tests.core.build import PAIR, ROUTE_A, ROUTE_C, down, up, view
+
+SCENARIOS = sorted((Path(__file__).parent / "scenarios").glob("*.txt"))
+
+
+class Story:
+    """The world as the lines read so far have told it."""
+
+    def __init__(self, me: str) -> None:
+        self.me = me
+        self.now = 0.0
+        self.paths = {name: Evidence() for name in ("uplink", "nat-a", "nat-c") if name != me}
+        self.view = None
+        self.memory: dict[str, RouteMemory] = {}
+        self.undrained: dict[str, float] = {}
+        self.answer: Done | Undone = Done(0.006)
+        self.last: dict[Route, str] = {}
+
+    def tell(self, now: float, words: list[str]) -> None:
+        self.now = now
+        match words:
+            case ["view", *facts]:
+                self._describe(facts)
+            case ["gone", node]:
+                self.paths[node] = replace(self.paths[node], gone=True, hastened=True)
+            case ["ec2", "done"]:
+                self.answer = Done(0.006)
+            case ["ec2", failure]:
+                self.answer = Undone(Failure(failure.replace("-", " ")), "as told")
+            case [name, verdict]:
+                self.paths[name] = self._path(name, verdict)
+            case []:
+                pass
+
+    def _path(self, name: str, verdict: str) -> Evidence:
+        before = self.paths[name]
+        silent = down(self.now, self.now - 3)
+        evidence = {
+            "up": up(self.now, self.now),
+            "down": silent,
+            "rising": replace(silent, silent_since=None, heard_at=self.now),
+            "unknown": Evidence(since=self.now),
+        }[verdict]
+        if evidence.verdict is before.verdict:
+            evidence = replace(evidence, since=before.since)
+        return replace(evidence, addresses=("1.1.1.1" if name == "uplink" else "8.8.4.4",))
+
+    def _describe(self, facts: list[str]) -> None:
+        pairs = dict(fact.split("=") for fact in facts if "=" in fact)
+        drained = frozenset(pairs["drain"].split(",")) if "drain" in pairs else frozenset()
+        bad = tuple(route for fact, route in (("a!", ROUTE_A), ("c!", ROUTE_C)) if fact in facts)
+        intent = Intent(drained, "pause" in facts, "revert" in facts)
+        before = self.view.intent.drained if self.view is not None else frozenset()
+        self.undrained |= dict.fromkeys(before - drained, self.now)
+        holders = {key: "" if pairs[key] == "-" else pairs[key] for key in ("a", "c")}
+        self.view = view(**holders, at=self.now, blackholes=bad, intent=intent)
+        for route in PAIR.routes():
+            memory = self.memory.get(str(route), RouteMemory())
+            seen = observed(memory, self.view.holding(route), self.now, PAIR)
+            self.memory[str(route)] = seen
+
+    def hear(self) -> list[str]:
+        """Ask the rules, carry out what they wish for, and return what is new in their answer."""
+        living = {
+            name: replace(one, heard_at=self.now) if one.verdict is Verdict.UP else one
+            for name, one in self.paths.items()
+        }
+        uplink = living.pop("uplink")
+        known = Known(
+            self.now, self.me, PAIR, uplink, living, self.view, self.memory, self.undrained
+        )
+        answers = []
+        for ruling in decide(known):
+            words = self._carry_out(ruling)
+            if self.last.get(ruling.route) != words:
+                answers.append(f"> {words}")
+                self.last[ruling.route] = words
+        return answers
+
+    def _carry_out(self, ruling: Ruling) -> str:
+        due = "" if ruling.due is None else f" [due {ruling.due:g}]"
+        if ruling.move is None:
+            return f"{ruling.route}: {ruling.rule.value} {ruling.reason}{due}"
+        move, key = ruling.move, str(ruling.route)
+        what = f"{move.holder or '?'} -> {move.to}: {ruling.rule.value} {ruling.reason}"
+        if ruling.would:
+            return f"{ruling.route}: WOULD MOVE {what}"
+        flying = begun(self.memory.get(key, RouteMemory()), move)
+        self.memory[key] = ended(flying, move, self.answer, self.now, 0.0)
+        came_of_it = "" if isinstance(self.answer, Done) else f" ({self.answer.failure.value})"
+        return f"{ruling.route}: MOVE {what}{came_of_it}"
+
+
+def perform(script: str) -> str:
+    """Return the script with the answers of today's rules."""
+    out: list[str] = []
+    story: Story | None = None
+    for line in script.splitlines():
+        words = line.split()
+        if line.startswith(">"):
+            continue
+        out.append(line)
+        if not words or line.startswith("#"):
+            continue
+        if words[0] == "me":
+            story = Story(words[1])
+            continue
+        assert story is not None, "the first line says from whose eyes: me NODE"
+        story.tell(float(words[0]), words[1:])
+        out += story.hear()
+    return "\n".join(out) + "\n"
+
+
+@pytest.mark.parametrize("file", SCENARIOS, ids=lambda file: file.stem)
+def test_a_scenario_is_answered_as_recorded(file: Path, pytestconfig: pytest.Config) -> None:
+    script = file.read_text()
+    performed = perform(script)
+    if pytestconfig.getoption("--rewrite"):
+        file.write_text(performed)
+    assert performed == file.read_text()
+
+
+def test_there_are_scenarios_and_each_has_answers() -> None:
+    assert SCENARIOS
+    for file in SCENARIOS:
+        assert "\n> " in file.read_text(), file
