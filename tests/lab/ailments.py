@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -25,6 +24,9 @@ class Ailment(Enum):
     RESET = "reset"  # connection reset, not applied
     RESET_AFTER = "reset after"  # applied, then connection reset
     STALE = "stale"  # DescribeRouteTables answers as of `seconds` ago, or of before the last write
+
+
+MILD = (Ailment.LATENCY, Ailment.STALE)  # the call is answered all the same
 
 
 @dataclass(frozen=True)
@@ -98,15 +100,16 @@ class Sickbed:
             spell.lifted.set()
 
     def strike(self, action: str, caller: str) -> dict[Ailment, Spell]:
-        """What this call suffers from: the oldest spell of each kind, each used up by one."""
+        """What this call suffers from, each spell used up by one.
+
+        A call dies one death, of the oldest spell that means its end; the mild ones come on top.
+        """
         with self._lock:
-            struck = dict(self._struck(action, caller))
+            struck: dict[Ailment | None, Spell] = {}
+            for spell in self._spells:
+                if spell.befalls(action, caller):
+                    struck.setdefault(spell.ailment if spell.ailment in MILD else None, spell)
             for spell in struck.values():
                 if spell.times is not None:
                     spell.times -= 1
-            return struck
-
-    def _struck(self, action: str, caller: str) -> Iterator[tuple[Ailment, Spell]]:
-        for spell in reversed(self._spells):
-            if spell.befalls(action, caller):
-                yield spell.ailment, spell
+            return {spell.ailment: spell for spell in struck.values()}

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
-import socket
-import struct
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -21,11 +18,10 @@ from tests.lab import answers
 from tests.lab.ailments import REFUSALS, Ailment, Refusal, Sickbed
 from tests.lab.estate import Estate
 from tests.lab.router import Router
+from tests.lab.web import Wsgi, reset
 
-Wsgi = Callable[..., Iterable[bytes]]
 READS = ("Describe", "Get", "List")
 DRY_RUN = Refusal(412, "DryRunOperation", "Request would have succeeded, but DryRun flag is set.")
-NO_LINGER = struct.pack("ii", 1, 0)  # closing then sends a reset
 
 
 @dataclass
@@ -108,9 +104,9 @@ class Ec2Api:
             spell.lifted.wait(spell.seconds)
         if spell := struck.get(Ailment.HANG):
             spell.lifted.wait()
-            _reset(environ)
+            reset(environ)
         if Ailment.RESET in struck:
-            _reset(environ)
+            reset(environ)
         for ailment, refusal in REFUSALS.items():
             if ailment in struck:
                 call.error = refusal.code
@@ -120,9 +116,9 @@ class Ec2Api:
             answer = self._stale(answer, spell.seconds)
         if spell := struck.get(Ailment.HANG_AFTER):
             spell.lifted.wait()
-            _reset(environ)
+            reset(environ)
         if Ailment.RESET_AFTER in struck:
-            _reset(environ)
+            reset(environ)
         return answer
 
     def _answer(self, call: Call, environ: dict[str, Any]) -> Answer:
@@ -160,11 +156,3 @@ class Ec2Api:
         then = time.monotonic() - seconds if seconds is not None else past[-1][0]
         tables = [tables for at, tables in past if at < then]
         return Answer(answer.status, answers.with_tables(answer.body, (tables or [{}])[-1]))
-
-
-def _reset(environ: dict[str, Any]) -> None:
-    """Reset the caller's connection; the server takes the error as the client's going away."""
-    connection: socket.socket = environ["werkzeug.socket"]
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
-    os.close(connection.detach())  # close() would wait for the server's own file objects
-    raise ConnectionResetError("reset on purpose")

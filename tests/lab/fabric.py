@@ -96,9 +96,9 @@ def refill(which: Set, elements: Iterable[str]) -> str:
 def losses(percents: dict[str, int]) -> str:
     """nft lines that lose so many percent of what each named instance sends, and nothing else."""
     lines = [f"flush chain {TABLE} loss"]
-    lines += [
-        f'add rule {TABLE} loss iifname "{name}" numgen random mod 100 < {percent} drop'
-        for name, percent in percents.items()
-        if percent > 0
-    ]
+    for name, percent in percents.items():
+        if percent > 0:
+            # nft refuses a comparison that would always be true.
+            some = f"numgen random mod 100 < {percent}" if percent < 100 else ""
+            lines.append(f'add rule {TABLE} loss iifname "{name}" {some} drop')
     return "\n".join(lines) + "\n"

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 
 from tests.lab.fabric import FAULTS, TABLE, Set, losses, refill
-from tests.lab.machine import nft, run
+from tests.lab.machine import nft
 from tests.lab.network import Network
 
 
@@ -78,8 +78,8 @@ class NetworkFaults:
 
     def packets(self, instance: str) -> tuple[int, int]:
         """How many packets this instance has sent and received until now."""
-        link = self._network.inside("vpc", "ip", "-json", "-stats", "link", "show", instance)
-        counters = json.loads(run(link))[0]["stats64"]
+        shown = self._network.read("vpc", "ip", "-json", "-stats", "link", "show", instance)
+        counters = json.loads(shown)[0]["stats64"]
         return counters["rx"]["packets"], counters["tx"]["packets"]
 
     def _change(self, which: Set, elements: Sequence[str], on: bool) -> None:

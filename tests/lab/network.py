@@ -77,6 +77,10 @@ class Network:
         """The command line that runs `argv` in the namespace of `name`."""
         return inside(self.namespace(name), *argv)
 
+    def read(self, name: str, *argv: str) -> str:
+        """What a command prints that is run to its end in the namespace of `name`."""
+        return run(self.inside(name, *argv))
+
     def build(self) -> None:
         """Make everything; takes about 0.2 s."""
         ip(None, [f"netns add {self.namespace(name)}" for name in self._names])

@@ -10,12 +10,9 @@ import ctypes
 import json
 import os
 import socket
-import threading
-from collections.abc import Callable, Iterable
 from typing import Any
 
 from moto.moto_api._internal import mock_random
-from werkzeug.serving import WSGIRequestHandler, make_server
 
 from tests.lab.ailments import OPERATOR, Ailment, Spell
 from tests.lab.api import Ec2Api
@@ -24,20 +21,10 @@ from tests.lab.imds import Imds
 from tests.lab.nursery import Order
 from tests.lab.plan import API, API_PORT, IMDS
 from tests.lab.router import KernelRouter
+from tests.lab.web import Wsgi, listen
 
-Wsgi = Callable[..., Iterable[bytes]]
 LOOPBACK = "127.0.0.1"
 CLONE_NEWNET = 0x40000000
-
-
-class Handler(WSGIRequestHandler):
-    """Werkzeug's, without its log, and done with a connection once that is reset."""
-
-    def log(self, type: str, message: str, *args: Any) -> None:
-        """Say nothing: the API keeps a record of its own."""
-
-    def connection_dropped(self, error: BaseException, environ: Any = None) -> None:  # noqa: ARG002
-        self.close_connection = True
 
 
 def serve(order: Order, wire: socket.socket, moto: Wsgi) -> None:
@@ -54,9 +41,9 @@ def serve(order: Order, wire: socket.socket, moto: Wsgi) -> None:
 
     estate = Estate(plan)
     api = Ec2Api(moto, estate, KernelRouter(plan), caller)
-    _listen(operator, api)
-    _listen(socket.create_server((str(API), API_PORT)), api)
-    _listen(socket.create_server((str(IMDS), 80)), Imds(plan, estate.instance_id_at))
+    listen(operator, api)
+    listen(socket.create_server((str(API), API_PORT)), api)
+    listen(socket.create_server((str(IMDS), 80)), Imds(plan, estate.instance_id_at))
     with wire.makefile("rw") as lines:
         print(json.dumps({"port": operator.getsockname()[1], "pid": os.getpid()}), file=lines)
         lines.flush()
@@ -82,15 +69,6 @@ def _obey(api: Ec2Api, do: str, **details: Any) -> Any:
         case "calls":
             return api.calls(details["since"])
     return {"error": f"the server cannot {do!r}"}
-
-
-def _listen(listener: socket.socket, app: Any) -> None:
-    host, port = listener.getsockname()
-    # Given a listener, werkzeug does not look its host name up.
-    server = make_server(
-        host, port, app, threaded=True, request_handler=Handler, fd=listener.fileno()
-    )
-    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
 
 
 def _enter(namespace: str) -> None:
