@@ -4,9 +4,10 @@ A reply counts when source, id, sequence and payload are all those of a check st
 payload is random and never leaves the path of the check, so whoever is not on that path cannot
 answer for it. Errors (unreachable, time exceeded) are no replies: silence is the caller's to time.
 
-Every check is a new flow. Connection tracking keys an ICMP flow by addresses and id, and goes on
-translating a flow that it knows (for nf_conntrack_icmp_timeout, 30 s) after the masquerade rule
-behind it has gone: checks with one id would keep hearing a NAT that no client can use any more.
+Every check is a new flow. Connection tracking keys an ICMP flow by addresses and id. A NAT whose
+masquerade rule has gone, but whose firewall is stateful, goes on translating the flows it knows,
+and each packet prolongs them (nf_conntrack_icmp_timeout, 30 s). Checks under one id would keep
+on hearing a NAT that serves no new client.
 
 - Raw sockets, one per address family: ids count up from a random start, so that none comes back
   before 65536 checks have gone out, where random ids would meet a flow still alive now and then.

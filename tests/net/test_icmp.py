@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from nathb.core.errors import BlindError
 from nathb.net.echo import Arrival, Echo
 from nathb.net.icmp import Wire
+from tests.net.loopback import readable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -242,6 +243,16 @@ def test_a_ping_socket_whose_send_was_refused_is_closed() -> None:
         with pytest.raises(BlindError):
             wire.send("192.0.2.1")
         assert socket.is_closed
+
+
+def test_a_closed_ping_socket_that_a_child_still_holds_wakes_nobody() -> None:
+    with wired(raw=False) as (wire, opener):
+        ticket = wire.send("192.0.2.1")
+        childs = os.dup(opener.opened[0].fileno())
+        assert readable(*wire.filenos(), within=0)
+        wire.forget(ticket)
+        assert not readable(*wire.filenos(), within=0)
+        os.close(childs)
 
 
 def test_ping_sockets_are_bounded_and_the_next_check_is_blind() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from functools import partial
@@ -30,6 +31,8 @@ from tests.net.loopback import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+IP_RECVERR = 11  # linux/in.h
 
 pytestmark = [pytest.mark.lab, pytest.mark.usefixtures("network")]
 
@@ -74,6 +77,21 @@ def test_an_unreachable_error_is_no_reply_and_not_even_a_stray(wire: Wire) -> No
     answered = wire.send("127.0.0.1")
     assert listen(wire, bool) == [answered]
     assert wire.strays == 0
+
+
+def test_an_error_pending_on_a_socket_hides_no_reply_behind_it(kind: str) -> None:
+    allow_ping_sockets()
+    nft(
+        "table ip t { chain in { type filter hook input priority 0;"
+        " ip daddr 127.0.0.9 reject with icmp type host-unreachable; }; }"
+    )
+    echo_socket = EchoSocket(4, raw=kind == "raw")
+    with socket.socket(fileno=os.dup(echo_socket.fileno())) as same_socket:
+        same_socket.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
+    sent = echo_socket.send("127.0.0.1", Echo(1, 1, b"reachable"))
+    assert readable(echo_socket.fileno())
+    echo_socket.send("127.0.0.9", Echo(1, 2, b"unreachable"))
+    assert [arrival.echo for arrival in echo_socket.read(256)] == [sent]
 
 
 def test_forged_replies_are_ignored_and_counted(wire: Wire) -> None:
@@ -228,29 +246,32 @@ def test_with_cap_net_raw_the_sockets_are_raw() -> None:
 
 
 @pytest.fixture
-def masquerade(network: None) -> Iterator[list[str]]:  # noqa: ARG001
-    """Put a NAT between here and 192.0.2.9; yield the command prefix that runs in the NAT."""
+def nat(network: None) -> Iterator[str]:  # noqa: ARG001
+    """Put a NAT between here and 192.0.2.9; yield what to put before a command to run it there.
+
+    Like most, it has a stateful rule besides its masquerade. That rule keeps connection tracking
+    at work, known flows and all, when the masquerade goes; without it the kernel would stop both.
+    """
     with holder() as nat, holder() as outside:
-        inside_nat = ["nsenter", "-t", str(nat.pid), "-n"]
-        plan = f"""
-            ip link add inner type veth peer name inner netns {nat.pid}
-            ip address add 10.0.0.2/24 dev inner
-            ip link set inner up
-            {" ".join(inside_nat)} ip link add outer type veth peer name outer netns {outside.pid}
-            {" ".join(inside_nat)} ip address add 10.0.0.1/24 dev inner
-            {" ".join(inside_nat)} ip address add 192.0.2.1/24 dev outer
-            {" ".join(inside_nat)} ip link set inner up
-            {" ".join(inside_nat)} ip link set outer up
-            {" ".join(inside_nat)} sysctl -qw net.ipv4.ip_forward=1
-            nsenter -t {outside.pid} -n ip address add 192.0.2.9/24 dev outer
-            nsenter -t {outside.pid} -n ip link set outer up
-            ip route add default via 10.0.0.1
-        """
-        for command in filter(None, map(str.strip, plan.splitlines())):
-            run(command)
-        rules = "table ip t { chain post { type nat hook postrouting priority 100; masquerade; }; }"
-        subprocess.run([*inside_nat, "nft", "-f", "-"], input=rules, text=True, check=True)
-        yield inside_nat
+        in_nat, in_outside = (f"nsenter -t {one.pid} -n" for one in (nat, outside))
+        run(f"ip link add inner type veth peer name inner netns {nat.pid}")
+        run("ip address add 10.0.0.2/24 dev inner")
+        run("ip link set inner up")
+        run(f"{in_nat} ip link add outer type veth peer name outer netns {outside.pid}")
+        run(f"{in_nat} ip address add 10.0.0.1/24 dev inner")
+        run(f"{in_nat} ip address add 192.0.2.1/24 dev outer")
+        run(f"{in_nat} ip link set inner up")
+        run(f"{in_nat} ip link set outer up")
+        run(f"{in_nat} sysctl -qw net.ipv4.ip_forward=1")
+        run(f"{in_outside} ip address add 192.0.2.9/24 dev outer")
+        run(f"{in_outside} ip link set outer up")
+        run("ip route add default via 10.0.0.1")
+        run(f"{in_nat} nft add table ip t")
+        run(f"{in_nat} nft add chain ip t post {{ type nat hook postrouting priority 100; }}")
+        run(f"{in_nat} nft add rule ip t post masquerade")
+        run(f"{in_nat} nft add chain ip t through {{ type filter hook forward priority 0; }}")
+        run(f"{in_nat} nft add rule ip t through ct state established accept")
+        yield in_nat
 
 
 def holder() -> subprocess.Popen[str]:
@@ -263,23 +284,23 @@ def holder() -> subprocess.Popen[str]:
 
 
 def test_a_nat_that_lost_its_masquerade_is_not_heard_on_an_old_flow(
-    wire: Wire, kind: str, masquerade: list[str]
+    wire: Wire, kind: str, nat: str
 ) -> None:
     old_flow = EchoSocket(4, raw=kind == "raw")
 
-    def ask_on_old_flow(payload: bytes) -> bool:
+    def is_heard_on_old_flow(payload: bytes) -> bool:
         sent = old_flow.send("192.0.2.9", Echo(4711, 1, payload))
         while readable(old_flow.fileno()):
             if any(arrival.echo == sent for arrival in old_flow.read(256)):
                 return True
         return False
 
-    assert ask_on_old_flow(b"while it works")
+    assert is_heard_on_old_flow(b"in good times")
     first = wire.send("192.0.2.9")
     assert listen(wire, bool) == [first]
-    run(" ".join([*masquerade, "nft", "flush", "chain", "ip", "t", "post"]))
 
+    run(f"{nat} nft flush chain ip t post")
     second = wire.send("192.0.2.9")
-    # The old flow is still translated, and its answer comes after any answer to the check would.
-    assert ask_on_old_flow(b"long dead to clients")
+    # The old flow is still translated. Its answer arrives after any answer to the check would.
+    assert is_heard_on_old_flow(b"when clients hear nothing")
     assert second not in wire.receive()
