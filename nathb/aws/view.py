@@ -1,0 +1,130 @@
+"""From route tables, as EC2 lists them, to holdings, pins and intent. Pure.
+
+EC2 spells an address one way and a file another (`::/0`, `0::/0`), so networks are compared as
+networks; routes keep the file's spelling.
+"""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+from typing import TYPE_CHECKING
+
+from nathb.core.model import Holding, Intent, Pin, PinState, RouteState, View
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from nathb.aws.answers import Entry, Table
+    from nathb.core.model import Group, Instance, Roster, Route
+
+DRAIN_TAG = "nathb:drain"
+"""Names of drained nodes, separated by spaces or commas."""
+PAUSE_TAG = "nathb:pause"
+"""Anything but `off` (or nothing): no moves in the whole group."""
+REVERT_TAG = "nathb:revert"
+"""Anything but `off` (or nothing): go home now, under `preempt: manual`."""
+
+
+def tables_of(group: Group, roster: Roster) -> tuple[str, ...]:
+    """Return the ids of the tables that a view is made from: the guarded ones, and this node's."""
+    wanted = [*_guarded(group), roster.own_table]
+    return tuple(dict.fromkeys(table for table in wanted if table))
+
+
+def reduce_view(at: float, group: Group, roster: Roster, tables: Iterable[Table]) -> View:
+    """Reduce the tables to what matters. A route that is nowhere in them has no holding."""
+    listed = {table.route_table_id: table for table in tables}
+    return View(
+        at=at,
+        holdings=tuple(
+            _holding(route, entry, roster)
+            for route in group.routes()
+            if (entry := _find(listed.get(route.table), route.destination))
+        ),
+        pins=_pins(group, roster, listed.get(roster.own_table)),
+        intent=_intent(group, listed),
+    )
+
+
+def _guarded(group: Group) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(route.table for route in group.routes()))
+
+
+def _holding(route: Route, entry: Entry, roster: Roster) -> Holding:
+    # A propagated route is nobody's, whatever it points at: ReplaceRoute cannot move it.
+    ours = () if entry.is_propagated else (entry.network_interface_id, entry.instance_id)
+    return Holding(route, roster.node_of(*ours), entry.target, _state(entry))
+
+
+def _pins(group: Group, roster: Roster, own: Table | None) -> tuple[Pin, ...]:
+    """Say how each heartbeat of every *other* node is routed from here."""
+    return tuple(
+        _pin(node.name, address, roster, _find(own, address))
+        for node in group.nodes
+        if node.name != roster.me
+        for address in node.heartbeat
+    )
+
+
+def _pin(node: str, address: str, roster: Roster, entry: Entry | None) -> Pin:
+    if entry is None:
+        return Pin(node, address, PinState.MISSING, table=roster.own_table)
+    if not _leads_to(entry, roster.instance(node)):
+        state = PinState.ELSEWHERE
+    elif _state(entry) is RouteState.BLACKHOLE:
+        state = PinState.BLACKHOLE
+    else:
+        state = PinState.GOOD
+    return Pin(node, address, state, entry.target, roster.own_table)
+
+
+def _leads_to(entry: Entry, peer: Instance | None) -> bool:
+    """Whether the route takes the clients' own way into the peer: the interface they use.
+
+    Another interface of the same peer may pass pings while clients are cut off. The instance id
+    is asked only where no interface is shown.
+    """
+    if peer is None or entry.is_propagated:
+        return False
+    if entry.network_interface_id:
+        return entry.network_interface_id == peer.eni
+    return bool(entry.instance_id) and entry.instance_id == peer.instance
+
+
+def _find(table: Table | None, destination: str) -> Entry | None:
+    """Return the route that carries a destination: the static one, where there are two."""
+    if table is None:
+        return None
+    wanted = _network(destination)
+    found = [entry for entry in table.routes if _network(entry.destination) == wanted]
+    return min(found, key=lambda entry: entry.is_propagated, default=None)
+
+
+def _network(text: str) -> str:
+    """Return the one spelling of a network or address; other words stay as they are."""
+    try:
+        return str(ip_network(text, strict=False))
+    except ValueError:
+        return text
+
+
+def _state(entry: Entry) -> RouteState:
+    """Only the word `blackhole` is evidence that a route leads nowhere."""
+    return RouteState.BLACKHOLE if entry.state == "blackhole" else RouteState.ACTIVE
+
+
+def _intent(group: Group, listed: Mapping[str, Table]) -> Intent:
+    """Unite what the guarded tables' tags say; what one table says holds for the group."""
+    tags = [
+        (tag.key, tag.value.strip())
+        for table in _guarded(group)
+        if table in listed
+        for tag in listed[table].tags
+    ]
+    names = " ".join(value for key, value in tags if key == DRAIN_TAG).replace(",", " ").split()
+    asked = {key for key, value in tags if value and value.lower() != "off"}
+    return Intent(
+        drained=frozenset(names) & {node.name for node in group.nodes},
+        paused=PAUSE_TAG in asked,
+        revert=REVERT_TAG in asked,
+    )

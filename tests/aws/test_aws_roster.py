@@ -1,0 +1,144 @@
+"""Who stands for each node, and which table steers this one (moto's EC2)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from nathb.aws.ec2 import Cloud
+from nathb.core.errors import CloudError
+from nathb.core.model import Failure, Group, InstanceState
+from tests.aws.world import World, launch
+
+
+def with_node(group: Group, name: str, **changes: Any) -> Group:
+    """Return the group with one node described otherwise."""
+    nodes = [
+        msgspec.structs.replace(node, **changes) if node.name == name else node
+        for node in group.nodes
+    ]
+    return msgspec.structs.replace(group, nodes=tuple(nodes))
+
+
+def matching(world: World, name: str) -> Group:
+    """Return the group with one node found by its tag, within this world's own VPC."""
+    match = (("tag:Name", name), ("vpc-id", world.vpc))
+    return with_node(world.group, name, instance="", match=match)
+
+
+def test_a_roster_names_instance_interface_and_address_of_every_node(world: World, cloud: Cloud):
+    roster = cloud.roster("nat-a")
+    assert [one.node for one in roster.instances] == ["nat-a", "nat-c"]
+    for one in roster.instances:
+        assert one.instance == world.instances[one.node]
+        assert one.eni == world.enis[one.node]
+        assert one.address.startswith("10.0.")
+        assert one.state is InstanceState.RUNNING
+    assert (roster.me, roster.at) == ("nat-a", 1000.0)
+
+
+def test_one_call_finds_all_instances_and_one_more_the_table(cloud: Cloud, calls: list[str]):
+    cloud.roster("nat-a")
+    assert calls == ["DescribeInstances", "DescribeRouteTables"]
+
+
+def test_own_table_is_the_one_associated_with_the_subnet(world: World, cloud: Cloud):
+    assert cloud.roster("nat-a").own_table == world.public["nat-a"]
+    assert cloud.roster("nat-c").own_table == world.public["nat-c"]
+
+
+def test_own_table_is_the_vpcs_main_one_where_the_subnet_has_none(world: World, cloud: Cloud):
+    tables = world.ec2.describe_route_tables(RouteTableIds=[world.public["nat-a"]])
+    association = tables["RouteTables"][0]["Associations"][0]["RouteTableAssociationId"]
+    world.ec2.disassociate_route_table(AssociationId=association)
+    main = world.ec2.describe_route_tables(
+        Filters=[
+            {"Name": "vpc-id", "Values": [world.vpc]},
+            {"Name": "association.main", "Values": ["true"]},
+        ]
+    )["RouteTables"][0]["RouteTableId"]
+    assert cloud.roster("nat-a").own_table == main
+
+
+def test_an_instance_that_ec2_does_not_know_is_unseen_and_no_error(world: World):
+    group = with_node(world.group, "nat-c", instance="i-0123456789abcdef0")
+    roster = Cloud(world.ec2, group).roster("nat-a")
+    gone = roster.instance("nat-c")
+    assert gone is not None
+    assert (gone.state, gone.eni, gone.address) == (InstanceState.UNSEEN, "", "")
+    seen = roster.instance("nat-a")
+    assert seen is not None
+    assert seen.state is InstanceState.RUNNING
+
+
+def test_without_this_nodes_own_instance_there_is_no_own_table(world: World):
+    group = with_node(world.group, "nat-a", instance="i-0123456789abcdef0")
+    assert Cloud(world.ec2, group).roster("nat-a").own_table == ""
+
+
+def test_a_node_is_found_by_its_tags(world: World):
+    found = Cloud(world.ec2, matching(world, "nat-c")).roster("nat-a").instance("nat-c")
+    assert found is not None
+    assert (found.instance, found.eni) == (world.instances["nat-c"], world.enis["nat-c"])
+
+
+def test_tags_that_nothing_bears_leave_the_node_unseen(world: World):
+    match = (("tag:Name", "nat-z"), ("vpc-id", world.vpc))
+    group = with_node(world.group, "nat-c", instance="", match=match)
+    found = Cloud(world.ec2, group).roster("nat-a").instance("nat-c")
+    assert found is not None
+    assert (found.instance, found.state) == ("", InstanceState.UNSEEN)
+
+
+def test_two_instances_in_use_under_one_match_are_refused_by_name(world: World):
+    twin = launch(world.ec2, "nat-c", world.subnets["nat-c"])["InstanceId"]
+    with pytest.raises(CloudError) as caught:
+        Cloud(world.ec2, matching(world, "nat-c")).roster("nat-a")
+    assert caught.value.failure is Failure.REFUSED
+    both = ", ".join(sorted([twin, world.instances["nat-c"]]))
+    assert str(caught.value) == (
+        f"nat-c: its `match` finds 2 instances: {both}; narrow it, or name the one with `instance:`"
+    )
+
+
+def test_a_terminated_instance_gives_way_to_its_successor(world: World):
+    heir = launch(world.ec2, "nat-c", world.subnets["nat-c"])["InstanceId"]
+    world.ec2.terminate_instances(InstanceIds=[world.instances["nat-c"]])
+    found = Cloud(world.ec2, matching(world, "nat-c")).roster("nat-a").instance("nat-c")
+    assert found is not None
+    assert (found.instance, found.state) == (heir, InstanceState.RUNNING)
+
+
+def test_a_terminated_instance_without_a_successor_is_evidence_that_the_node_is_gone(
+    world: World,
+):
+    world.ec2.terminate_instances(InstanceIds=[world.instances["nat-c"]])
+    found = Cloud(world.ec2, matching(world, "nat-c")).roster("nat-a").instance("nat-c")
+    assert found is not None
+    assert found.state.is_gone
+
+
+def test_a_stopped_instance_is_said_to_be_stopped(world: World, cloud: Cloud):
+    world.ec2.stop_instances(InstanceIds=[world.instances["nat-c"]])
+    stopped = cloud.roster("nat-a").instance("nat-c")
+    assert stopped is not None
+    assert stopped.state is InstanceState.STOPPED
+
+
+def test_the_interface_that_the_file_names_wins_over_the_primary_one(world: World):
+    inside = world.ec2.create_network_interface(SubnetId=world.subnets["nat-c"])
+    eni = inside["NetworkInterface"]["NetworkInterfaceId"]
+    world.ec2.attach_network_interface(
+        NetworkInterfaceId=eni, InstanceId=world.instances["nat-c"], DeviceIndex=1
+    )
+    plain = Cloud(world.ec2, world.group).roster("nat-a").instance("nat-c")
+    named = Cloud(world.ec2, with_node(world.group, "nat-c", eni=eni))
+    chosen = named.roster("nat-a").instance("nat-c")
+    assert plain is not None
+    assert chosen is not None
+    assert plain.eni == world.enis["nat-c"]
+    assert chosen.eni == eni
+    assert set(plain.enis) == set(chosen.enis) == {eni, world.enis["nat-c"]}
+    assert chosen.address == inside["NetworkInterface"]["PrivateIpAddress"]
