@@ -76,8 +76,14 @@ def launch(ec2: Any, instance: Instance, subnet_id: str) -> Ids:
         InstanceType="t4g.nano",
         MinCount=1,
         MaxCount=1,
-        SubnetId=subnet_id,
-        PrivateIpAddress=str(instance.address),
+        NetworkInterfaces=[
+            {
+                "DeviceIndex": 0,
+                "SubnetId": subnet_id,
+                "PrivateIpAddress": str(instance.address),
+                "DeleteOnTermination": True,  # as EC2 has it by default, and moto does not
+            }
+        ],
         TagSpecifications=[
             {"ResourceType": "instance", "Tags": [{"Key": "Name", "Value": instance.name}]}
         ],

@@ -35,7 +35,7 @@ import json, sys, urllib.error, urllib.request
 url, method, headers = json.loads(sys.argv[1])
 try:
     request = urllib.request.Request(url, method=method, headers=headers)
-    answer = urllib.request.urlopen(request, timeout=1)
+    answer = urllib.request.urlopen(request, timeout=0.3)
     print(json.dumps([answer.status, answer.read().decode()]))
 except urllib.error.HTTPError as error:
     print(json.dumps([error.code, ""]))
@@ -66,12 +66,22 @@ def ask(lab: Lab, node: str, action: str, *, timeout: float = 5.0, **parameters:
     return Reply(*json.loads(done.stdout))
 
 
-def replace(lab: Lab, node: str, table: str, destination: str, target: str, **more: str) -> Reply:
-    """ReplaceRoute from a node, to the ENI of another."""
+def replace(
+    lab: Lab,
+    node: str,
+    table: str,
+    destination: str,
+    target: str,
+    *,
+    timeout: float = 5.0,
+    **more: str,
+) -> Reply:
+    """ReplaceRoute from a node, to the ENI of another; a table by its subnet's name or its id."""
     return ask(
         lab,
         node,
         "ReplaceRoute",
+        timeout=timeout,
         RouteTableId=lab.tables.get(table, table),
         DestinationCidrBlock=destination,
         NetworkInterfaceId=lab.instances[target].eni,
@@ -94,7 +104,7 @@ def metadata(lab: Lab, node: str, path: str) -> str:
     return fetch(lab, node, path, headers={"X-aws-ec2-metadata-token": token}).text
 
 
-def heard(lab: Lab, node: str, address: object, count: int = 1, wait: float = 0.5) -> int:
+def heard(lab: Lab, node: str, address: object, count: int = 1, wait: float = 0.3) -> int:
     """How many of `count` pings from a node were answered."""
     ping = ["ping", "-q", "-n", "-c", str(count), "-i", "0.002", "-W", str(wait), str(address)]
     found = re.search(r"(\d+) received", lab.run(node, ping).stdout)

@@ -302,7 +302,7 @@ class Lab:
     # The works
 
     def _set_up(self, undo: ExitStack) -> None:
-        self.directory = Path(tempfile.mkdtemp(prefix="lab-", dir="/run"))
+        self.directory = Path(tempfile.mkdtemp(prefix="lab-", dir="/dev/shm"))
         undo.callback(shutil.rmtree, self.directory, ignore_errors=True)
         nursery = self._nursery or undo.enter_context(Nursery())
         self.network = Network(self.plan)

@@ -52,9 +52,9 @@ def test_a_client_of_a_dead_nat_is_silent_until_its_route_moves(lab: Lab) -> Non
 
     replace(lab, "nat-c", "private-a", EVERYWHERE, "nat-c")
     back = client.wait_served(via="nat-c")
-    assert client.outage(start) > 0.5
-    (silence,) = client.silences(start)
-    assert start < silence.start < silence.end <= back
+    assert client.outage(start) > 0.3
+    silence = max(client.silences(start), key=lambda one: one.length)
+    assert start <= silence.start < silence.end <= back
 
 
 def test_a_heartbeat_crosses_the_peers_nat_there_and_back(lab: Lab) -> None:

@@ -1,0 +1,81 @@
+"""The sandbox keeps what happens in it in it, and takes all of it along when it goes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+from tests.lab.machine import wait_until
+
+SANDBOX = str(Path(__file__).with_name("sandbox"))
+# An odd duration, by which the processes of this test are known from all others.
+BUSY = """
+ip netns add stay; ip netns exec stay sleep 4711.{mark} & setsid sleep 4711.{mark} &
+echo ready; wait
+"""
+
+
+def sleepers(mark: int) -> list[str]:
+    """The pids of processes that were started with that mark."""
+    wanted = f"sleep\0004711.{mark}\0".encode()
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and (entry / "cmdline").read_bytes() == wanted:
+                found.append(entry.name)
+        except OSError:
+            continue  # it has just ended
+    return found
+
+
+def test_a_killed_sandbox_leaves_no_process_and_no_namespace() -> None:
+    mark, before = os.getpid(), set(os.listdir("/run/netns"))
+    busy = ["sh", "-c", BUSY.format(mark=mark)]
+    with subprocess.Popen([SANDBOX, *busy], stdout=subprocess.PIPE) as sandbox:
+        assert sandbox.stdout.readline() == b"ready\n"
+        wait_until("both processes are there", lambda: len(sleepers(mark)) == 2)
+        assert set(os.listdir("/run/netns")) == before, "its /run is its own"
+
+        sandbox.send_signal(signal.SIGKILL)
+        sandbox.wait()
+        wait_until("no process is left", lambda: not sleepers(mark))
+
+
+def test_a_sandbox_ends_as_its_command_does() -> None:
+    assert subprocess.run([SANDBOX, "sh", "-c", "exit 7"], check=False).returncode == 7
+
+
+def test_a_sandbox_has_a_network_run_and_processes_of_its_own() -> None:
+    look = ["sh", "-c", "ip -o link | wc -l; ls /run; ls -d /proc/[0-9]* | wc -l; id -u"]
+    seen = subprocess.run([SANDBOX, *look], capture_output=True, text=True, check=True)
+
+    links, *left, processes, user = seen.stdout.split()
+    assert (links, left, user) == ("1", [], "0")
+    assert int(processes) < 10
+
+
+def test_a_probe_says_what_is_missing_and_how_to_get_it(tmp_path: Path) -> None:
+    for tool in ("sh", "id", "ip", "unshare", "nsenter", "mount", "ping", "sysctl"):
+        found = subprocess.run(["which", tool], capture_output=True, text=True, check=True)
+        (tmp_path / tool).symlink_to(found.stdout.strip())
+    script = Path(SANDBOX).read_text().replace("/usr/local/sbin:/usr/sbin:/sbin", "")
+
+    probe = subprocess.run(
+        ["/bin/sh", "-c", script, "sandbox", "--probe"],
+        env={"PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (probe.returncode, probe.stdout) == (77, "")
+    assert probe.stderr.startswith("sandbox: programs are missing")
+    assert probe.stderr.endswith("apt-get install nftables\n")
+
+
+def test_a_probe_of_a_machine_that_can_is_silent() -> None:
+    probe = subprocess.run([SANDBOX, "--probe"], capture_output=True, text=True, check=False)
+
+    assert (probe.returncode, probe.stdout, probe.stderr) == (0, "", "")
