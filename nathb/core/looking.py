@@ -39,9 +39,11 @@ class Looking:
         """When the next look is due; infinity while one is running that may still succeed."""
         if self.begun_at is not None and now < self.begun_at + GIVE_UP:
             return self.begun_at + GIVE_UP
-        pace = self.brisk if now < self.hurry_until else self.refresh
-        last = float("-inf") if self.last_at is None or self.wanted else self.last_at
-        return max(self.retry_at, last + pace)
+        if self.attempts:
+            return self.retry_at
+        if self.last_at is None or self.wanted:
+            return float("-inf")
+        return self.last_at + (self.brisk if now < self.hurry_until else self.refresh)
 
     def begun(self, now: float) -> None:
         """Note that a look has been started."""

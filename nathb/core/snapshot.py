@@ -42,13 +42,13 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     pid: int
     at: float
     dry_run: bool
+    counters: Counters
     suspecting: bool
     uplink: Evidence
     peers: dict[str, Evidence]
     pulses: dict[str, str]
     """For each peer: `heard`, `lost`, `ignored`, or `unknown` before the first answer."""
-    view: View | None
+    view: View | None = None
     homes: tuple[Home, ...] = ()
     rulings: tuple[Ruling, ...] = ()
     told: tuple[Told, ...] = ()
-    counters: Counters = Counters()

@@ -1,0 +1,357 @@
+"""Whole agents on virtual time, with edges that do as they are told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import pytest
+from msgspec.structs import replace
+
+from nathb.core.errors import CloudError
+from nathb.core.model import Failure, InstanceState, Intent, PinState, Verdict
+from nathb.core.trace import replay
+from tests.core.build import PAIR, ROUTE_A, ROUTE_C
+from tests.fakes import World
+
+A, C = "nat-a", "nat-c"
+HEARTBEAT = {A: "8.8.8.8", C: "8.8.4.4"}
+PRIVATE = {A: "10.0.0.10", C: "10.0.1.10"}
+GATEWAY = "1.1.1.1"
+
+
+def pair(*nodes: str, dry_run: bool = False) -> World:
+    """A group that has been running well for a while."""
+    return World(PAIR, *(nodes or (A, C)), dry_run=dry_run).run(70.0)
+
+
+def silent(*pairs: tuple[str, str]) -> Callable[[str, str], bool]:
+    """No answer for these (asker, address) pairs; "*" asks for anybody."""
+    return lambda asker, address: (asker, address) not in pairs and ("*", address) not in pairs
+
+
+def dead(node: str) -> Callable[[str, str], bool]:
+    return silent(("*", HEARTBEAT[node]), ("*", PRIVATE[node]))
+
+
+def refusing(failure: Failure, *actions: str) -> Callable[[str], CloudError | None]:
+    return lambda action: CloudError(failure, "as told") if action in actions else None
+
+
+def test_while_all_is_well_nothing_is_written_nothing_is_told_and_little_is_asked() -> None:
+    world = pair()
+    asked = len([1 for _, asker, address in world.sent if (asker, address) == (A, HEARTBEAT[C])])
+    world.run(3600.0)
+    assert world.writes() == []
+    assert world.posts[A].journal.events == []
+    later = len([1 for _, asker, address in world.sent if (asker, address) == (A, HEARTBEAT[C])])
+    assert later - asked == 120
+
+
+def test_a_dead_peers_route_is_taken_and_given_back_and_each_is_told_once() -> None:
+    world = pair(A)
+    world.answers = dead(C)
+    world.run(5.0)
+    assert world.writes() == [(A, ROUTE_C.table, A)]
+    world.run(300.0)
+    world.answers = silent()
+    world.run(300.0)
+    assert world.writes() == [(A, ROUTE_C.table, A), (A, ROUTE_C.table, C)]
+    assert world.posts[A].journal.kinds() == ["peer-down", "took", "peer-up", "returned"]
+
+
+def test_the_sentence_of_a_take_says_what_why_and_how_long() -> None:
+    world = pair(A)
+    world.answers = dead(C)
+    world.run(5.0)
+    took = world.posts[A].journal.events[-1]
+    assert took.message == (
+        "took rtb-0000000c 0.0.0.0/0 from nat-c: heartbeat 8.8.4.4 missed 3 of 3, uplink up "
+        f"(detected in {took.detect_ms / 1000:.1f} s, moved in 6 ms)"
+    )
+    assert 3000 <= took.detect_ms <= 3800
+    assert (took.source, took.target, took.rule, took.request_id) == (C, A, "R3", "request-1")
+
+
+def test_the_round_of_a_take_can_be_replayed_from_the_journal() -> None:
+    world = pair(A)
+    world.answers = dead(C)
+    world.run(5.0)
+    recorded, again = replay(world.posts[A].journal.events[-1].trace)
+    assert recorded.rulings[0] in again
+    assert recorded.rulings[0].move is not None
+
+
+def test_own_gateway_cut_hands_over_and_takes_nothing() -> None:
+    world = pair()
+    world.answers = silent((A, GATEWAY), (C, HEARTBEAT[A]))
+    world.run(60.0)
+    assert {to for _, _, to in world.writes()} == {C}
+    assert world.ec2.routes == {ROUTE_A: C, ROUTE_C: C}
+
+
+@pytest.mark.parametrize("phase", [0.0, 7.3, 14.9, 22.2, 29.6])
+def test_both_gateways_cut_at_once_is_not_one_write(phase: float) -> None:
+    world = pair().run(phase)
+    cut = ((A, GATEWAY), (C, GATEWAY), (A, HEARTBEAT[C]), (C, HEARTBEAT[A]))
+    world.answers = silent(*cut)
+    world.run(300.0)
+    assert world.writes() == []
+
+
+@pytest.mark.parametrize("phase", [0.0, 0.2, 0.31, 0.44])
+def test_two_healthy_nodes_that_cannot_hear_each_other_come_to_rest_at_home(phase: float) -> None:
+    world = pair().run(phase)
+    world.answers = silent((A, HEARTBEAT[C]), (C, HEARTBEAT[A]), (A, PRIVATE[C]), (C, PRIVATE[A]))
+    world.run(500.0)
+    assert len(world.writes()) <= 6
+    assert world.ec2.routes == {ROUTE_A: A, ROUTE_C: C}
+    assert "contested" in world.posts[A].journal.kinds()
+
+
+def test_r7_when_contest_holds_run_out_homes_are_taken_back_and_never_swapped_for_long() -> None:
+    world = pair()
+    world.answers = silent((A, HEARTBEAT[C]), (C, HEARTBEAT[A]), (A, PRIVATE[C]), (C, PRIVATE[A]))
+    away = 0
+    for _ in range(4 * 360):
+        world.run(10.0)
+        away += world.ec2.routes != {ROUTE_A: A, ROUTE_C: C}
+    assert len(world.writes()) <= 4 + 4 * 5
+    assert away <= 4 * 5
+
+
+def test_both_uplink_targets_lost_is_a_release_each_back_again_and_quiet() -> None:
+    world = pair()
+    world.answers = silent((A, GATEWAY), (C, GATEWAY))
+    world.run(500.0)
+    assert len(world.writes()) <= 4
+    assert world.ec2.routes == {ROUTE_A: A, ROUTE_C: C}
+
+
+def test_r8_a_foreign_target_is_told_once_and_left_alone() -> None:
+    world = pair(A)
+    world.ec2.routes[ROUTE_C] = "nat-gateway"
+    world.run(60.0)
+    world.answers = dead(C)
+    world.run(600.0)
+    assert world.writes() == []
+    assert world.posts[A].journal.kinds().count("foreign") == 1
+    world.ec2.routes[ROUTE_C] = C
+    world.run(60.0)
+    assert "route-guarded" in world.posts[A].journal.kinds()
+
+
+def test_r9_a_paused_group_says_what_it_would_do_and_does_it_when_resumed() -> None:
+    world = pair(A)
+    world.ec2.intent = Intent(paused=True)
+    world.run(60.0)
+    world.answers = dead(C)
+    world.run(60.0)
+    assert world.writes() == []
+    assert world.posts[A].journal.kinds().count("would-move") == 1
+    world.ec2.intent = Intent()
+    world.run(60.0)
+    assert world.writes() == [(A, ROUTE_C.table, A)]
+
+
+def test_a_dry_run_says_what_it_would_do_and_writes_nothing() -> None:
+    world = pair(A, dry_run=True)
+    world.answers = dead(C)
+    world.run(600.0)
+    assert world.writes() == []
+    assert world.posts[A].journal.kinds().count("would-move") == 1
+
+
+def test_r6_a_drain_moves_at_once_and_its_end_brings_the_route_home_at_once() -> None:
+    world = pair()
+    world.ec2.intent = Intent(drained=frozenset({C}))
+    world.run(31.0)
+    assert world.writes() == [(C, ROUTE_C.table, A)]
+    world.run(100.0)
+    world.ec2.intent = Intent()
+    world.run(31.0)
+    assert world.writes()[1:] == [(A, ROUTE_C.table, C)]
+
+
+def test_r10_a_describe_that_fails_does_not_block_a_takeover() -> None:
+    world = pair(A)
+    world.ec2.fails = refusing(Failure.UNAVAILABLE, "DescribeRouteTables", "DescribeInstances")
+    world.run(100.0)
+    world.answers = dead(C)
+    world.run(5.0)
+    assert world.writes() == [(A, ROUTE_C.table, A)]
+    world.run(200.0)
+    assert len(world.writes()) == 1
+    assert world.posts[A].journal.kinds().count("view-lost") == 2  # tables and instances
+
+
+def test_r10_but_a_view_older_than_view_max_age_does() -> None:
+    world = pair(A)
+    world.ec2.fails = refusing(Failure.UNAVAILABLE, "DescribeRouteTables")
+    world.run(400.0)
+    world.answers = dead(C)
+    world.run(60.0)
+    assert world.writes() == []
+
+
+def test_ec2_unavailable_for_six_seconds_is_a_take_within_five_of_its_return() -> None:
+    world = pair(A)
+    world.answers = dead(C)
+    every = ("DescribeRouteTables", "DescribeInstances", "ReplaceRoute")
+    world.ec2.fails = refusing(Failure.UNAVAILABLE, *every)
+    asked = len(world.sent)
+    world.run(6.0)
+    assert world.writes() == []
+    assert len(world.sent) - asked >= 12
+    world.ec2.fails = lambda _action: None
+    world.run(5.0)
+    assert world.writes() == [(A, ROUTE_C.table, A)]
+    assert world.posts[A].journal.kinds().count("move-failed") == 1
+
+
+def test_a_write_applied_without_a_reply_is_told_once_as_done() -> None:
+    world = pair(A)
+    world.ec2.fails = refusing(Failure.NO_REPLY, "ReplaceRoute")
+    world.ec2.applies_in_spite_of_failure = True
+    world.answers = dead(C)
+    world.run(60.0)
+    assert world.writes() == [(A, ROUTE_C.table, A)]
+    assert world.posts[A].journal.kinds().count("took") == 1
+
+
+def test_no_api_call_however_slow_delays_a_check() -> None:
+    world = pair(A)
+    world.latency = 9.0
+    world.answers = dead(C)
+    since = world.clock.now
+    world.run(8.0)
+    asked = [at for at, _, address in world.sent if address == HEARTBEAT[C] and at > since]
+    gaps = [after - before for before, after in pairwise(asked)]
+    assert len(asked) >= 3
+    assert max(gaps[:2]) <= 1.01
+
+
+@pytest.mark.parametrize("state", [InstanceState.STOPPED, InstanceState.TERMINATED])
+def test_r13_a_peer_that_ec2_has_stopped_is_replaced_after_one_missed_check(
+    state: InstanceState,
+) -> None:
+    world = pair(A)
+    world.ec2.states[C] = state
+    world.answers = dead(C)
+    since = world.clock.now
+    world.run(10.0)
+    assert world.ec2.writes[0].at - since <= 1.8
+
+
+def test_r12_a_void_pin_is_told_and_its_peer_is_neither_taken_from_nor_returned_to() -> None:
+    world = pair(A)
+    world.ec2.pins[C, HEARTBEAT[C]] = PinState.MISSING
+    world.run(60.0)
+    assert world.posts[A].journal.kinds() == ["pin-void"]
+    assert world.posts[A].agent.watch.evidence(C).verdict is Verdict.UNKNOWN
+    world.answers = dead(C)
+    world.run(600.0)
+    assert world.writes() == []
+    world.ec2.pins[C, HEARTBEAT[C]] = PinState.GOOD
+    world.run(60.0)
+    assert world.writes() == [(A, ROUTE_C.table, A)]
+
+
+@pytest.mark.parametrize("seconds", [3.0, 12.0, 60.0])
+def test_r14_a_frozen_process_writes_nothing_when_it_goes_on(seconds: float) -> None:
+    world = pair()
+    world.posts[A].frozen = True
+    world.run(seconds)
+    world.posts[A].frozen = False
+    world.run(120.0)
+    assert world.writes() == []
+    assert world.posts[A].journal.kinds() == ["stalled"]
+
+
+def test_r14_a_suspended_machine_distrusts_what_it_knew() -> None:
+    world = pair()
+    world.clock.suspended = 30.0
+    world.run(0.6)
+    assert world.posts[A].journal.kinds() == ["stalled"]
+    assert world.run(60.0).writes() == []
+
+
+def test_a_decision_made_before_a_freeze_is_not_carried_out_after_it() -> None:
+    world = pair(A)
+    world.latency = 5.0  # longer than a decision may take to leave
+    world.answers = dead(C)
+    world.run(12.0)
+    assert world.writes() == []
+
+
+def test_a_restart_while_holding_brings_the_route_home_and_writes_nothing_else() -> None:
+    world = World(PAIR, A, C)
+    world.ec2.routes[ROUTE_C] = A
+    world.run(300.0)
+    assert world.writes() == [(A, ROUTE_C.table, C)]
+
+
+def test_r1_a_send_that_fails_is_told_once_and_convicts_nobody() -> None:
+    world = pair(A)
+    world.blind = lambda _asker, address: "no buffer space" if address == HEARTBEAT[C] else ""
+    world.run(120.0)
+    assert world.writes() == []
+    assert world.posts[A].journal.kinds() == ["blind"]
+    world.blind = lambda _asker, _address: ""
+    world.run(60.0)
+    assert world.posts[A].journal.kinds() == ["blind", "sighted"]
+
+
+def test_uplink_names_are_resolved_in_the_background_and_stay_when_dns_dies() -> None:
+    world = World(replace(PAIR, uplink=("probe.example",)), A)
+    world.run(10.0)
+    assert world.posts[A].agent.watch.evidence("uplink").verdict is Verdict.UNKNOWN
+    assert world.posts[A].journal.kinds() == ["name-lost"]
+    world.posts[A].names["probe.example"] = ("198.51.100.1",)
+    world.run(90.0)
+    assert world.posts[A].agent.watch.evidence("uplink").verdict is Verdict.UP
+    world.posts[A].names.clear()
+    world.run(900.0)
+    assert world.posts[A].agent.watch.evidence("uplink").verdict is Verdict.UP
+
+
+def test_a_reload_makes_everything_unknown_until_asked_anew_and_moves_nothing() -> None:
+    world = pair()
+    post = world.posts[A]
+    changed = replace(PAIR, uplink=("9.9.9.9",))
+    post.agent.reload(changed, post.edges)
+    assert post.agent.watch.evidence(C).verdict is Verdict.UNKNOWN
+    world.run(60.0)
+    assert post.agent.watch.evidence(C).verdict is Verdict.UP
+    assert world.writes() == []
+    assert post.journal.kinds() == ["reloaded"]
+
+
+def test_an_agent_that_is_stopping_begins_no_move() -> None:
+    world = pair(A)
+    world.posts[A].agent.stopping = True
+    world.answers = dead(C)
+    world.run(60.0)
+    assert world.writes() == []
+    assert world.posts[A].agent.idle
+
+
+def test_the_watchdog_is_fed_as_long_as_the_loop_goes_round_and_not_when_it_does_not() -> None:
+    world = pair(A)
+    before = world.posts[A].manager.kicks
+    world.run(30.0)
+    assert 25 <= world.posts[A].manager.kicks - before <= 40
+    world.posts[A].frozen = True
+    fed = world.posts[A].manager.kicks
+    assert world.run(30.0).posts[A].manager.kicks == fed
+
+
+def test_the_status_line_and_the_snapshot_say_how_things_stand() -> None:
+    world = pair(A)
+    assert world.posts[A].manager.statuses[-1] == (
+        "nat-a: uplink up, nat-c up; holds 1 of 2 routes"
+    )
+    snapshot = world.posts[A].snapshots[-1]
+    assert snapshot.pulses == {C: "heard"}
+    assert {(home.route, home.node) for home in snapshot.homes} == {(ROUTE_A, A), (ROUTE_C, C)}
+    assert snapshot.counters.checks > 0
