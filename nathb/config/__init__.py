@@ -1,0 +1,73 @@
+"""The file: YAML to a Group, or every mistake at once.
+
+    stream      bytes to YAML's events, within bounds
+    document    events to values that know their line and path
+    fields      what the text of one value may be
+    addresses   the same, for addresses
+    keys        the plain keys, their bounds and the reasons
+    group       values to what a Group takes, and how they must agree
+    unwise      what is legal and yet unwise
+    mistakes    where mistakes gather until the whole file has been read
+
+`load` and `parse` read a file; `warnings` is what `nathb check` has to add.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import PurePath
+from typing import Any
+
+from nathb.config import document, fields, stream
+from nathb.config.group import read
+from nathb.config.mistakes import Mistakes, TooManyError, WrongError
+from nathb.config.unwise import warnings
+from nathb.core.model import Group
+
+__all__ = ["load", "parse", "warnings"]
+
+_UNOPENED: dict[type[OSError], str] = {
+    FileNotFoundError: "there is no such file; check the name, or start from example.yaml",
+    IsADirectoryError: "this is a directory; name the file in it",
+    PermissionError: "not ours to read; run as root, or let this user read it",
+}
+
+
+def load(path: str | os.PathLike[str]) -> Group:
+    """Read a group from its file.
+
+    The group is called after the file: `/etc/nathb/tokyo.yaml` is the group `tokyo`.
+    Raises FileError, with every mistake by line, and the file called by the path as given.
+    """
+    file = os.fspath(path)
+    try:
+        with open(file, "rb") as opened:
+            data = opened.read(stream.LARGEST + 1)
+    except OSError as error:
+        mistakes = Mistakes(file)
+        mistakes.on(0, "", _UNOPENED.get(type(error), f"cannot be read ({error.strerror})"))
+        mistakes.fail()
+    return parse(data, file)
+
+
+def parse(text: str | bytes, file: str) -> Group:
+    """Read a group from a file's text; `file` gives the group its name, and mistakes theirs.
+
+    Raises FileError, as `load` does.
+    """
+    mistakes = Mistakes(file)
+    found: dict[str, Any] = {}
+    try:
+        try:
+            found["name"] = fields.group_name(PurePath(file).stem)
+        except WrongError as wrong:
+            mistakes.on(0, "", str(wrong))
+        data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+        top = document.read(data, mistakes)
+        if top is not None:
+            found |= read(top, mistakes)
+    except TooManyError:
+        pass
+    if mistakes:
+        mistakes.fail()
+    return Group(**found)

@@ -1,0 +1,112 @@
+"""What is legal in a file and yet unwise."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING
+
+from nathb.config.addresses import networks
+from nathb.config.fields import spell
+from nathb.core.errors import Mistake
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from nathb.core.model import Group, Node
+
+Warned = tuple[str, str]
+"""Path and text."""
+
+RESOLVERS = {
+    "Google": networks("8.8.8.8", "8.8.4.4", "2001:4860:4860::8888", "2001:4860:4860::8844"),
+    "Cloudflare": networks("1.1.1.0/29", "1.0.0.0/29", "2606:4700:4700::1000/119"),
+    "Quad9": networks("9.9.9.8/29", "149.112.112.0/24", "2620:fe::/120"),
+    "OpenDNS": networks(
+        "208.67.222.220/30", "208.67.220.220/30", "2620:119:35::35", "2620:119:53::53"
+    ),
+    "Level 3": networks("4.2.2.0/29"),
+    "AdGuard": networks("94.140.14.0/24", "94.140.15.0/24"),
+    "Alibaba": networks("223.5.5.5", "223.6.6.6"),
+    "114DNS": networks("114.114.114.0/24", "114.114.115.0/24"),
+    "Yandex": networks("77.88.8.0/24"),
+}
+"""Public resolvers that clients are likely to ask, by whose they are."""
+
+DOCUMENTATION = networks("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32")
+
+
+def warnings(group: Group, file: str = "") -> tuple[Mistake, ...]:
+    """Return what is legal in this group and yet unwise.
+
+    They look like mistakes, with a path but no line (a Group does not remember its lines).
+    `file` is what to call the file; without it, the name that systemd's unit would read.
+    """
+    found = [*_of_uplinks(group), *_of_timers(group)]
+    for node in group.nodes:
+        found += _of_node(node)
+    return tuple(Mistake(file or f"{group.name}.yaml", 0, path, text) for path, text in found)
+
+
+def _of_uplinks(group: Group) -> Iterator[Warned]:
+    if len(group.uplink) == 1:
+        yield (
+            "uplink",
+            f"{group.uplink[0]} alone decides whether a node is cut off; add another operator's",
+        )
+    for address in group.uplink:
+        if _is_documentation(address):
+            yield "uplink", f"{address} is an example that nobody answers; write a real one"
+
+
+def _of_timers(group: Group) -> Iterator[Warned]:
+    check = group.check
+    if check.fall == 1:
+        yield "check.fall", "a single lost packet moves the routes; write 2 or more"
+    if check.pulse >= check.interval:
+        yield (
+            "check.pulse",
+            f"{spell(check.pulse)} is no shorter than interval, so it hastens nothing; "
+            "write less, or off",
+        )
+    if group.preempt_delay < check.interval:
+        yield (
+            "preempt_delay",
+            f"{spell(group.preempt_delay)} is under interval {spell(check.interval)}: routes go "
+            "home before the next check has seen the path hold; write more",
+        )
+
+
+def _of_node(node: Node) -> Iterator[Warned]:
+    path = f"nodes.{node.name}"
+    for address in node.heartbeat:
+        if owner := _resolver(address):
+            yield (
+                f"{path}.heartbeat",
+                f"{address} is {owner}'s public resolver: clients that ask it lose it whenever "
+                f"{node.name} is down; choose an address that no client needs",
+            )
+        if _is_documentation(address):
+            yield (
+                f"{path}.heartbeat",
+                f"{address} is an example that nobody answers; write a real one",
+            )
+    for key, text in node.match:
+        if "*" in text or "?" in text:
+            yield (
+                f"{path}.match",
+                f"{key}={text} may match several instances; write the whole tag",
+            )
+
+
+def _resolver(text: str) -> str:
+    address = ipaddress.ip_address(text)
+    owners = (owner for owner, known in RESOLVERS.items() if any(address in net for net in known))
+    return next(owners, "")
+
+
+def _is_documentation(text: str) -> bool:
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:  # a host name
+        return False
+    return any(address in network for network in DOCUMENTATION)

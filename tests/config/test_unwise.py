@@ -1,0 +1,111 @@
+"""What is legal in a file and yet unwise, and in which words it is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from nathb.config import load, warnings
+from nathb.core.model import Group, Node, Route, Timers
+
+EXAMPLE = Path(__file__).parents[2] / "etc" / "nathb" / "example.yaml"
+
+A = Node("nat-a", ("4.4.4.1",), (Route("rtb-0000000a", "0.0.0.0/0"),), "i-0000000a")
+C = Node("nat-c", ("4.4.4.2", "2a00::1"), (Route("rtb-0000000c", "0.0.0.0/0"),), "i-0000000c")
+WISE = Group("tokyo", (A, C), ("1.1.1.1", "one.one.one.one"))
+
+UNWISE: dict[str, tuple[dict[str, Any], str]] = {
+    "one uplink": (
+        {"uplink": ("1.1.1.1",)},
+        "uplink: 1.1.1.1 alone decides whether a node is cut off; add another operator's",
+    ),
+    "an uplink that is an example": (
+        {"uplink": ("1.1.1.1", "192.0.2.1")},
+        "uplink: 192.0.2.1 is an example that nobody answers; write a real one",
+    ),
+    "a heartbeat that is an example": (
+        {"nodes": (A, replace(C, heartbeat=("2001:db8::1",)))},
+        "nodes.nat-c.heartbeat: 2001:db8::1 is an example that nobody answers; write a real one",
+    ),
+    "a heartbeat that clients use": (
+        {"nodes": (replace(A, heartbeat=("4.4.4.1", "8.8.4.4")), C)},
+        "nodes.nat-a.heartbeat: 8.8.4.4 is Google's public resolver: clients that ask it lose it "
+        "whenever nat-a is down; choose an address that no client needs",
+    ),
+    "tags with a wildcard": (
+        {"nodes": (replace(A, instance="", match=(("tag:Name", "nat-?"),)), C)},
+        "nodes.nat-a.match: tag:Name=nat-? may match several instances; write the whole tag",
+    ),
+    "a single miss": (
+        {"check": Timers(fall=1)},
+        "check.fall: a single lost packet moves the routes; write 2 or more",
+    ),
+    "a pulse no faster than the checks": (
+        {"check": Timers(interval=1, pulse=1)},
+        "check.pulse: 1s is no shorter than interval, so it hastens nothing; write less, or off",
+    ),
+    "a return before the next check": (
+        {"preempt_delay": 29.5},
+        "preempt_delay: 29.5s is under interval 30s: routes go home before the next check has "
+        "seen the path hold; write more",
+    ),
+}
+
+
+def told(group: Group) -> list[str]:
+    return [str(warning) for warning in warnings(group)]
+
+
+def test_a_wise_group_draws_no_warning() -> None:
+    assert told(WISE) == []
+
+
+@pytest.mark.parametrize("name", UNWISE)
+def test_what_is_unwise_is_told_in_these_words(name: str) -> None:
+    change, words = UNWISE[name]
+    assert told(replace(WISE, **change)) == [f"tokyo.yaml: {words}"]
+
+
+RESOLVERS = {
+    "8.8.8.8": "Google",
+    "2001:4860:4860::8844": "Google",
+    "1.1.1.1": "Cloudflare",
+    "1.0.0.1": "Cloudflare",
+    "2606:4700:4700::1111": "Cloudflare",
+    "9.9.9.9": "Quad9",
+    "149.112.112.112": "Quad9",
+    "2620:fe::fe": "Quad9",
+    "208.67.222.222": "OpenDNS",
+    "208.67.220.220": "OpenDNS",
+    "2620:119:35::35": "OpenDNS",
+    "4.2.2.2": "Level 3",
+    "94.140.14.14": "AdGuard",
+    "223.5.5.5": "Alibaba",
+    "114.114.114.114": "114DNS",
+    "77.88.8.8": "Yandex",
+}
+
+
+@pytest.mark.parametrize("address", RESOLVERS)
+def test_the_public_resolvers_are_known(address: str) -> None:
+    (warning,) = told(replace(WISE, nodes=(replace(A, heartbeat=(address,)), C)))
+    assert f": {address} is {RESOLVERS[address]}'s public resolver: " in warning
+
+
+def test_resolvers_are_good_uplinks() -> None:
+    assert told(replace(WISE, uplink=("8.8.8.8", "9.9.9.9"))) == []
+
+
+def test_no_pulse_is_not_slower_than_the_checks() -> None:
+    assert told(replace(WISE, check=Timers(pulse=0))) == []
+
+
+def test_the_example_warns_of_just_what_has_to_be_filled_in() -> None:
+    warned = warnings(load(EXAMPLE), "etc/example.yaml")
+    assert [(warning.file, warning.line, warning.path) for warning in warned] == [
+        ("etc/example.yaml", 0, "nodes.nat-a.heartbeat"),
+        ("etc/example.yaml", 0, "nodes.nat-c.heartbeat"),
+    ]
