@@ -26,7 +26,7 @@ from tests.lab.ailments import OPERATOR, Ailment
 from tests.lab.client import Client
 from tests.lab.faults import NetworkFaults
 from tests.lab.network import Network
-from tests.lab.nursery import CHECKOUT, Nursery, Wire
+from tests.lab.nursery import Nursery, Wire
 from tests.lab.plan import ECHO, ECHO_PORT, EVERYWHERE, PAIR, Plan
 from tests.lab.processes import Command, Daemon, Processes, nathb
 
@@ -309,7 +309,7 @@ class Lab:
         undo.callback(self.network.tear_down)
         self.network.build()
         self.faults = NetworkFaults(self.network)
-        self.processes = Processes(self.network, self.directory, CHECKOUT)
+        self.processes = Processes(self.network, self.directory)
         undo.callback(self.processes.kill)
         vpc = f"/run/netns/{self.network.namespace('vpc')}"
         self._wire = nursery.hatch(self.plan, vpc)

@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +22,12 @@ from typing import Any
 from tests.lab.plan import Plan
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+def python_path(environment: Mapping[str, str]) -> dict[str, str]:
+    """The variable by which a Python anywhere finds this checkout, and what it found before."""
+    before = environment.get("PYTHONPATH")
+    return {"PYTHONPATH": os.pathsep.join([str(CHECKOUT), *([before] if before else [])])}
 
 
 @dataclass(frozen=True)
@@ -69,7 +76,7 @@ class Nursery:
             [sys.executable, "-m", "tests.lab.brood", str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
             cwd=CHECKOUT,
-            env=os.environ | {"PYTHONPATH": str(CHECKOUT)},
+            env=os.environ | python_path(os.environ),
         )
         theirs.close()
         return self
@@ -87,6 +94,10 @@ class Nursery:
     def hatch(self, plan: Plan, namespace: str) -> Wire:
         """A new server for `plan` in the network namespace at this path, ready to be asked."""
         ours, theirs = socket.socketpair()
+        order = pickle.dumps(Order(plan, namespace))
         with theirs:
-            socket.send_fds(self._end, [pickle.dumps(Order(plan, namespace))], [theirs.fileno()])
+            try:
+                socket.send_fds(self._end, [order], [theirs.fileno()])
+            except BrokenPipeError as error:
+                raise ConnectionError("the nursery has ended; its reason is on stderr") from error
         return Wire(ours)

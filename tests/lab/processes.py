@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tests.lab.machine import wait_until
 from tests.lab.network import Network
+from tests.lab.nursery import python_path
 from tests.lab.plan import API, API_PORT
 
 ENDPOINT = f"http://{API}:{API_PORT}"
@@ -94,10 +95,9 @@ class Daemon:
 class Processes:
     """Everything that runs on the instances of one lab."""
 
-    def __init__(self, network: Network, directory: Path, checkout: Path) -> None:
+    def __init__(self, network: Network, directory: Path) -> None:
         self._network = network
         self._directory = directory
-        self._checkout = checkout
         self._daemons: list[Daemon] = []
 
     def on(self, host: str) -> list[Daemon]:
@@ -163,7 +163,7 @@ class Processes:
 
     def _environment(self, more: Mapping[str, str]) -> dict[str, str]:
         mine = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
-        return mine | CLOUD | {"PYTHONPATH": str(self._checkout)} | dict(more)
+        return mine | CLOUD | python_path(mine) | dict(more)
 
 
 def nathb(*arguments: str) -> list[str]:
