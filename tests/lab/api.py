@@ -21,6 +21,7 @@ from tests.lab.router import Router
 from tests.lab.web import Wsgi, reset
 
 READS = ("Describe", "Get", "List")
+SHOWN_IN_TABLES = ("Route", "Tags", "Instances")  # writes that change what a route table shows
 DRY_RUN = Refusal(412, "DryRunOperation", "Request would have succeeded, but DryRun flag is set.")
 
 
@@ -134,7 +135,8 @@ class Ec2Api:
                 self._estate.learn()
                 self._estate.copy_check(call.action, call.parameters)
                 self._router.sync(self._estate.wanted())
-                self._remember(environ)
+                if any(word in call.action for word in SHOWN_IN_TABLES):
+                    self._remember(environ)
             elif call.action == "DescribeRouteTables":
                 return Answer(200, answers.show_targets(answer.body, self._estate))
             return answer

@@ -103,11 +103,15 @@ class Network:
                 run(["ip", "netns", "delete", self.namespace(name)])
 
     def reboot(self, name: str) -> None:
-        """Forget what a kernel forgets: with its link down, a NAT drops its masqueraded flows."""
+        """Forget what a kernel forgets: without its address, a NAT drops its masqueraded flows.
+
+        Its link stays up: the kernel may take a second to notice that one is back.
+        """
         instance = self.plan.instance(name)
+        address = f"{instance.address}/32 dev eth0"
         ip(
             self.namespace(name),
-            ["link set eth0 down", "link set eth0 up", self._default_route(instance)],
+            [f"address delete {address}", f"address add {address}", self._default_route(instance)],
         )
 
     def masquerade(self, name: str, on: bool) -> None:
@@ -156,4 +160,4 @@ class Network:
         yield self._default_route(instance)
 
     def _default_route(self, instance: Instance) -> str:
-        return f"route add default via {instance.subnet.router} dev eth0 onlink"
+        return f"route replace default via {instance.subnet.router} dev eth0 onlink"
