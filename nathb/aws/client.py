@@ -21,7 +21,7 @@ from nathb.core.errors import CloudError
 from nathb.core.model import Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Mapping
 
 CONNECT_TIMEOUT = 2.0
 """Seconds, per address. A first SYN that was lost is sent again after one second; this waits for
@@ -37,17 +37,16 @@ def make_client(
     region: str = "",
     *,
     session: Any = None,
-    find_region: Callable[[], str] | None = None,
+    environ: Mapping[str, str] = os.environ,
     connect_timeout: float = CONNECT_TIMEOUT,
     read_timeout: float = READ_TIMEOUT,
 ) -> Any:
     """Return a boto3 EC2 client that never repeats a call by itself. Timeouts in seconds.
 
-    `region` comes from the file; without one the session's is used, and then `find_region`'s,
-    which asks the instance itself. IdentityError when none of them knows; CloudError when the
-    profile, the region's name or the endpoint cannot be used.
+    `region` comes from the file; without one it is AWS_REGION (which boto3 alone among the SDKs
+    does not read), the session's, or the instance's own. IdentityError when none of them knows;
+    CloudError when the profile, the region's name or the endpoint cannot be used.
     """
-    find_region = find_region or Metadata.from_environment(os.environ).region
     config = Config(
         connect_timeout=connect_timeout,
         read_timeout=read_timeout,
@@ -60,7 +59,8 @@ def make_client(
     )
     try:
         session = session or boto3.Session()
-        region = region or session.region_name or find_region()
+        region = region or environ.get("AWS_REGION") or session.region_name or ""
+        region = region or Metadata.from_environment(environ).region()
         return session.client("ec2", region_name=region, config=config)
     except ValueError as error:  # botocore says it so, for an endpoint that is no URL
         raise CloudError(

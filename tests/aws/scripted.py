@@ -25,6 +25,7 @@ NAMESPACE = "http://ec2.amazonaws.com/doc/2016-11-15/"
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     server: Server
 
     def do_POST(self) -> None:

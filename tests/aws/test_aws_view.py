@@ -183,6 +183,11 @@ def test_a_pin_on_any_other_interface_leads_elsewhere_and_says_where(target: str
     assert pin(entry) == Pin("nat-c", "8.8.4.4", PinState.ELSEWHERE, target, "rtb-own")
 
 
+def test_a_propagated_route_is_no_pin_of_ours():
+    entry = v4("8.8.4.4/32", origin="EnableVgwRoutePropagation", network_interface_id="eni-c")
+    assert pin(entry).state is PinState.ELSEWHERE
+
+
 def test_a_pin_cannot_lead_to_a_peer_that_nobody_has_seen():
     roster = Roster(0.0, "nat-a", (Instance("nat-c", ""),), "rtb-own")
     table = Table("rtb-own", (v4("8.8.4.4/32"),))

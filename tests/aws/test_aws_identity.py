@@ -1,0 +1,42 @@
+"""Which node of the group this machine is."""
+
+from __future__ import annotations
+
+import pytest
+
+from nathb.aws.ec2 import Cloud
+from nathb.aws.identity import find_me
+from nathb.core.errors import IdentityError
+from tests.aws.test_aws_roster import matching
+from tests.aws.world import World
+
+
+def test_an_id_in_the_file_is_found_without_asking_ec2(
+    world: World, cloud: Cloud, calls: list[str]
+):
+    assert find_me(world.group, cloud, world.instances["nat-c"]) == "nat-c"
+    assert calls == []
+
+
+def test_a_node_that_is_matched_by_tags_is_found_through_ec2(world: World):
+    group = matching(world, "nat-c")
+    assert find_me(group, Cloud(world.ec2, group), world.instances["nat-c"]) == "nat-c"
+
+
+def test_a_stranger_is_told_whom_the_group_consists_of(world: World, cloud: Cloud):
+    with pytest.raises(IdentityError) as caught:
+        find_me(world.group, cloud, "i-stranger")
+    assert str(caught.value) == (
+        f"this machine, i-stranger, is none of the nodes of tokyo"
+        f" (nat-a {world.instances['nat-a']}, nat-c {world.instances['nat-c']}):"
+        " give one of them this id in the file, or pass --node NAME"
+    )
+
+
+def test_a_stranger_is_told_which_match_found_nothing(world: World):
+    group = matching(world, "nat-z")
+    nodes = (*group.nodes[:1], *matching(world, "nat-c").nodes[1:])
+    lost = type(nodes[1])("nat-z", ("8.8.4.4",), match=(("tag:Name", "nat-z"),))
+    group = type(group)("tokyo", (nodes[0], lost), ("1.1.1.1",))
+    with pytest.raises(IdentityError, match="nat-z not found"):
+        find_me(group, Cloud(world.ec2, group), "i-stranger")

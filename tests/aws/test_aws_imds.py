@@ -1,0 +1,140 @@
+"""The instance metadata service, version 2: a fake that wants its token, and its ways to fail."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+
+from nathb.aws.imds import ENDPOINTS, INSTANCE_ID_PATH, REGION_PATH, TOKEN_PATH, Metadata
+from nathb.core.errors import IdentityError
+from tests.aws.scripted import Handler, Server, hang, reset, text_reply
+
+if TYPE_CHECKING:
+    from tests.aws.conftest import Time
+
+DOCUMENTS = {INSTANCE_ID_PATH: "i-0a9b954b0c0ffee01", REGION_PATH: "ap-northeast-1"}
+TOKEN = "AQAEAL0m5wBl=="
+
+
+def serve(handler: Handler) -> None:
+    """Answer as EC2 does: a token for a PUT with a lifetime, and nothing without one."""
+    if (handler.command, handler.path) == ("PUT", TOKEN_PATH):
+        granted = handler.headers.get("X-aws-ec2-metadata-token-ttl-seconds", "").isdigit()
+        reply = text_reply(200, TOKEN) if granted else text_reply(400, "")
+    elif handler.headers.get("X-aws-ec2-metadata-token") != TOKEN:
+        reply = text_reply(401, "")
+    elif handler.path in DOCUMENTS:
+        reply = text_reply(200, DOCUMENTS[handler.path])
+    else:
+        reply = text_reply(404, "")
+    reply(handler)
+
+
+def metadata(script: Server, time: Time, **options: object) -> Metadata:
+    return Metadata(script.url, timeout=0.2, sleep=time.sleep, **options)  # type: ignore[arg-type]
+
+
+def refusal(service: Metadata) -> str:
+    with pytest.raises(IdentityError) as caught:
+        service.instance_id()
+    return str(caught.value)
+
+
+def test_instance_and_region_are_fetched_with_a_token(script: Server, time: Time):
+    script.will(*[serve] * 4)
+    service = metadata(script, time)
+    assert service.instance_id() == "i-0a9b954b0c0ffee01"
+    assert service.region() == "ap-northeast-1"
+    assert [asked.method for asked in script.asked] == ["PUT", "GET", "PUT", "GET"]
+
+
+@pytest.mark.parametrize("fault", [hang, reset, text_reply(503, "")], ids=["hang", "reset", "503"])
+def test_a_service_that_stumbles_is_asked_again(fault, script: Server, time: Time):
+    script.will(fault, serve, fault, serve, serve)
+    assert metadata(script, time).instance_id() == "i-0a9b954b0c0ffee01"
+    assert time.slept == [0.2, 0.2]
+
+
+def test_a_token_that_never_arrives_points_at_the_hop_limit(script: Server, time: Time):
+    script.will(hang, hang, hang, serve, serve)
+    text = refusal(metadata(script, time))
+    assert "does not answer (timed out)" in text
+    assert "hop limit" in text
+    assert "--node NAME" in text
+    assert "`region:`" in text
+    assert len(script.asked) == 3
+
+
+def test_where_nothing_listens_the_address_is_named(time: Time):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        endpoint = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        text = refusal(Metadata(endpoint, sleep=time.sleep))
+    assert text.startswith(f"the instance metadata service at {endpoint} does not answer (")
+    assert "refused" in text
+
+
+def test_a_service_that_is_turned_off_says_how_to_turn_it_on(script: Server, time: Time):
+    script.will(text_reply(403, ""))
+    text = refusal(metadata(script, time))
+    assert "answers 403" in text
+    assert "--http-endpoint enabled" in text
+    assert len(script.asked) == 1
+
+
+ODD = {
+    "a token of two lines": (text_reply(200, "a\nb"), serve, "hands out 'a\\nb' for a token"),
+    "a token in no ASCII": (text_reply(200, "é"), serve, "for a token"),
+    "no token at all": (text_reply(200, ""), serve, "hands out '' for a token"),
+    "no such document": (serve, text_reply(404, ""), "answers 404"),
+    "an empty document": (serve, text_reply(200, ""), f"answers '' to {INSTANCE_ID_PATH}"),
+    "a sign-in page": (serve, text_reply(200, "<html>sign in"), "answers '<html>sign in' to"),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_what_is_no_token_or_no_instance_id_is_shown_and_not_believed(
+    name: str, script: Server, time: Time
+):
+    token, document, shown = ODD[name]
+    script.will(token, document)
+    assert shown in refusal(metadata(script, time))
+
+
+def test_a_disabled_service_is_not_asked(script: Server, time: Time):
+    text = refusal(metadata(script, time, disabled=True))
+    assert "AWS_EC2_METADATA_DISABLED" in text
+    assert script.asked == []
+
+
+def test_the_environment_places_the_service(script: Server):
+    script.will(serve, serve)
+    service = Metadata.from_environment({"AWS_EC2_METADATA_SERVICE_ENDPOINT": script.url})
+    assert service.region() == "ap-northeast-1"
+
+
+def test_the_environment_turns_the_service_off():
+    assert "unset AWS_EC2_METADATA_DISABLED" in refusal(
+        Metadata.from_environment({"AWS_EC2_METADATA_DISABLED": "True"})
+    )
+
+
+@pytest.mark.parametrize(
+    ("mode", "endpoint"),
+    [("", ENDPOINTS["ipv4"]), ("IPv6", ENDPOINTS["ipv6"]), ("odd", ENDPOINTS["ipv4"])],
+)
+def test_the_environment_chooses_the_family(mode: str, endpoint: str):
+    environ = {
+        "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE": mode,
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    assert f" at {endpoint} " in refusal(Metadata.from_environment(environ))
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["169.254.169.254", "https://127.0.0.1", "http://", "http://[x"]
+)
+def test_an_endpoint_that_is_no_http_url_is_refused(endpoint: str):
+    assert "make AWS_EC2_METADATA_SERVICE_ENDPOINT an http:// URL" in refusal(Metadata(endpoint))
