@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-READ_TIMEOUT = 0.4
+READ_TIMEOUT = 1.5
 """Seconds; a hang in the script costs a test this much, twice for a read."""
 
 
@@ -61,7 +61,8 @@ def moto_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     server.start()
     host, port = server.get_host_and_port()
     session = session_at(f"http://{host}:{port}", tmp_path_factory.mktemp("moto"))
-    client = make_client(session=session)
+    # moto's first answer loads its catalogue of images, which a busy machine takes long over.
+    client = make_client(session=session, read_timeout=60.0)
     yield client
     client.close()
     server.stop()

@@ -7,7 +7,7 @@ import pytest
 from nathb.aws.ec2 import Cloud
 from nathb.aws.identity import find_me
 from nathb.core.errors import IdentityError
-from tests.aws.test_aws_roster import matching
+from tests.aws.test_aws_roster import matching, with_node
 from tests.aws.world import World
 
 
@@ -34,9 +34,6 @@ def test_a_stranger_is_told_whom_the_group_consists_of(world: World, cloud: Clou
 
 
 def test_a_stranger_is_told_which_match_found_nothing(world: World):
-    group = matching(world, "nat-z")
-    nodes = (*group.nodes[:1], *matching(world, "nat-c").nodes[1:])
-    lost = type(nodes[1])("nat-z", ("8.8.4.4",), match=(("tag:Name", "nat-z"),))
-    group = type(group)("tokyo", (nodes[0], lost), ("1.1.1.1",))
-    with pytest.raises(IdentityError, match="nat-z not found"):
+    group = with_node(world.group, "nat-c", instance="", match=(("tag:Name", "nobody"),))
+    with pytest.raises(IdentityError, match=r"nat-c not found\)"):
         find_me(group, Cloud(world.ec2, group), "i-stranger")

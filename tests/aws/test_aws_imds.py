@@ -33,7 +33,7 @@ def serve(handler: Handler) -> None:
 
 
 def metadata(script: Server, time: Time, **options: object) -> Metadata:
-    return Metadata(script.url, timeout=0.2, sleep=time.sleep, **options)  # type: ignore[arg-type]
+    return Metadata(script.url, timeout=0.6, sleep=time.sleep, **options)  # type: ignore[arg-type]
 
 
 def refusal(service: Metadata) -> str:
