@@ -150,6 +150,12 @@ def test_what_the_example_has_commented_out_are_the_defaults() -> None:
     assert parse(shown, "example.yaml") == load(EXAMPLE)
 
 
+def test_a_host_name_may_be_as_long_as_dns_allows() -> None:
+    name = ".".join(["a" * 63] * 3 + ["a" * 61])
+    assert len(name) == 253
+    assert parse(MINIMAL.replace("1.1.1.1", name), "tokyo.yaml").uplink == (name,)
+
+
 def test_crlf_a_byte_order_mark_and_quotes_change_nothing() -> None:
     windows = MINIMAL.replace("1.1.1.1", "'1.1.1.1'").replace("\n", "\r\n")
     assert parse(b"\xef\xbb\xbf" + windows.encode(), "tokyo.yaml") == parse(MINIMAL, "tokyo.yaml")

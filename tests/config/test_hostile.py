@@ -98,6 +98,26 @@ def test_more_values_than_any_group_has_are_refused() -> None:
     ]
 
 
+def test_nesting_is_refused_only_beyond_16_levels() -> None:
+    for brackets, refused in ((15, False), (16, True)):
+        told = mistakes_in("uplink: " + "[" * brackets + "]" * brackets)
+        assert any("nested deeper than 16 levels" in line for line in told) is refused
+
+
+def test_two_wrong_tables_are_not_called_one_route_on_top() -> None:
+    broken = EXAMPLE.read_text().replace("rtb-0b8e8f2da00000001", "one")
+    told = mistakes_in(broken.replace("rtb-0bee8f2dc00000003", "two"))
+    assert [line.partition(" is not the id of a route table;")[1] != "" for line in told] == [
+        True,
+        True,
+    ]
+
+
+def test_a_text_of_60_characters_is_shown_whole() -> None:
+    for length, shown in ((60, "x" * 60), (61, "x" * 59 + "…")):
+        assert f"region: '{shown}' is not a region" in mistakes_in(f"region: {'x' * length}")[-1]
+
+
 def test_a_long_or_unprintable_text_is_shown_in_one_short_line() -> None:
     told = mistakes_in('region: "\\e[31m\\n' + "x" * 1000 + '"')[-1]
     assert told.startswith(f"tokyo.yaml:1: region: '\\x1b[31m\\n{'x' * 53}…' is not a region;")

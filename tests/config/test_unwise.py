@@ -39,6 +39,10 @@ UNWISE: dict[str, tuple[dict[str, Any], str]] = {
         {"nodes": (replace(A, instance="", match=(("tag:Name", "nat-?"),)), C)},
         "nodes.nat-a.match: tag:Name=nat-? may match several instances; write the whole tag",
     ),
+    "tags with a wildcard for many": (
+        {"nodes": (replace(A, instance="", match=(("tag:Name", "nat-*"),)), C)},
+        "nodes.nat-a.match: tag:Name=nat-* may match several instances; write the whole tag",
+    ),
     "a single miss": (
         {"check": Timers(fall=1)},
         "check.fall: a single lost packet moves the routes; write 2 or more",
@@ -97,6 +101,10 @@ def test_the_public_resolvers_are_known(address: str) -> None:
 
 def test_resolvers_are_good_uplinks() -> None:
     assert told(replace(WISE, uplink=("8.8.8.8", "9.9.9.9"))) == []
+
+
+def test_a_return_at_the_next_check_is_soon_enough() -> None:
+    assert told(replace(WISE, preempt_delay=30.0)) == []
 
 
 def test_no_pulse_is_not_slower_than_the_checks() -> None:
