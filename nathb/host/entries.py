@@ -1,0 +1,140 @@
+"""What the journal knows an event by: identifiers, priorities and fields.
+
+The identifiers are the keys of `systemd/nathb.catalog` and of everybody's searches
+(`journalctl MESSAGE_ID=…`), so they are frozen: a new kind gets a new one, an old one never
+changes. See systemd.journal-fields(7) for the fields, syslog(3) for the levels.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from nathb.core.events import EventKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from nathb.core.events import Event
+
+
+class Level(IntEnum):
+    """How loud an entry is, by syslog's numbers."""
+
+    ERR = 3
+    """Clients may be cut off, or would be by the next fault, until a person acts."""
+    WARNING = 4
+    """Traffic moved or may have to; a person should look, in their own time."""
+    NOTICE = 5
+    """Good news, or something that an operator asked for."""
+    INFO = 6
+
+
+class Entry(Struct, frozen=True):
+    """How one kind of event stands in the journal."""
+
+    message_id: str
+    level: Level
+
+
+ENTRIES = {
+    EventKind.STARTED: Entry("193c96f03c08432f899b54460ac21624", Level.INFO),
+    EventKind.STOPPED: Entry("f7358a726cae4b22a5d4d71e06fa87ba", Level.INFO),
+    EventKind.RELOADED: Entry("01ebec51cb664166b1fd3fe18490dd59", Level.INFO),
+    EventKind.RELOAD_REFUSED: Entry("ce1b8f0dfd394668bca64901940ca9ce", Level.ERR),
+    EventKind.TOOK: Entry("920b5b55184f4dabb7b6c8064bb16a41", Level.WARNING),
+    EventKind.RETURNED: Entry("77fb20bea7e943cc92978477937649da", Level.NOTICE),
+    EventKind.RELEASED: Entry("ba82acdc5ef04b839c82aaedae3525ea", Level.WARNING),
+    EventKind.HANDED_OVER: Entry("d11ff9bc807b4dc8b86c24e3aa15d413", Level.NOTICE),
+    EventKind.WOULD_MOVE: Entry("806795c4371245b5b4aaeeb7aa7d12aa", Level.NOTICE),
+    EventKind.MOVE_FAILED: Entry("4f4b5d2755b1467d96795b32a6afc044", Level.ERR),
+    EventKind.PEER_UP: Entry("9a8af1c4afc647afb82867c04b74021f", Level.NOTICE),
+    EventKind.PEER_DOWN: Entry("48b9bac16f62427cb18cc72149e1cd41", Level.WARNING),
+    EventKind.UPLINK_UP: Entry("04b27f45396d47eda570b8ecd6d79842", Level.NOTICE),
+    EventKind.UPLINK_DOWN: Entry("2d7f08988fc345f097bac397f742564e", Level.ERR),
+    EventKind.CONTESTED: Entry("2222d4925e8a406480812e1a1c5d38ee", Level.ERR),
+    EventKind.FOREIGN: Entry("2e59d0e14eb6488d919413bdbef92cde", Level.WARNING),
+    EventKind.ROUTE_MISSING: Entry("360a93863bfb4f95bb55cffc5c96119f", Level.ERR),
+    EventKind.ROUTE_GUARDED: Entry("9b2c63825cc247818447bc727e8e3d35", Level.NOTICE),
+    EventKind.DAMPED: Entry("e09d0151ca2949bb9b3f83b5572c5645", Level.WARNING),
+    EventKind.PIN_VOID: Entry("88b0c05883fe4826a103cef5ec58ea16", Level.ERR),
+    EventKind.PIN_GOOD: Entry("8191327887e147a48e9bfee062867a09", Level.NOTICE),
+    EventKind.VIEW_LOST: Entry("6086f4ef75b44de7bb51bc12b2abc815", Level.ERR),
+    EventKind.VIEW_BACK: Entry("22da3ef35e8f453d8a8aeb7be4dc6e67", Level.NOTICE),
+    EventKind.STALLED: Entry("29f8dde3cefb4f37aac21a31122b18d5", Level.WARNING),
+    EventKind.PAUSED: Entry("fc7883a31a27497ab08ec0d31cc66190", Level.WARNING),
+    EventKind.RESUMED: Entry("d4cb8c7a34484b5296be9c12dfd2e988", Level.NOTICE),
+    EventKind.DRAINED: Entry("cfa5115249844c168f8d8de41f15580b", Level.NOTICE),
+    EventKind.UNDRAINED: Entry("06b3c82b59474d8183446f0cbd1e7461", Level.NOTICE),
+    EventKind.BLIND: Entry("3242747512ef45eebe83c5b94bd8f90c", Level.ERR),
+    EventKind.SIGHTED: Entry("801cdf58920149f4b91ce80119ca5605", Level.NOTICE),
+    EventKind.NAME_LOST: Entry("048676fa33944039b502fba92717f7c3", Level.WARNING),
+    EventKind.NAME_BACK: Entry("4846ab583923457e93489da599580e0f", Level.NOTICE),
+    EventKind.PULSE_IGNORED: Entry("8fa7587232084f558df3454f4726bec7", Level.INFO),
+}
+
+LOST = Entry("d3d282ddb66541358cd7f2fb383f3aa8", Level.WARNING)
+"""The journal's own kind: events that could not be told, told as a number."""
+
+
+class Record(Struct, frozen=True):
+    """One entry ready to be written: a level and a sentence for people, fields for machines."""
+
+    level: Level
+    sentence: str
+    fields: tuple[tuple[str, str], ...]
+
+
+def record(event: Event, group: str, node: str) -> Record:
+    """Turn an event into an entry; nothing that EC2 or a file put into it breaks the line."""
+    fields = {
+        "NATHB_GROUP": group,
+        "NATHB_NODE": node,
+        "NATHB_EVENT": event.kind.value,
+        "NATHB_ROUTE_TABLE": event.route.table if event.route else "",
+        "NATHB_DESTINATION": event.route.destination if event.route else "",
+        "NATHB_FROM": event.source,
+        "NATHB_TO": event.target,
+        "NATHB_REASON": one_line(event.reason),
+        "NATHB_RULE": event.rule,
+        "NATHB_DETECT_MS": "" if event.detect_ms is None else str(event.detect_ms),
+        "NATHB_API_MS": "" if event.api_ms is None else str(event.api_ms),
+        "AWS_REQUEST_ID": event.request_id,
+        "NATHB_TRACE": event.trace,
+    }
+    return _record(ENTRIES[event.kind], event.message, fields)
+
+
+def lost_record(lost: int, group: str, node: str) -> Record:
+    """Own up to that many events, one or more, which happened but were never written."""
+    events = "1 event was" if lost == 1 else f"{lost} events were"
+    fields = {
+        "NATHB_GROUP": group,
+        "NATHB_NODE": node,
+        "NATHB_EVENT": "events-lost",
+        "NATHB_LOST": str(lost),
+    }
+    return _record(LOST, f"{events} lost: the journal did not take them in time", fields)
+
+
+def _record(entry: Entry, message: str, fields: dict[str, str]) -> Record:
+    sentence = one_line(message)
+    always = {
+        "MESSAGE": sentence,
+        "MESSAGE_ID": entry.message_id,
+        "PRIORITY": str(entry.level.value),
+        "SYSLOG_IDENTIFIER": "nathb",
+    }
+    given = ((name, value) for name, value in fields.items() if value)
+    return Record(entry.level, sentence, (*always.items(), *given))
+
+
+def one_line(text: str) -> str:
+    """Keep text that others wrote to one printable line: no line breaks, no terminal escapes."""
+    return " ".join("".join(_printable(text)).split())
+
+
+def _printable(text: str) -> Iterator[str]:
+    return (character if character.isprintable() else " " for character in text)

@@ -1,0 +1,82 @@
+"""The daemon's state as a file, for `nathb status` and nobody else.
+
+The daemon never reads it: the route tables are the only truth, and a restart may lose this.
+So it is written without fsync(2), to /run, and replaced by rename(2): a reader sees the whole
+of the old one or the whole of the new one.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from nathb.core.errors import SnapshotError
+from nathb.core.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+MODE = 0o644
+"""Anyone on the machine may ask how it is; there are no secrets in it."""
+
+
+def default_path(group: str, environ: Mapping[str, str] = os.environ) -> Path:
+    """Where the group's daemon writes: its RuntimeDirectory= (systemd.exec(5)), or its like."""
+    # One RuntimeDirectory= is set in our unit; of several, separated by colons, the first is ours.
+    directory = environ.get("RUNTIME_DIRECTORY", "").split(":")[0]
+    return Path(directory or f"/run/nathb/{group}") / "status.json"
+
+
+def publish(path: Path, snapshot: Snapshot) -> None:
+    """Replace the file at `path` in one step, making its directory if need be.
+
+    SnapshotError when it cannot be: the daemon works without it, and tells so once.
+    """
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    data = msgspec.json.encode(snapshot)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with draft.open("wb") as file:
+                # Not left to the umask, which our unit keeps tight.
+                os.fchmod(file.fileno(), MODE)
+                file.write(data)
+            draft.replace(path)
+        except OSError:
+            with suppress(OSError):
+                draft.unlink()
+            raise
+    except OSError as error:
+        raise SnapshotError(
+            f"{path}: the state for `nathb status` cannot be written: {error.strerror}"
+        ) from error
+
+
+def read(path: Path, monotonic: Callable[[], float] = time.monotonic) -> Snapshot:
+    """Return the newest snapshot at `path`.
+
+    SnapshotError when there is none, it may not be read, is damaged, or is from before a reboot.
+    A daemon that has died leaves its last one: compare `at` with CLOCK_MONOTONIC.
+    """
+    try:
+        snapshot = msgspec.json.decode(path.read_bytes(), type=Snapshot)
+    except FileNotFoundError as error:
+        raise SnapshotError(
+            f"{path}: there is none; is the daemon running? "
+            f"`systemctl status 'nathb@*'` shows the groups of this machine"
+        ) from error
+    except OSError as error:
+        raise SnapshotError(f"{path}: cannot be read: {error.strerror}; try as root") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise SnapshotError(
+            f"{path}: is not what this version of nathb writes: {error}; restart the daemon"
+        ) from error
+    # Where /run outlives the machine, as in a container, so may the file.
+    if snapshot.at > monotonic():
+        raise SnapshotError(f"{path}: is from before the last boot; is the daemon running?")
+    return snapshot

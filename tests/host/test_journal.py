@@ -1,0 +1,219 @@
+"""The journal's two ways out, on sockets, pipes and terminals of the test's own."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from nathb.core.events import Event, EventKind
+from nathb.host.journal import Journal
+from tests.host.samples import TOOK, numbered
+
+PATIENCE = 20.0
+MORE_THAN_A_SOCKET_HOLDS = 2000
+"""Datagrams: net.unix.max_dgram_qlen is 512 at most where systemd sets it."""
+NOON = datetime(2031, 2, 3, 12, 0, 0, 5_000, tzinfo=UTC)
+STAMP = "2031-02-03T12:00:00.005+00:00"
+NOBODY_READS = """
+import sys
+from nathb.core.events import Event, EventKind
+from nathb.host.journal import Journal
+journal = Journal("tokyo", "nat-a", environ={})
+for _ in range(3):
+    journal.tell(Event(kind=EventKind.STARTED, message="x" * 100_000))
+print(journal.close(timeout=0.1))
+"""
+
+
+def parse(datagram: bytes) -> dict[str, str]:
+    """Read the native protocol, as journald does."""
+    fields = {}
+    while datagram:
+        line, _, datagram = datagram.partition(b"\n")
+        name, plain, value = line.partition(b"=")
+        if not plain:
+            size = int.from_bytes(datagram[:8], "little")
+            value, newline = datagram[8 : 8 + size], datagram[8 + size : 9 + size]
+            assert newline == b"\n"
+            datagram = datagram[9 + size :]
+        fields[name.decode()] = value.decode()
+    return fields
+
+
+class Stage:
+    """A stderr that is a pipe, a socket where journald would listen, and a journal between."""
+
+    def __init__(self, folder: Path) -> None:
+        self.address = str(folder / "socket")
+        self.reading, self.stderr = os.pipe()
+        self.journald = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.journald.settimeout(PATIENCE)
+
+    def listen(self) -> None:
+        self.journald.bind(self.address)
+
+    def journal(self, *, under_journald: bool, backlog: int = 1000) -> Journal:
+        stat = os.fstat(self.stderr)
+        stream = f"{stat.st_dev}:{stat.st_ino}" if under_journald else "8:4711"
+        return Journal(
+            "tokyo",
+            "nat-a",
+            environ={"JOURNAL_STREAM": stream},
+            stderr=self.stderr,
+            address=self.address,
+            now=lambda: NOON,
+            backlog=backlog,
+        )
+
+    def received(self) -> dict[str, str]:
+        return parse(self.journald.recv(1 << 20))
+
+    def printed(self) -> str:
+        """Return all that went to stderr, which ends here."""
+        os.close(self.stderr)
+        with os.fdopen(self.reading) as file:
+            return file.read()
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    made = Stage(tmp_path)
+    with made.journald:
+        yield made
+
+
+def test_journald_gets_the_fields_and_stderr_nothing(stage: Stage) -> None:
+    stage.listen()
+    journal = stage.journal(under_journald=True)
+    journal.tell(TOOK)
+    fields = stage.received()
+    assert journal.close(PATIENCE)
+    assert (fields["MESSAGE"], fields["NATHB_RULE"]) == (TOOK.message, "R3")
+    assert stage.printed() == ""
+
+
+def test_a_field_of_several_lines_arrives_whole(stage: Stage) -> None:
+    stage.listen()
+    journal = stage.journal(under_journald=True)
+    journal.tell(replace(TOOK, trace="one\nNATHB_RULE=R9\n\nfour"))
+    fields = stage.received()
+    assert fields["NATHB_TRACE"] == "one\nNATHB_RULE=R9\n\nfour"
+    assert fields["NATHB_RULE"] == "R3"
+
+
+def test_text_that_is_no_unicode_breaks_nothing(stage: Stage) -> None:
+    stage.listen()
+    journal = stage.journal(under_journald=True)
+    journal.tell(replace(TOOK, source="nat-\udcff"))
+    assert stage.received()["NATHB_FROM"] == "nat-?"
+
+
+def test_a_stderr_that_is_not_journald_s_gets_stamped_lines(stage: Stage) -> None:
+    stage.listen()
+    journal = stage.journal(under_journald=False)
+    journal.tell(numbered(1))
+    journal.tell(Event(kind=EventKind.MOVE_FAILED, message="no\n<0>reply"))
+    assert journal.close(PATIENCE)
+    assert stage.printed() == f"{STAMP} event 1\n{STAMP} no <0>reply\n"
+
+
+def test_without_journald_s_socket_stderr_gets_the_sentence_and_its_level(stage: Stage) -> None:
+    journal = stage.journal(under_journald=True)
+    journal.tell(TOOK)
+    assert journal.close(PATIENCE)
+    assert stage.printed() == f"<4>{TOOK.message}\n"
+
+
+def test_a_journald_that_comes_back_is_used_again(stage: Stage) -> None:
+    journal = stage.journal(under_journald=True)
+    stage.listen()
+    journal.tell(numbered(1))
+    assert stage.received()["MESSAGE"] == "event 1"
+    os.unlink(stage.address)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as again:
+        again.settimeout(PATIENCE)
+        again.bind(stage.address)
+        journal.tell(numbered(2))
+        assert parse(again.recv(1 << 20))["MESSAGE"] == "event 2"
+
+
+def test_a_terminal_shows_the_level_too() -> None:
+    terminal, stderr = os.openpty()
+    journal = Journal("tokyo", "nat-a", environ={}, stderr=stderr, now=lambda: NOON)
+    journal.tell(Event(kind=EventKind.MOVE_FAILED, message="no reply"))
+    assert journal.close(PATIENCE)
+    assert os.read(terminal, 1000).decode().rstrip() == f"{STAMP} err     no reply"
+    os.close(terminal)
+    os.close(stderr)
+
+
+def test_the_stamp_is_that_of_the_telling_in_local_time_with_its_offset(stage: Stage) -> None:
+    before = datetime.now(UTC).replace(microsecond=0)
+    journal = Journal("tokyo", "nat-a", environ={}, stderr=stage.stderr)
+    journal.tell(numbered(1))
+    assert journal.close(PATIENCE)
+    stamp = datetime.fromisoformat(stage.printed().split(" ")[0])
+    assert before <= stamp <= datetime.now(UTC)
+
+
+@pytest.mark.timeout(60)
+def test_a_journald_that_does_not_read_holds_nobody_up_and_losses_are_told(stage: Stage) -> None:
+    stage.listen()
+    journal = stage.journal(under_journald=True, backlog=50)
+    for number in range(MORE_THAN_A_SOCKET_HOLDS):
+        journal.tell(numbered(number))
+    seen, lost = [], 0
+    while len(seen) + lost < MORE_THAN_A_SOCKET_HOLDS:
+        fields = stage.received()
+        if "NATHB_LOST" in fields:
+            lost += int(fields["NATHB_LOST"])
+        else:
+            seen.append(int(fields["MESSAGE"].removeprefix("event ")))
+    assert lost > 0
+    assert seen == sorted(seen)
+    assert journal.close(PATIENCE)
+
+
+@pytest.mark.timeout(60)
+def test_closing_gives_up_on_a_journald_that_does_not_read(stage: Stage) -> None:
+    stage.listen()
+    journal = stage.journal(under_journald=True, backlog=MORE_THAN_A_SOCKET_HOLDS)
+    for number in range(MORE_THAN_A_SOCKET_HOLDS):
+        journal.tell(numbered(number))
+    assert not journal.close(timeout=0.05)
+
+
+@pytest.mark.timeout(60)
+def test_a_process_ends_though_nobody_reads_its_stderr() -> None:
+    reading, stderr = os.pipe()
+    child = subprocess.run(
+        [sys.executable, "-c", NOBODY_READS],
+        stderr=stderr, stdout=subprocess.PIPE, text=True, timeout=PATIENCE, check=True,
+    )  # fmt: skip
+    assert child.stdout == "False\n"
+    os.close(reading)
+    os.close(stderr)
+
+
+@pytest.mark.parametrize("path", ["/dev/full", "/dev/null"])
+def test_a_stderr_that_takes_nothing_raises_nothing(path: str) -> None:
+    stderr = os.open(path, os.O_RDONLY if path == "/dev/null" else os.O_WRONLY)
+    journal = Journal("tokyo", "nat-a", environ={}, stderr=stderr)
+    journal.tell(numbered(1))
+    assert not journal.close(PATIENCE), "what was lost was told as written"
+    os.close(stderr)
+
+
+def test_a_closed_stderr_raises_nothing() -> None:
+    closed = 1_000_000
+    journal = Journal("tokyo", "nat-a", environ={"JOURNAL_STREAM": "1:1"}, stderr=closed)
+    journal.tell(numbered(1))
+    assert not journal.close(PATIENCE)

@@ -1,0 +1,127 @@
+"""The file between the daemon and `nathb status`."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+
+from nathb.core.errors import SnapshotError
+from nathb.host.runtime import default_path, publish, read
+from tests.host.samples import SNAPSHOT
+
+
+def later() -> float:
+    """Tell a time after the sample was written."""
+    return SNAPSHOT.at + 1
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "nathb" / "tokyo" / "status.json"
+
+
+def test_what_was_published_is_read(path: Path) -> None:
+    publish(path, SNAPSHOT)
+    assert read(path, later) == SNAPSHOT
+
+
+def test_anyone_may_read_it_whatever_the_umask(path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        publish(path, SNAPSHOT)
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == 0o644
+
+
+def test_publishing_leaves_nothing_else_behind(path: Path) -> None:
+    publish(path, SNAPSHOT)
+    publish(path, SNAPSHOT)
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_reader_never_sees_half_a_file(path: Path) -> None:
+    sizes = (1, 50_000)
+    publish(path, SNAPSHOT)
+    done = threading.Event()
+
+    def write() -> None:
+        for turn in range(400):
+            publish(path, replace(SNAPSHOT, version="x" * sizes[turn % 2]))
+        done.set()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        while not done.is_set():
+            read(path, later)
+    finally:
+        writer.join()
+
+
+def test_a_failed_publish_keeps_the_old_file_and_leaves_no_draft(path: Path) -> None:
+    path.mkdir(parents=True)  # rename(2) refuses to put a file over a directory
+    with pytest.raises(SnapshotError, match=r"status\.json: .* cannot be written: Is a directory"):
+        publish(path, SNAPSHOT)
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_directory_that_cannot_be_made_is_an_error_of_ours() -> None:
+    with pytest.raises(SnapshotError, match="cannot be written: Not a directory"):
+        publish(Path("/dev/null/tokyo/status.json"), SNAPSHOT)
+
+
+def test_without_a_file_the_reader_is_asked_about_the_daemon(path: Path) -> None:
+    with pytest.raises(SnapshotError, match="there is none; is the daemon running"):
+        read(path)
+
+
+def test_a_file_that_cannot_be_read_says_why(path: Path) -> None:
+    path.mkdir(parents=True)
+    with pytest.raises(SnapshotError, match="cannot be read: Is a directory; try as root"):
+        read(path)
+
+
+WHOLE = msgspec.json.encode(SNAPSHOT)
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(WHOLE[: len(WHOLE) // 2], id="half"),
+        pytest.param(WHOLE.replace(b'"nat-c"', b'"\xff"'), id="no unicode"),
+        pytest.param(WHOLE.replace(b'"down"', b'"perhaps"'), id="unknown word"),
+        pytest.param(b"[]", id="another shape"),
+    ],
+)
+def test_a_damaged_file_is_an_error_of_ours(tmp_path: Path, damaged: bytes) -> None:
+    path = tmp_path / "status.json"
+    path.write_bytes(damaged)
+    with pytest.raises(SnapshotError, match="not what this version of nathb writes"):
+        read(path, later)
+
+
+def test_a_file_from_before_a_reboot_does_not_pass_for_fresh(path: Path) -> None:
+    publish(path, SNAPSHOT)
+    with pytest.raises(SnapshotError, match="from before the last boot"):
+        read(path, lambda: SNAPSHOT.at - 1)
+
+
+@pytest.mark.parametrize(
+    ("environ", "path"),
+    [
+        ({}, "/run/nathb/tokyo/status.json"),
+        ({"RUNTIME_DIRECTORY": "/run/nathb/tokyo"}, "/run/nathb/tokyo/status.json"),
+        ({"RUNTIME_DIRECTORY": "/run/one:/run/two"}, "/run/one/status.json"),
+    ],
+)
+def test_the_path_is_the_unit_s_runtime_directory_or_its_like(
+    environ: dict[str, str], path: str
+) -> None:
+    assert default_path("tokyo", environ) == Path(path)

@@ -1,0 +1,84 @@
+"""The unit file, held against systemd's own judgement of it."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from configparser import RawConfigParser
+from pathlib import Path
+
+import pytest
+
+UNIT = Path(__file__).parents[2] / "systemd" / "nathb@.service"
+EXPOSURE = 2.0
+PROGRAM = "/opt/nathb/bin/nathb"
+
+
+@pytest.fixture
+def unit(tmp_path: Path) -> Path:
+    """The unit with a stand-in for the program, for `verify` looks whether it can be run."""
+    stand_in = shutil.which("true")
+    assert stand_in
+    copy = tmp_path / UNIT.name
+    copy.write_text(UNIT.read_text().replace(PROGRAM, stand_in))
+    return copy
+
+
+def analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["systemd-analyze", "--no-pager", *arguments],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+
+def test_systemd_finds_no_fault_with_the_unit(unit: Path) -> None:
+    verdict = analyze("verify", "--recursive-errors=no", str(unit))
+    assert (verdict.returncode, verdict.stdout) == (0, "")
+
+
+def test_systemd_finds_the_fault_of_an_unknown_setting(unit: Path) -> None:
+    unit.write_text(unit.read_text().replace("RestartSec=", "RestartSecs="))
+    assert "RestartSecs" in analyze("verify", "--recursive-errors=no", str(unit)).stdout
+
+
+def test_the_service_is_barely_exposed(unit: Path) -> None:
+    threshold = f"--threshold={EXPOSURE * 10:.0f}"
+    verdict = analyze("security", "--offline=true", threshold, str(unit))
+    assert verdict.returncode == 0, verdict.stdout
+    assert "Overall exposure level" in verdict.stdout
+
+
+class Lists(dict[str, object]):
+    """Keys that may be given more than once, as ExecReload= is."""
+
+    def __setitem__(self, key: str, value: object) -> None:
+        if isinstance(value, list) and key in self and isinstance(self[key], list):
+            value = [*self[key], *value]  # type: ignore[misc]
+        super().__setitem__(key, value)
+
+
+@pytest.fixture
+def service() -> dict[str, str]:
+    """The settings of [Service]; of several values of one setting, one to a line."""
+    parser = RawConfigParser(dict_type=Lists, strict=False)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    parser.read(UNIT)
+    return dict(parser["Service"])
+
+
+def test_a_reload_asks_whether_the_file_is_good_before_it_signals(service: dict[str, str]) -> None:
+    assert service["ExecReload"].split("\n") == [
+        f"{PROGRAM} check %i",
+        "/bin/kill -HUP $MAINPID",
+    ]
+
+
+def test_nothing_but_a_bad_file_keeps_the_daemon_down(service: dict[str, str]) -> None:
+    assert service["Restart"] == "always"
+    assert service["RestartPreventExitStatus"] == "78"
+    assert "StartLimitIntervalSec=0" in UNIT.read_text().partition("[Service]")[0]
+
+
+def test_the_runtime_directory_is_where_a_person_s_status_looks(service: dict[str, str]) -> None:
+    assert service["RuntimeDirectory"] == "nathb/%i"
+    assert "RuntimeDirectoryPreserve" not in service, "DynamicUser= would move it to /run/private"
