@@ -203,6 +203,10 @@ def test_a_pulse_can_be_off(text: str) -> None:
     assert parse(f"{MINIMAL}check: {{pulse: {text}}}\n", "tokyo.yaml").check.pulse == 0
 
 
+def test_no_time_at_all_is_spelt_in_seconds() -> None:
+    assert spell(0.0) == "0s"
+
+
 @given(st.integers(1, 86_400_000))
 def test_a_duration_is_spelt_so_that_it_can_be_read_back(milliseconds: int) -> None:
     seconds = milliseconds / 1000

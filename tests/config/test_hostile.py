@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from pathlib import Path
 
@@ -104,13 +105,26 @@ def test_nesting_is_refused_only_beyond_16_levels() -> None:
         assert any("nested deeper than 16 levels" in line for line in told) is refused
 
 
-def test_two_wrong_tables_are_not_called_one_route_on_top() -> None:
-    broken = EXAMPLE.read_text().replace("rtb-0b8e8f2da00000001", "one")
-    told = mistakes_in(broken.replace("rtb-0bee8f2dc00000003", "two"))
-    assert [line.partition(" is not the id of a route table;")[1] != "" for line in told] == [
-        True,
-        True,
-    ]
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ("match: {Name: nat}", "'Name' is not a tag filter; "),
+        ("match: {'tag:Name': ''}", "a tag's value has 1 to 256 characters, not 0"),
+        ("instance: nat", "'nat' is not the id of an instance; "),
+    ],
+)
+def test_two_nodes_with_one_mistake_are_not_called_one_instance_on_top(
+    wrong: str, words: str
+) -> None:
+    told = mistakes_in(re.sub(r"\n    instance: .*", f"\n    {wrong}", EXAMPLE.read_text()))
+    assert len(told) == 2
+    assert all(words in line for line in told)
+
+
+def test_two_routes_with_one_mistake_are_not_called_one_route_on_top() -> None:
+    told = mistakes_in(re.sub(r"- rtb-\w+", "- rtb-1", EXAMPLE.read_text()))
+    assert len(told) == 2
+    assert all("'rtb-1' is not the id of a route table; " in line for line in told)
 
 
 def test_a_text_of_60_characters_is_shown_whole() -> None:
