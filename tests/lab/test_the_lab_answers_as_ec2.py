@@ -106,15 +106,21 @@ def test_a_replaced_instance_has_new_ids_and_its_old_routes_stay_blackholes(lab:
 
 def test_a_source_dest_check_shows_on_the_instance_and_on_its_interface(lab: Lab) -> None:
     ids = lab.instances["nat-a"]
-    lab.source_dest_check("nat-a", on=True)
 
-    interface = lab.ec2.describe_network_interfaces(NetworkInterfaceIds=[ids.eni])
-    assert interface["NetworkInterfaces"][0]["SourceDestCheck"] is True
-    lab.ec2.modify_network_interface_attribute(
-        NetworkInterfaceId=ids.eni, SourceDestCheck={"Value": False}
-    )
-    about = lab.ec2.describe_instances(InstanceIds=[ids.instance])
-    assert about["Reservations"][0]["Instances"][0]["SourceDestCheck"] is False
+    def shown() -> tuple[bool, bool]:
+        about = lab.ec2.describe_instances(InstanceIds=[ids.instance])
+        interface = lab.ec2.describe_network_interfaces(NetworkInterfaceIds=[ids.eni])
+        return (
+            about["Reservations"][0]["Instances"][0]["SourceDestCheck"],
+            interface["NetworkInterfaces"][0]["SourceDestCheck"],
+        )
+
+    assert shown() == (False, False), "as the operator left it, by the instance"
+    for check in (True, False):
+        lab.ec2.modify_network_interface_attribute(
+            NetworkInterfaceId=ids.eni, SourceDestCheck={"Value": check}
+        )
+        assert shown() == (check, check)
 
 
 def test_every_call_is_on_record_with_its_caller(lab: Lab) -> None:

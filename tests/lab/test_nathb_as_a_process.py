@@ -1,0 +1,113 @@
+"""Signals, restarts, reloads and what `status` says, with the real daemon."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Callable
+
+from tests.lab.ailments import Ailment
+from tests.lab.lab import Lab
+from tests.lab.machine import wait_until
+from tests.lab.pair import Pair
+from tests.lab.plan import TRIO, Plan
+from tests.lab.processes import nathb
+
+
+def test_kill_9_while_holding_then_restart_and_the_route_goes_home_and_nothing_else_moves(
+    lab: Lab,
+) -> None:
+    pair = Pair(lab, preempt_delay="3s").settle()
+    lab.crash("nat-c")
+    pair.wait_holder("c", "nat-a", within=10.0)
+    pair.daemons["nat-a"].kill()
+    lab.revive("nat-c")
+    restarted = time.monotonic()
+    pair.restart("nat-a")
+    pair.wait_holder("c", "nat-c", within=20.0)
+    time.sleep(3.0)
+    assert pair.written(since=restarted) == [("nat-a", "nat-c")]
+
+
+def test_sigterm_ends_the_daemon_cleanly_within_2_s_and_moves_nothing(lab: Lab) -> None:
+    pair = Pair(lab).settle()
+    begun = time.monotonic()
+    assert pair.daemons["nat-a"].stop(within=5.0) == 0
+    assert time.monotonic() - begun <= 2.0
+    assert "routes stay where they are" in pair.daemons["nat-a"].lines()[-1]
+    time.sleep(1.0)
+    assert pair.written() == []
+
+
+def test_sigterm_in_the_middle_of_a_hanging_move_is_still_within_2_s(lab: Lab) -> None:
+    pair = Pair(lab).settle()
+    lab.api.fail(Ailment.HANG, actions=["ReplaceRoute"])
+    lab.crash("nat-c")
+    wait_until("a write hangs", lambda: len(lab.writes()) >= 1, 10.0)
+    begun = time.monotonic()
+    assert pair.daemons["nat-a"].stop(within=5.0) == 0
+    assert time.monotonic() - begun <= 2.0
+
+
+def test_sighup_reads_the_file_anew_and_a_bad_file_leaves_the_old_one_in_force(lab: Lab) -> None:
+    pair = Pair(lab).settle()
+    daemon = pair.daemons["nat-a"]
+    lab.install("nat-a", pair.config.replace("heartbeat: 8.8.4.4", "heartbeat: 8.8.4"))
+    daemon.signal(signal.SIGHUP)
+    refused = daemon.wait_line("reload refused, the old file stays in force")
+    assert "'8.8.4' is not an IP address" in refused
+    pair.settle("nat-a")
+    lab.install("nat-a", lab.pair_config(preempt_delay="7s"))
+    daemon.signal(signal.SIGHUP)
+    daemon.wait_line("reloaded lab")
+    pair.settle("nat-a")
+    lab.crash("nat-c")
+    pair.wait_holder("c", "nat-a", within=10.0)
+
+
+def test_status_shows_who_holds_what_and_its_exit_code_says_whether_all_is_well(lab: Lab) -> None:
+    pair = Pair(lab, preempt_delay="60s").settle()
+    code, text = pair.status("nat-a")
+    assert code == 0, text
+    assert "held by nat-c (at home)" in text
+    lab.crash("nat-c")
+    pair.wait_holder("c", "nat-a", within=10.0)
+    wait_until(
+        "status shows it",
+        lambda: "held by nat-a (home is nat-c)" in pair.status("nat-a")[1],
+        10.0,
+    )
+    assert pair.status("nat-a")[0] == 1
+    shown = json.loads(pair.status("nat-a", "--json")[1])
+    assert shown["peers"]["nat-c"]["verdict"] == "down"
+
+
+def test_status_without_a_daemon_says_so_with_a_mend_and_no_traceback(lab: Lab) -> None:
+    done = lab.run("nat-a", nathb("status", "lab"))
+    assert done.returncode == 1
+    assert "is the daemon running?" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_daemon_on_an_instance_that_is_not_in_the_file_says_which_are(lab: Lab) -> None:
+    file = lab.install("app-a", lab.pair_config())
+    done = lab.run("app-a", nathb("run", str(file)))
+    assert done.returncode == 1
+    assert "is none of the nodes of lab (nat-a i-" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_three_nodes_cover_for_one_another_in_the_files_order(
+    make_lab: Callable[[Plan], Lab],
+) -> None:
+    lab = make_lab(TRIO)
+    pair = Pair(lab, preempt_delay="3s").settle()
+    lab.crash("nat-c")
+    pair.wait_holder("c", "nat-d", within=10.0)
+    lab.crash("nat-d")
+    for zone in ("c", "d"):
+        pair.wait_holder(zone, "nat-a", within=10.0)
+    lab.revive("nat-c", "nat-d")
+    for zone in ("c", "d"):
+        pair.wait_holder(zone, f"nat-{zone}", within=20.0)
