@@ -166,7 +166,7 @@ class Agent:
         for name in (UPLINK, *self.watch.peers):
             self._tell_all(self.teller.verdict(name, self.watch.evidence(name)))
         if self.watch.suspecting and not self._suspected:
-            self.sight.hurry(now, self.group.settle)
+            self.sight.look_again(now, self.group.settle)
         self._suspected = self.watch.suspecting
 
     def _decide(self, now: float) -> None:
@@ -179,6 +179,7 @@ class Agent:
             view=self.sight.view,
             memory=self.mover.memory,
             undrained=self.undrained,
+            awaited_since=self.sight.awaited_since,
             dry_run=self.dry_run,
         )
         self.rulings = decide(known)

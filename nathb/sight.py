@@ -47,9 +47,15 @@ class Sight:
         self.looking[VIEW].hurry(now, seconds)
 
     def look_again(self, now: float, seconds: float) -> None:
-        """Look at the route tables as soon as may be, and go on briskly: one was just written."""
-        self.looking[VIEW].at_once()
+        """Look at EC2 as soon as may be, and go on briskly: something has just happened."""
+        self.looking[ROSTER].at_once(now)
+        self.looking[VIEW].at_once(now)
         self.hurry(now, seconds)
+
+    @property
+    def awaited_since(self) -> float | None:
+        """Since when a newer view is on its way; None when none is, or when it failed."""
+        return self.looking[VIEW].asked_at
 
     def look(self, now: float) -> None:
         """Start every look that is due."""
@@ -131,7 +137,7 @@ class Sight:
     def _keep(self, key: str, answer: object) -> None:
         if isinstance(answer, Roster):
             if self.roster is None or self.roster.instances != answer.instances:
-                self.looking[VIEW].at_once()
+                self.looking[VIEW].at_once(answer.at)
             self.roster = answer
         elif isinstance(answer, View):
             if self.view is None or answer.at >= self.view.at:

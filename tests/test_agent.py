@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from nathb.core.errors import CloudError
-from nathb.core.model import Failure, InstanceState, Intent, PinState, Verdict
+from nathb.core.model import Failure, InstanceState, Intent, PinState, Timers, Verdict
 from nathb.core.trace import replay
 from tests.core.build import PAIR, ROUTE_A, ROUTE_C
 from tests.fakes import World
@@ -255,6 +255,20 @@ def test_r12_a_void_pin_is_told_and_its_peer_is_neither_taken_from_nor_returned_
     world.ec2.pins[C, HEARTBEAT[C]] = PinState.GOOD
     world.run(60.0)
     assert world.writes() == [(A, ROUTE_C.table, A)]
+
+
+def test_r12_a_pin_that_is_moved_is_seen_before_its_silence_is_held_against_the_peer() -> None:
+    quick = Timers(interval=0.2, fast_interval=0.05, timeout=0.2, fall=4, pulse=0.1)
+    world = World(replace(PAIR, check=quick), A).run(70.0)
+    for phase in range(40):
+        world.run(1.0 + phase / 40)
+        world.ec2.pins[C, HEARTBEAT[C]] = PinState.ELSEWHERE
+        world.answers = silent((A, HEARTBEAT[C]))
+        world.run(3.0)
+        world.ec2.pins[C, HEARTBEAT[C]] = PinState.GOOD
+        world.answers = silent()
+        world.run(31.0)
+    assert world.writes() == []
 
 
 @pytest.mark.parametrize("seconds", [3.0, 12.0, 60.0])

@@ -10,7 +10,7 @@ is neither UP nor DOWN, and no rule acts on it.
 
 One principle stands behind R3 and R5: whoever convicts needs a witness that was heard *since* the
 silence began. An uplink that answered half a minute ago does not tell a dead peer from a dead
-region.
+region, and a view half a minute old does not show a pin that was just deleted.
 """
 
 from __future__ import annotations
@@ -37,6 +37,9 @@ from nathb.core.model import (
     View,
 )
 
+VIEW_PATIENCE = 1.0
+"""Seconds that a take waits for a view newer than the silence that calls for it."""
+
 
 class Known(Struct, frozen=True, omit_defaults=True):
     """All that a round goes by. `memory` is keyed by the route as text; seconds throughout."""
@@ -50,6 +53,8 @@ class Known(Struct, frozen=True, omit_defaults=True):
     memory: dict[str, RouteMemory] = {}
     undrained: dict[str, float] = {}
     """When each drain that has ended was seen to end."""
+    awaited_since: float | None = None
+    """Since when a newer view is on its way; None when none is, or when it cannot be had."""
     dry_run: bool = False
 
 
@@ -224,6 +229,8 @@ def r3_take(case: Case) -> Ruling | None:
             return case.stay(Rule.R3, f"{case.holder} has just answered again")
         if not _heard_since(uplink, holder):
             return case.stay(Rule.R3, "asking my own uplink afresh before taking")
+        if _newer_view_awaited(case, holder):
+            return case.stay(Rule.R10, "reading the route tables afresh before taking")
         cause = Cause(case.holder, holder.verdict.value, holder.since)
         reason = f"{_missed('heartbeat', holder)}, uplink up"
         return case.move(Rule.R3, case.known.me, cause, reason, _first_sign(holder))
@@ -279,6 +286,19 @@ def _heard_since(witness: Evidence, silent: Evidence) -> bool:
     if witness.heard_at is None or silent.silent_since is None:
         return False
     return witness.heard_at >= silent.silent_since
+
+
+def _newer_view_awaited(case: Case, silent: Evidence) -> bool:
+    """Whether a view begun since the silence began is still to be had, and soon.
+
+    The silence may be that of a pin that was just moved (R12), or the route may have gone
+    elsewhere meanwhile. A Describe that fails, or takes longer than a take can wait, is no reason
+    to wait (R10).
+    """
+    since, awaited = silent.silent_since, case.known.awaited_since
+    if since is None or awaited is None or case.view.at >= since:
+        return False
+    return case.known.now - awaited < VIEW_PATIENCE
 
 
 def _return_due(case: Case, node: str) -> float:

@@ -12,6 +12,8 @@ from nathb.core.model import Failure
 
 GIVE_UP = 20.0
 """Seconds; well above connect and read timeout with one retry."""
+GAP = 0.25
+"""Seconds between the beginnings of two looks, however much is asked for: the API has limits."""
 
 
 class Looking:
@@ -25,15 +27,16 @@ class Looking:
         self.hurry_until = float("-inf")
         self.attempts = 0
         self.retry_at = float("-inf")
-        self.wanted = True
+        self.asked_at: float | None = None
+        """Since when somebody waits for a look that was begun no earlier."""
 
     def hurry(self, now: float, seconds: float) -> None:
         """Look briskly for so long: something is going on."""
         self.hurry_until = max(self.hurry_until, now + seconds)
 
-    def at_once(self) -> None:
-        """Look as soon as may be: what was last seen has just been overtaken."""
-        self.wanted = True
+    def at_once(self, now: float) -> None:
+        """Look as soon as may be: what was last seen may have just been overtaken."""
+        self.asked_at = now
 
     def due_at(self, now: float) -> float:
         """When the next look is due; infinity while one is running that may still succeed."""
@@ -41,18 +44,21 @@ class Looking:
             return self.begun_at + GIVE_UP
         if self.attempts:
             return self.retry_at
-        if self.last_at is None or self.wanted:
+        if self.last_at is None:
             return float("-inf")
+        if self.asked_at is not None and self.last_at < self.asked_at:
+            return self.last_at + GAP
         return self.last_at + (self.brisk if now < self.hurry_until else self.refresh)
 
     def begun(self, now: float) -> None:
         """Note that a look has been started."""
         self.begun_at = self.last_at = now
-        self.wanted = False
 
     def succeeded(self) -> bool:
         """Note a good look; return whether it ends a run of failures."""
         recovered = self.attempts > 0
+        if self.asked_at is not None and (self.last_at or 0.0) >= self.asked_at:
+            self.asked_at = None
         self.begun_at = None
         self.attempts = 0
         self.retry_at = float("-inf")
@@ -60,7 +66,7 @@ class Looking:
 
     def failed(self, failure: Failure, now: float, jitter: float) -> bool:
         """Note a failed look; return whether it begins a run of failures."""
-        self.begun_at = None
+        self.begun_at = self.asked_at = None
         self.attempts += 1
         self.retry_at = now + backoff(failure, self.attempts, jitter)
         return self.attempts == 1

@@ -317,6 +317,16 @@ def test_r10_a_view_stays_usable_for_view_max_age_and_no_longer() -> None:
     assert moves(known(peer=down(), seen=view(at=NOW - 301))) == []
 
 
+def test_r10_a_take_waits_for_a_view_newer_than_the_silence_while_one_is_on_its_way() -> None:
+    older = known(peer=down(silent_since=NOW - 3), seen=view(at=NOW - 4))
+    assert moves(older) == [TAKE_C]
+    awaited = replace(older, awaited_since=NOW - 0.5)
+    assert moves(awaited) == []
+    assert ruling(awaited).rule is Rule.R10
+    assert moves(replace(awaited, view=view(at=NOW - 2.9))) == [TAKE_C]
+    assert moves(replace(awaited, awaited_since=NOW - 1.0)) == [TAKE_C]
+
+
 def took_c(at: float) -> dict[str, RouteMemory]:
     move = Move(ROUTE_C, "nat-c", "nat-a", Rule.R3, Cause("nat-c", "down", 0.0), "")
     return {str(ROUTE_C): RouteMemory(holder="nat-a", changed_at=at, wrote=Wrote(move, at))}

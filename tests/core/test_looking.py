@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nathb.core.looking import GIVE_UP, Looking
+from nathb.core.looking import GAP, GIVE_UP, Looking
 from nathb.core.model import Failure
 
 
@@ -27,16 +27,41 @@ def test_in_a_hurry_the_pace_is_brisk_and_then_as_before() -> None:
 
 def test_after_a_write_the_look_is_due_at_once() -> None:
     looking = looked(0.0)
-    looking.at_once()
-    assert looking.due_at(0.1) <= 0.1
+    looking.at_once(5.0)
+    assert looking.due_at(5.0) <= 5.0
+
+
+def test_looks_keep_a_gap_however_much_is_asked_for() -> None:
+    looking = looked(5.0)
+    looking.at_once(5.1)
+    assert looking.due_at(5.1) == 5.0 + GAP
+
+
+def test_a_look_begun_before_it_was_asked_for_does_not_answer() -> None:
+    looking = looked(0.0)
+    looking.begun(5.0)
+    looking.at_once(5.1)
+    looking.succeeded()
+    assert looking.asked_at == 5.1
+    looking.begun(5.3)
+    looking.succeeded()
+    assert looking.asked_at is None
 
 
 def test_r10_one_look_runs_at_a_time_until_it_is_given_up() -> None:
     looking = looked(0.0)
     looking.begun(30.0)
-    looking.at_once()
+    looking.at_once(30.5)
     assert looking.due_at(31.0) == 30.0 + GIVE_UP
     assert looking.due_at(30.0 + GIVE_UP) <= 30.0 + GIVE_UP
+
+
+def test_nobody_waits_for_a_look_that_failed() -> None:
+    looking = looked(0.0)
+    looking.at_once(5.0)
+    looking.begun(5.0)
+    looking.failed(Failure.UNAVAILABLE, 5.1, 0.0)
+    assert looking.asked_at is None
 
 
 def test_a_failed_look_is_repeated_after_its_backoff_and_told_once() -> None:
