@@ -11,7 +11,7 @@ from collections.abc import Hashable, Iterator
 from nathb.core import sentences
 from nathb.core.decide import Known
 from nathb.core.edges import Edges
-from nathb.core.errors import CloudError
+from nathb.core.errors import CloudError, NathbError
 from nathb.core.events import Event
 from nathb.core.memory import RouteMemory, begun, ended, observed
 from nathb.core.model import Done, Failure, Group, Move, Route, Ruling, Undone, View
@@ -88,7 +88,9 @@ class Mover:
 
 
 def _undone(answer: object) -> Undone:
-    """A failure EC2 named, or a defect of ours: then nothing is known of what was applied."""
+    """A failure that EC2 or we can name, or a defect of ours: then who knows what was applied."""
     if isinstance(answer, CloudError):
         return Undone(answer.failure, str(answer), answer.request_id)
+    if isinstance(answer, NathbError):
+        return Undone(Failure.UNAVAILABLE, str(answer))
     return Undone(Failure.NO_REPLY, f"unexpected {type(answer).__name__}: {answer}")

@@ -1,0 +1,58 @@
+"""The front door: one verb, one room in `commands`.
+
+Exit codes: 0 good, 1 the answer is no, 2 usage, 78 bad configuration (EX_CONFIG, sysexits.h(3)).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from nathb import __version__
+from nathb.commands import check, run, status
+from nathb.core.errors import FileError, NathbError, UsageError
+
+EX_NO = 1
+EX_USAGE = 2
+EX_CONFIG = 78
+
+VERBS = (run, check, status)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line; each verb's room adds its own part."""
+    top = argparse.ArgumentParser(
+        prog="nathb",
+        description="Two routers watch each other through the path their clients use, "
+        "and move the route when that path breaks.",
+        epilog="example: nathb check tokyo && systemctl enable --now nathb@tokyo",
+    )
+    top.add_argument("--version", action="version", version=f"nathb {__version__}")
+    verbs = top.add_subparsers(title="verbs", metavar="VERB", required=True)
+    for verb in VERBS:
+        verb.add_parser(verbs)
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Carry out one command line; return its exit code. No error of a user's is a traceback."""
+    given = parser().parse_args(arguments)
+    try:
+        return int(given.carry_out(given))
+    except FileError as error:
+        print(error, file=sys.stderr)
+        return EX_CONFIG
+    except UsageError as error:
+        print(f"nathb: {error}", file=sys.stderr)
+        return EX_USAGE
+    except NathbError as error:
+        print(f"nathb: {error}", file=sys.stderr)
+        return EX_NO
+    except BrokenPipeError:
+        # the reader has seen enough; keep Python from flushing into the closed pipe at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EX_NO
+    except KeyboardInterrupt:
+        return 130

@@ -1,0 +1,113 @@
+"""`nathb run`: the daemon. Here the edges are put together, and the loop goes round."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+from pathlib import Path
+from typing import Any
+
+from nathb import config
+from nathb.agent import Agent
+from nathb.aws.client import make_client
+from nathb.aws.ec2 import Cloud
+from nathb.aws.identity import find_me
+from nathb.aws.imds import Metadata
+from nathb.commands.locate import add_group, locate
+from nathb.commands.service import Service
+from nathb.core.edges import Edges
+from nathb.core.errors import NathbError, UsageError
+from nathb.core.model import Group
+from nathb.core.snapshot import Snapshot
+from nathb.host.background import Background
+from nathb.host.clock import Clock
+from nathb.host.journal import Journal
+from nathb.host.runtime import default_path, publish
+from nathb.host.systemd import Manager
+from nathb.net.icmp import Wire
+from nathb.net.names import resolve
+
+
+def add_parser(verbs: Any) -> None:
+    """Add the verb to the command line."""
+    verb: argparse.ArgumentParser = verbs.add_parser(
+        "run",
+        help="watch the peers and move routes (the daemon)",
+        description="Watch the peers and move routes, until SIGTERM. SIGHUP reads the file anew.",
+        epilog="example: nathb run --dry-run tokyo",
+    )
+    add_group(verb)
+    verb.add_argument("--node", metavar="NAME", help="be this node, whatever the instance says")
+    verb.add_argument(
+        "--dry-run", action="store_true", help="decide and log as ever, but write nothing"
+    )
+    verb.set_defaults(carry_out=carry_out)
+
+
+def carry_out(given: argparse.Namespace) -> int:
+    """Run until told to stop; return 0 then."""
+    path = locate(given.group)
+    group = config.load(path)
+    clock = Clock()
+    client = make_client(group.region)  # costly, and so done before any check is under way
+    me = _node(group, given.node, Cloud(client, group, clock.monotonic))
+    with Wire() as wire:
+        background = Background()
+        journal = Journal(group.name, me)
+        manager = Manager()
+
+        def edges(now: Group) -> Edges:
+            return Edges(
+                clock=clock,
+                wire=wire,
+                cloud=Cloud(client, now, clock.monotonic),
+                calls=background,
+                journal=journal,
+                manager=manager,
+                publish=Publisher(default_path(group.name)),
+                resolve=resolve,
+                jitter=random.random,
+            )
+
+        agent = Agent(group, me, edges(group), pid=os.getpid(), dry_run=given.dry_run)
+        service = Service(agent, lambda: _reloaded(path, agent, edges), manager)
+        service.run([*wire.filenos(), background.fileno()])
+        journal.close(timeout=1.0)
+    return 0
+
+
+class Publisher:
+    """Writes the snapshot for `nathb status`; where it cannot, the daemon works without it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.failed = ""
+
+    def __call__(self, snapshot: Snapshot) -> None:
+        """Write one snapshot, and keep the last failure for whoever asks."""
+        try:
+            publish(self.path, snapshot)
+            self.failed = ""
+        except NathbError as error:
+            self.failed = str(error)
+
+
+def _node(group: Group, named: str | None, cloud: Cloud) -> str:
+    """Return which node this is: as told, or as the instance's own metadata say."""
+    if named is None:
+        return find_me(group, cloud, Metadata.from_environment(os.environ).instance_id())
+    names = [node.name for node in group.nodes]
+    if named not in names:
+        raise UsageError(f"--node {named}: the group has {', '.join(names)}; name one of these")
+    return named
+
+
+def _reloaded(path: Path, agent: Agent, edges: Any) -> None:
+    """Go on with what the file says now; FileError or UsageError when that cannot be."""
+    group = config.load(path)
+    if agent.me not in {node.name for node in group.nodes}:
+        raise UsageError(f"{path}: has no node {agent.me} any more; restart to be another node")
+    if group.region != agent.group.region:
+        raise UsageError(f"{path}: the region has changed; restart to use another region")
+    agent.reload(group, edges(group))

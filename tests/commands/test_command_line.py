@@ -1,0 +1,100 @@
+"""The command line from outside: exit codes, streams, and never a traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+EXAMPLE = ROOT / "etc" / "nathb" / "example.yaml"
+BROKEN = sorted((ROOT / "tests" / "config" / "broken").glob("*.yaml"))
+OFF_EC2 = {
+    "AWS_EC2_METADATA_SERVICE_ENDPOINT": "http://127.0.0.1:9",
+    "AWS_REGION": "ap-northeast-1",
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+}
+
+
+def nathb(*arguments: str) -> subprocess.CompletedProcess[str]:
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
+    done = subprocess.run(
+        [sys.executable, "-m", "nathb", *arguments],
+        env=kept | OFF_EC2 | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "Traceback" not in done.stdout + done.stderr
+    return done
+
+
+def test_help_names_every_verb_and_each_verb_shows_an_example() -> None:
+    top = nathb("--help")
+    assert top.returncode == 0
+    for verb in ("run", "check", "status"):
+        assert verb in top.stdout
+        assert f"example: nathb {verb}" in nathb(verb, "--help").stdout
+
+
+@pytest.mark.parametrize("arguments", [(), ("bring-up",), ("check",), ("run", "--node")])
+def test_a_command_line_that_makes_no_sense_is_2(arguments: tuple[str, ...]) -> None:
+    assert nathb(*arguments).returncode == 2
+
+
+def test_a_good_file_is_0_and_says_what_it_guards() -> None:
+    done = nathb("check", str(EXAMPLE))
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[-1].startswith(f"{EXAMPLE}: good: group example, nodes ")
+
+
+def test_a_bad_file_is_78_with_every_mistake_and_its_line() -> None:
+    assert len(BROKEN) >= 20
+    for file in BROKEN[:: len(BROKEN) // 5]:
+        done = nathb("check", str(file))
+        assert done.returncode == 78, file
+        assert done.stderr.startswith(f"{file}")
+
+
+@pytest.mark.parametrize("verb", ["check", "run"])
+def test_a_file_that_is_not_there_is_78_and_says_where_it_was_looked_for(verb: str) -> None:
+    done = nathb(verb, "no-such-group")
+    assert done.returncode == 78
+    assert "/etc/nathb/no-such-group.yaml: there is no such file" in done.stderr
+
+
+def test_check_json_tells_the_same_to_machines() -> None:
+    good = json.loads(nathb("check", "--json", str(EXAMPLE)).stdout)
+    assert good["good"] is True
+    bad = nathb("check", "--json", str(BROKEN[0]))
+    assert bad.returncode == 78
+    found = json.loads(bad.stdout)
+    assert found["good"] is False
+    assert found["findings"][0]["line"] >= 0
+
+
+def test_run_off_ec2_says_how_to_name_the_node() -> None:
+    done = nathb("run", str(EXAMPLE))
+    assert done.returncode == 1
+    assert "--node NAME" in done.stderr
+
+
+def test_run_as_a_node_that_is_not_in_the_file_is_2_and_names_those_that_are() -> None:
+    done = nathb("run", str(EXAMPLE), "--node", "nat-z")
+    assert done.returncode == 2
+    assert "nat-a" in done.stderr
+
+
+def test_output_into_a_closed_pipe_is_no_traceback() -> None:
+    command = f"{sys.executable} -m nathb check {EXAMPLE} | true"
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        ["bash", "-c", command], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.stderr == ""
