@@ -77,7 +77,7 @@ class NetworkFaults:
         self.masquerade_off(*self._unmasked, on=False)
 
     def packets(self, instance: str) -> tuple[int, int]:
-        """How many packets this instance has sent and received until now."""
+        """How many packets this instance has sent and received until now, ARP and IPv6 included."""
         shown = self._network.read("vpc", "ip", "-json", "-stats", "link", "show", instance)
         counters = json.loads(shown)[0]["stats64"]
         return counters["rx"]["packets"], counters["tx"]["packets"]
