@@ -165,6 +165,7 @@ class Agent:
         self.watch.expire(now)
         for name in (UPLINK, *self.watch.peers):
             self._tell_all(self.teller.verdict(name, self.watch.evidence(name)))
+        self._tell_all(self.teller.pulses(self._pulses()))
         if self.watch.suspecting and not self._suspected:
             self.sight.look_again(now, self.group.settle)
         self._suspected = self.watch.suspecting
@@ -212,6 +213,9 @@ class Agent:
             self.tell(Event(kind=EventKind.BLIND, message=message, rule="R1"))
         self.watch.could_not_ask(asked, why, now)
 
+    def _pulses(self) -> dict[str, str]:
+        return {name: pulse.state for name, pulse in self.watch.pulses.items()}
+
     # --- tell -------------------------------------------------------------------------------
 
     def _tell_all(self, events: Iterable[Event]) -> None:
@@ -248,7 +252,7 @@ class Agent:
             suspecting=self.watch.suspecting,
             uplink=self.watch.evidence(UPLINK),
             peers={name: self.watch.evidence(name) for name in self.watch.peers},
-            pulses={name: pulse.state for name, pulse in self.watch.pulses.items()},
+            pulses=self._pulses(),
             view=self.sight.view,
             homes=tuple(Home(route, self.group.order(route)[0]) for route in self.group.routes()),
             rulings=self.rulings,

@@ -6,7 +6,7 @@ move that is only wished for) is told when it changes, and so are verdicts, pins
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from nathb.core import sentences
 from nathb.core.events import Event, EventKind
@@ -19,6 +19,8 @@ STANDINGS: dict[Rule, EventKind] = {
     Rule.R11: EventKind.DAMPED,
 }
 
+VOID = {PinState.MISSING, PinState.ELSEWHERE}
+
 
 class Teller:
     """Remembers what was told, so that each change is told once."""
@@ -28,6 +30,7 @@ class Teller:
         self._verdicts: dict[str, Verdict] = {}
         self._pins: dict[tuple[str, str], PinState] = {}
         self._intent = Intent()
+        self._ignored: set[str] = set()
 
     def rulings(
         self, rulings: Iterable[Ruling], view: View | None, now: float, *, dry_run: bool
@@ -66,11 +69,21 @@ class Teller:
         """Yield events for pins that became void or good again (R12)."""
         for one in pins:
             key = (one.node, one.address)
-            void = one.state in {PinState.MISSING, PinState.ELSEWHERE}
             before = self._pins.get(key, PinState.GOOD)
             self._pins[key] = one.state
-            if one.state is not before and (void or before is not PinState.BLACKHOLE):
+            if one.state is not before and {one.state, before} & VOID:
                 yield sentences.pin(one)
+
+    def pulses(self, states: Mapping[str, str]) -> Iterator[Event]:
+        """Yield an event for each peer whose silent pulse is now ignored."""
+        ignored = {node for node, state in states.items() if state == "ignored"}
+        for node in sorted(ignored - self._ignored):
+            message = (
+                f"the pulse of {node} is not answered, its heartbeat is: ignored from now on; "
+                "let ICMP echo in between the nodes, and a crash is noticed sooner"
+            )
+            yield Event(kind=EventKind.PULSE_IGNORED, message=message, source=node)
+        self._ignored = ignored
 
     def intent(self, intent: Intent) -> Iterator[Event]:
         """Yield events for what operators have begun or ended to ask for."""

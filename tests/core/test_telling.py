@@ -1,0 +1,104 @@
+"""Each change is told once; steady state is silent."""
+
+from __future__ import annotations
+
+from nathb.core.decide import decide
+from nathb.core.events import EventKind
+from nathb.core.memory import Contest, RouteMemory
+from nathb.core.model import Cause, Evidence, Intent, Pin, PinState, Verdict
+from nathb.core.telling import Teller
+from tests.core.build import NOW, ROUTE_C, down, known, up, view
+
+
+def kinds(events) -> list[EventKind]:  # type: ignore[no-untyped-def]
+    return [event.kind for event in events]
+
+
+def told(teller: Teller, facts) -> list[EventKind]:  # type: ignore[no-untyped-def]
+    """What the teller says of one round."""
+    rulings = decide(facts)
+    return kinds(teller.rulings(rulings, facts.view, facts.now, dry_run=facts.dry_run))
+
+
+def test_a_healthy_round_is_silent() -> None:
+    assert told(Teller(), known()) == []
+
+
+def test_a_foreign_route_is_told_once_per_target_and_again_when_it_is_guarded() -> None:
+    teller = Teller()
+    assert told(teller, known(seen=view(c="nat-gateway"))) == [EventKind.FOREIGN]
+    assert told(teller, known(seen=view(c="nat-gateway"))) == []
+    assert told(teller, known(seen=view(c="igw-1"))) == [EventKind.FOREIGN]
+    assert told(teller, known()) == [EventKind.ROUTE_GUARDED]
+    assert told(teller, known()) == []
+
+
+def test_a_missing_route_is_told_as_missing_and_not_as_foreign() -> None:
+    assert told(Teller(), known(seen=view(c=""))) == [EventKind.ROUTE_MISSING]
+
+
+def test_a_contested_route_is_told_loudly_once_and_its_end_too() -> None:
+    teller, peer = Teller(), down(since=NOW - 5)
+    contest = Contest("nat-a", Cause("nat-c", "down", NOW - 5), NOW + 600, 1)
+    fighting = known(peer=peer, memory={str(ROUTE_C): RouteMemory(contest=contest)})
+    assert told(teller, fighting) == [EventKind.CONTESTED]
+    assert told(teller, fighting) == []
+    assert told(teller, known()) == [EventKind.ROUTE_GUARDED]
+
+
+def test_what_would_be_moved_is_told_once_for_each_verdict() -> None:
+    teller = Teller()
+    assert told(teller, known(peer=down(since=1.0), dry_run=True)) == [EventKind.WOULD_MOVE]
+    assert told(teller, known(peer=down(since=1.0), dry_run=True)) == []
+    assert told(teller, known(peer=down(since=2.0), dry_run=True)) == [EventKind.WOULD_MOVE]
+
+
+def test_between_a_write_and_its_view_nothing_is_told_and_nothing_forgotten() -> None:
+    teller = Teller()
+    told(teller, known(seen=view(c="nat-gateway")))
+    assert told(teller, known(seen=view(at=0.0))) == []
+    assert told(teller, known(seen=view(c="nat-gateway"))) == []
+
+
+def test_a_first_up_is_no_change_and_unknown_is_not_told_by_itself() -> None:
+    teller = Teller()
+    assert kinds(teller.verdict("nat-c", up())) == []
+    assert kinds(teller.verdict("nat-c", down())) == [EventKind.PEER_DOWN]
+    assert kinds(teller.verdict("nat-c", Evidence(Verdict.UNKNOWN))) == []
+    assert kinds(teller.verdict("nat-c", down())) == []
+    assert kinds(teller.verdict("nat-c", up())) == [EventKind.PEER_UP]
+    assert kinds(teller.verdict("uplink", down())) == [EventKind.UPLINK_DOWN]
+
+
+def test_r12_a_pin_is_told_when_it_becomes_void_and_when_it_is_good_again() -> None:
+    teller = Teller()
+    states = (
+        PinState.GOOD,
+        PinState.MISSING,
+        PinState.MISSING,
+        PinState.ELSEWHERE,
+        PinState.GOOD,
+        PinState.BLACKHOLE,
+        PinState.GOOD,
+    )
+    events = [list(teller.pins([Pin("nat-c", "8.8.4.4", one, "eni-x", "rtb-1")])) for one in states]
+    void, good = [EventKind.PIN_VOID], [EventKind.PIN_GOOD]
+    assert [kinds(one) for one in events] == [[], void, [], void, good, [], []]
+    assert "create the route 8.8.4.4 to nat-c in that table" in events[1][0].message
+    assert "eni-x" in events[3][0].message
+
+
+def test_intent_is_told_as_it_begins_and_ends() -> None:
+    teller = Teller()
+    asked = Intent(frozenset({"nat-a"}), paused=True)
+    assert kinds(teller.intent(asked)) == [EventKind.PAUSED, EventKind.DRAINED]
+    assert kinds(teller.intent(asked)) == []
+    assert kinds(teller.intent(Intent())) == [EventKind.RESUMED, EventKind.UNDRAINED]
+
+
+def test_a_pulse_that_is_ignored_is_told_once_with_the_mend() -> None:
+    teller = Teller()
+    assert list(teller.pulses({"nat-c": "lost"})) == []
+    (event,) = teller.pulses({"nat-c": "ignored"})
+    assert "let ICMP echo in" in event.message
+    assert list(teller.pulses({"nat-c": "ignored"})) == []
