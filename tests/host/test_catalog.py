@@ -27,7 +27,10 @@ CARRIED = {
         "contested foreign route-missing route-guarded damped"
     ),
     # A route is also taken from a blackhole, which has no name.
-    "NATHB_FROM": "returned released handed-over peer-up peer-down pin-void pin-good drained undrained pulse-ignored",
+    "NATHB_FROM": (
+        "returned released handed-over peer-up peer-down pin-void pin-good drained undrained"
+        " pulse-ignored"
+    ),
 }
 
 
