@@ -63,7 +63,8 @@ class Agent:
         self._ask(now)
         self.sight.look(now)
         self._report(now)
-        self._expected_at = min(now + IDLE, self.watch.wake_at(), self.sight.wake_at(now))
+        due_at = min(self.watch.wake_at(), self.sight.wake_at(now))
+        self._expected_at = min(now + IDLE, max(now, due_at))
         return self._expected_at
 
     def reload(self, group: Group, edges: Edges) -> None:
@@ -187,9 +188,10 @@ class Agent:
         told = self.teller.rulings(self.rulings, known.view, now, dry_run=self.dry_run)
         self._tell_all(told)
         for ruling in self.rulings:
-            if ruling.move is not None and not ruling.would and not self.stopping:
-                eni = self.sight.eni(ruling.move.to)
-                self.mover.start(ruling, ruling.move, known, eni, now + self._patience)
+            move = ruling.move
+            if move is None or ruling.would or self.stopping or not self.mover.may_start(move, now):
+                continue  # what still has to wait its turn is wished for again in the next round
+            self.mover.start(ruling, move, known, self.sight.eni(move.to), now + self._patience)
 
     # --- ask --------------------------------------------------------------------------------
 

@@ -19,6 +19,8 @@ from nathb.core.snapshot import Counters
 from nathb.core.trace import render
 
 MOVE = "move"
+HEAD_START = 0.25
+"""Seconds for which other routes wait while a default route, which carries most, is being moved."""
 
 
 class Mover:
@@ -29,6 +31,7 @@ class Mover:
         self.counters = counters
         self.memory: dict[str, RouteMemory] = {}
         self._moves: dict[Hashable, Move] = {}
+        self._begun_at: dict[Hashable, float] = {}
         self._traces: dict[Route, str] = {}
         self._failures: dict[Route, Failure] = {}
 
@@ -37,10 +40,20 @@ class Mover:
         """Whether no move is under way."""
         return not self._moves
 
+    def may_start(self, move: Move, now: float) -> bool:
+        """Whether it is this move's turn: default routes go first, all others in parallel."""
+        if move.route.is_default:
+            return True
+        return not any(
+            other.route.is_default and now < self._begun_at[ticket] + HEAD_START
+            for ticket, other in self._moves.items()
+        )
+
     def start(self, ruling: Ruling, move: Move, known: Known, eni: str, not_after: float) -> None:
         """Begin the move that the ruling wishes for; `not_after` is monotonic seconds."""
         ticket = (MOVE, str(move.route))
         self._moves[ticket] = move
+        self._begun_at[ticket] = known.now
         self._traces[move.route] = render(known, (ruling,))
         self._remember(move.route, begun(self._recall(move.route), move))
         cloud = self.edges.cloud

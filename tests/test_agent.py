@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from nathb.core.errors import CloudError
-from nathb.core.model import Failure, InstanceState, Intent, PinState, Timers, Verdict
+from nathb.core.model import Failure, InstanceState, Intent, PinState, Route, Timers, Verdict
 from nathb.core.trace import replay
 from tests.core.build import PAIR, ROUTE_A, ROUTE_C
 from tests.fakes import World
@@ -80,6 +80,33 @@ def test_the_round_of_a_take_can_be_replayed_from_the_journal() -> None:
     recorded, again = replay(world.posts[A].journal.events[-1].trace)
     assert recorded.rulings[0] in again
     assert recorded.rulings[0].move is not None
+
+
+def three_routes() -> tuple[World, list[str]]:
+    """nat-c has three routes, its default route not the first; their destinations as written."""
+    narrow = [Route(ROUTE_C.table, f"10.{number}.0.0/16") for number in (8, 9)]
+    nodes = (PAIR.nodes[0], replace(PAIR.nodes[1], routes=(narrow[0], ROUTE_C, narrow[1])))
+    world = World(replace(PAIR, nodes=nodes), A).run(70.0)
+    world.answers = dead(C)
+    return world, [route.destination for route in (ROUTE_C, *narrow)]
+
+
+def test_default_routes_move_first_and_the_others_then_in_parallel() -> None:
+    world, expected = three_routes()
+    world.run(5.0)
+    written = [(write.route.destination, write.at) for write in world.ec2.writes]
+    assert [destination for destination, _ in written] == expected
+    assert written[1][1] == written[2][1] > written[0][1]
+
+
+def test_a_default_route_whose_move_hangs_holds_up_the_others_for_a_moment_only() -> None:
+    world, expected = three_routes()
+    world.run(3.0)
+    world.latency = 2.0
+    world.run(10.0)
+    at = {write.route.destination: write.at for write in world.ec2.writes}
+    assert set(at) == set(expected)
+    assert at[expected[1]] - at[expected[0]] <= 1.1
 
 
 def test_own_gateway_cut_hands_over_and_takes_nothing() -> None:
