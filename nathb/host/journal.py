@@ -161,7 +161,7 @@ class Lines:
 
     def write(self, at: datetime, record: Record) -> bool:
         """Write one line, all of it; it waits as long as nobody reads."""
-        rest = (self._dress(at, record) + "\n").encode(errors="replace")
+        rest = (self._dress(at, record) + "\n").encode()
         while rest:
             rest = rest[os.write(self._fd, rest) :]
         return True

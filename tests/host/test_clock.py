@@ -1,8 +1,21 @@
+"""The clocks, one of them in a time namespace, for no test can suspend its machine."""
+
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 
+import pytest
+
 from nathb.host.clock import Clock
+
+SLEPT = 1000.0
+DIFFERENCE = """
+from nathb.host.clock import Clock
+clock = Clock()
+print(clock.boottime() - clock.monotonic())
+"""
 
 
 def test_monotonic_is_the_clock_that_all_processes_of_a_boot_share() -> None:
@@ -11,7 +24,13 @@ def test_monotonic_is_the_clock_that_all_processes_of_a_boot_share() -> None:
     assert before <= now <= time.clock_gettime(time.CLOCK_MONOTONIC)
 
 
+@pytest.mark.lab
+@pytest.mark.usefixtures("sandbox")
 def test_boottime_counts_what_was_slept_through() -> None:
-    before = time.clock_gettime(time.CLOCK_BOOTTIME)
-    now = Clock().boottime()
-    assert before <= now <= time.clock_gettime(time.CLOCK_BOOTTIME)
+    asleep = time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
+    inside = ["unshare", "--time", "--fork", f"--boottime={SLEPT:.0f}"]
+    printed = subprocess.run(
+        [*inside, sys.executable, "-c", DIFFERENCE],
+        check=True, stdout=subprocess.PIPE, text=True, timeout=60,
+    ).stdout  # fmt: skip
+    assert float(printed) == pytest.approx(asleep + SLEPT, abs=1.0)
