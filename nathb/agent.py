@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from nathb import __version__
 from nathb.core.decide import Known, decide
 from nathb.core.edges import Edges
-from nathb.core.errors import BlindError
+from nathb.core.errors import BlindError, NathbError
 from nathb.core.events import Event, EventKind
 from nathb.core.model import Group, Intent, Ruling, View
 from nathb.core.path import Path, Pulse
@@ -49,6 +49,7 @@ class Agent:
         self._expected_at = float("inf")
         self._suspended = self._time_suspended()
         self._suspected = False
+        self._published = True
         self._reported_at = float("-inf")
         self._begin(group)
 
@@ -231,7 +232,17 @@ class Agent:
         self._reported_at = now
         self.edges.manager.watchdog()
         self.edges.manager.status(self.status())
-        self.edges.publish(self.snapshot(now))
+        self._publish(now)
+
+    def _publish(self, now: float) -> None:
+        """Show the snapshot to whoever asks; the daemon works without it, and tells so once."""
+        could, self._published = self._published, True
+        try:
+            self.edges.publish(self.snapshot(now))
+        except NathbError as error:
+            self._published = False
+            if could:
+                self.tell(Event(kind=EventKind.STATUS_LOST, message=str(error)))
 
     def status(self) -> str:
         """Return in one line how things stand, for STATUS= of the service manager."""

@@ -8,8 +8,9 @@ from itertools import pairwise
 import pytest
 from msgspec.structs import replace
 
-from nathb.core.errors import CloudError
+from nathb.core.errors import CloudError, SnapshotError
 from nathb.core.model import Failure, InstanceState, Intent, PinState, Route, Timers, Verdict
+from nathb.core.snapshot import Snapshot
 from nathb.core.trace import replay
 from tests.core.build import PAIR, ROUTE_A, ROUTE_C
 from tests.fakes import World
@@ -397,3 +398,18 @@ def test_the_status_line_and_the_snapshot_say_how_things_stand() -> None:
     assert snapshot.pulses == {C: "heard"}
     assert {(home.route, home.node) for home in snapshot.homes} == {(ROUTE_A, A), (ROUTE_C, C)}
     assert snapshot.counters.checks > 0
+
+
+def test_a_status_file_that_cannot_be_written_is_told_once_and_stops_nothing() -> None:
+    world = World(PAIR, A)
+    post = world.posts[A]
+
+    def full(_snapshot: Snapshot) -> None:
+        raise SnapshotError("status.json: no space left")
+
+    post.agent.edges = replace(post.edges, publish=full)
+    world.run(70.0)
+    assert post.journal.kinds() == ["status-lost"]
+    world.answers = dead(C)
+    world.run(5.0)
+    assert world.writes() == [(A, ROUTE_C.table, A)]

@@ -79,11 +79,10 @@ MENDS = {
     " clock and route to the endpoint, and AWS's health page",
     Failure.NO_REPLY: "a write may have been applied all the same, which the next look tells;"
     " if it lasts, check this node's path to the endpoint",
-    Failure.DENIED: "allow ec2:{action} on {resource} in this node's role"
-    " (`nathb iam-policy` prints the policy)",
+    Failure.DENIED: "allow ec2:{action} on {resource} in this node's role",
     Failure.CREDENTIALS: "check this node's instance profile (or AWS_PROFILE and its keys), and"
     " its clock",
-    Failure.MISSING: "correct it in the file, or create it (`nathb plan` shows what is missing)",
+    Failure.MISSING: "correct it in the file, or create it",
     Failure.REFUSED: "correct what EC2 names",
 }
 

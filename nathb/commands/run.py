@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import random
 from pathlib import Path
@@ -17,9 +18,8 @@ from nathb.aws.imds import Metadata
 from nathb.commands.locate import add_group, locate
 from nathb.commands.service import Service
 from nathb.core.edges import Edges
-from nathb.core.errors import NathbError, UsageError
+from nathb.core.errors import UsageError
 from nathb.core.model import Group
-from nathb.core.snapshot import Snapshot
 from nathb.host.background import Background
 from nathb.host.clock import Clock
 from nathb.host.journal import Journal
@@ -65,7 +65,7 @@ def carry_out(given: argparse.Namespace) -> int:
                 calls=background,
                 journal=journal,
                 manager=manager,
-                publish=Publisher(default_path(group.name)),
+                publish=functools.partial(publish, default_path(group.name)),
                 resolve=resolve,
                 jitter=random.random,
             )
@@ -75,22 +75,6 @@ def carry_out(given: argparse.Namespace) -> int:
         service.run([*wire.filenos(), background.fileno()])
         journal.close(timeout=1.0)
     return 0
-
-
-class Publisher:
-    """Writes the snapshot for `nathb status`; where it cannot, the daemon works without it."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.failed = ""
-
-    def __call__(self, snapshot: Snapshot) -> None:
-        """Write one snapshot, and keep the last failure for whoever asks."""
-        try:
-            publish(self.path, snapshot)
-            self.failed = ""
-        except NathbError as error:
-            self.failed = str(error)
 
 
 def _node(group: Group, named: str | None, cloud: Cloud) -> str:

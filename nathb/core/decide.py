@@ -187,7 +187,9 @@ def r4_return(case: Case) -> Ruling | None:
         return case.stay(Rule.R4, "my uplink is not up: no return on this evidence")
     revert = case.view.intent.revert
     if case.known.group.preempt is Preempt.MANUAL and not revert:
-        return case.stay(Rule.R4, f"{back[0]} is back; `nathb revert` gives the route home")
+        return case.stay(
+            Rule.R4, f"{back[0]} is back; preempt is manual: waits for the tag nathb:revert"
+        )
     due = {name: case.known.now if revert else _return_due(case, name) for name in back}
     if not revert and damping.suppressed(case.memory.penalty, case.known.now):
         until = damping.reusable_at(case.memory.penalty)

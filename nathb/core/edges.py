@@ -105,6 +105,7 @@ class Edges(Struct, frozen=True):
     journal: Journal
     manager: Manager
     publish: Callable[[Snapshot], None]
+    """Shows a snapshot to other processes; NathbError when it cannot."""
     resolve: Callable[[str], tuple[str, ...]]
     """Addresses of a host name, blocking; NathbError when there are none."""
     jitter: Callable[[], float]

@@ -49,6 +49,7 @@ class EventKind(Enum):
     NAME_LOST = "name-lost"
     NAME_BACK = "name-back"
     PULSE_IGNORED = "pulse-ignored"
+    STATUS_LOST = "status-lost"
 
 
 class Event(Struct, frozen=True, kw_only=True):

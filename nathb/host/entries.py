@@ -73,6 +73,7 @@ ENTRIES = {
     EventKind.NAME_LOST: Entry("048676fa33944039b502fba92717f7c3", Level.WARNING),
     EventKind.NAME_BACK: Entry("4846ab583923457e93489da599580e0f", Level.NOTICE),
     EventKind.PULSE_IGNORED: Entry("8fa7587232084f558df3454f4726bec7", Level.INFO),
+    EventKind.STATUS_LOST: Entry("4e7bbd8851a5410ea89008fa6234f811", Level.WARNING),
 }
 
 LOST = Entry("d3d282ddb66541358cd7f2fb383f3aa8", Level.WARNING)

@@ -192,7 +192,6 @@ def test_a_denial_names_the_action_and_the_table_to_allow_and_the_request(
     assert str(caught) == (
         "ReplaceRoute of rtb-1 0.0.0.0/0 to nat-c: EC2 says UnauthorizedOperation: You are not"
         " authorized.; allow ec2:ReplaceRoute on rtb-1 in this node's role"
-        " (`nathb iam-policy` prints the policy)"
     )
     assert caught.request_id == "req-no"
 
