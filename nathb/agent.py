@@ -11,14 +11,16 @@ from collections import deque
 from collections.abc import Iterable
 
 from nathb import __version__
-from nathb.core.decide import Known, decide
+from nathb.core.case import Known
+from nathb.core.decide import decide
 from nathb.core.edges import Edges
 from nathb.core.errors import BlindError, NathbError
 from nathb.core.events import Event, EventKind
-from nathb.core.model import Group, Intent, Ruling, View
+from nathb.core.model import Group, Ruling
 from nathb.core.path import Path, Pulse
 from nathb.core.snapshot import Counters, Home, Snapshot, Told
 from nathb.core.telling import Teller
+from nathb.core.view import Intent, View
 from nathb.core.watch import UPLINK, Watch
 from nathb.mover import Mover
 from nathb.sight import Sight

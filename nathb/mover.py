@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator
 
 from nathb.core import sentences
-from nathb.core.decide import Known
+from nathb.core.case import Known
 from nathb.core.edges import Edges
 from nathb.core.errors import CloudError, NathbError
 from nathb.core.events import Event
 from nathb.core.memory import RouteMemory, begun, ended, observed
-from nathb.core.model import Done, Failure, Group, Move, Route, Ruling, Undone, View
+from nathb.core.model import Done, Failure, Group, Move, Route, Ruling, Undone
 from nathb.core.snapshot import Counters
 from nathb.core.trace import render
+from nathb.core.view import View
 
 MOVE = "move"
 HEAD_START = 0.25

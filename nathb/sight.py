@@ -12,7 +12,8 @@ from nathb.core.edges import Edges
 from nathb.core.errors import CloudError
 from nathb.core.events import Event, EventKind
 from nathb.core.looking import Looking
-from nathb.core.model import Failure, Group, Pin, PinState, Roster, RouteState, View
+from nathb.core.model import Failure, Group
+from nathb.core.view import Pin, PinState, Roster, RouteState, View
 
 BRISK = 2.0
 """Seconds between two looks while something is going on; spares EC2's token buckets."""

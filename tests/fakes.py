@@ -15,23 +15,19 @@ from nathb.agent import Agent
 from nathb.core.edges import Edges
 from nathb.core.errors import BlindError, CloudError, ResolveError
 from nathb.core.events import Event
-from nathb.core.model import (
-    Done,
-    Failure,
-    Group,
+from nathb.core.model import Done, Failure, Group, Move, Route
+from nathb.core.snapshot import Snapshot
+from nathb.core.view import (
     Holding,
     Instance,
     InstanceState,
     Intent,
-    Move,
     Pin,
     PinState,
     Roster,
-    Route,
     RouteState,
     View,
 )
-from nathb.core.snapshot import Snapshot
 
 RTT = 0.002
 API = 0.006

@@ -9,9 +9,10 @@ import pytest
 from msgspec.structs import replace
 
 from nathb.core.errors import CloudError, SnapshotError
-from nathb.core.model import Failure, InstanceState, Intent, PinState, Route, Timers, Verdict
+from nathb.core.model import Failure, Route, Timers, Verdict
 from nathb.core.snapshot import Snapshot
 from nathb.core.trace import replay
+from nathb.core.view import InstanceState, Intent, PinState
 from tests.core.build import PAIR, ROUTE_A, ROUTE_C
 from tests.fakes import World
 

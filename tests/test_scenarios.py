@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from nathb.core.decide import Known, decide
+from nathb.core.case import Known
+from nathb.core.decide import decide
 from nathb.core.memory import RouteMemory, begun, ended, observed
-from nathb.core.model import Done, Evidence, Failure, Intent, Route, Ruling, Undone, Verdict
+from nathb.core.model import Done, Evidence, Failure, Route, Ruling, Undone, Verdict
+from nathb.core.view import Intent
 from tests.core.build import PAIR, ROUTE_A, ROUTE_C, down, up, view
 
 SCENARIOS = sorted((Path(__file__).parent / "scenarios").glob("*.txt"))

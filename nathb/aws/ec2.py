@@ -16,13 +16,15 @@ from nathb.aws.failures import cloud_error, request_id_of
 from nathb.aws.instances import choose, describe
 from nathb.aws.view import reduce_view, tables_of
 from nathb.core.errors import CloudError
-from nathb.core.model import Done, Failure, Roster
+from nathb.core.model import Done, Failure
+from nathb.core.view import Roster
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from nathb.aws.answers import Machine, Page, Table
-    from nathb.core.model import Group, Instance, Move, Node, View
+    from nathb.core.model import Group, Move, Node
+    from nathb.core.view import Instance, View
 
     Filters = Sequence[tuple[str, Sequence[str]]]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nathb.core.errors import CloudError
-from nathb.core.model import Failure, Instance, InstanceState
+from nathb.core.model import Failure
+from nathb.core.view import Instance, InstanceState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,13 +9,14 @@ from __future__ import annotations
 from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
-from nathb.core.model import Holding, Intent, Pin, PinState, RouteState, View
+from nathb.core.view import Holding, Intent, Pin, PinState, RouteState, View
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from nathb.aws.answers import Entry, Table
-    from nathb.core.model import Group, Instance, Roster, Route
+    from nathb.core.model import Group, Route
+    from nathb.core.view import Instance, Roster
 
 DRAIN_TAG = "nathb:drain"
 """Names of drained nodes, separated by spaces or commas."""

@@ -17,45 +17,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from nathb.core import damping
+from nathb.core.case import Case, Known, heard_since
 from nathb.core.memory import Contest, RouteMemory, is_news
 from nathb.core.model import (
     Cause,
     Evidence,
-    Group,
-    Holding,
     Move,
     Preempt,
     Route,
-    RouteState,
     Rule,
     Ruling,
     Verdict,
-    View,
 )
-
-VIEW_PATIENCE = 1.0
-"""Seconds that a take waits for a view newer than the silence that calls for it."""
-
-
-class Known(Struct, frozen=True, omit_defaults=True):
-    """All that a round goes by. `memory` is keyed by the route as text; seconds throughout."""
-
-    now: float
-    me: str
-    group: Group
-    uplink: Evidence
-    peers: dict[str, Evidence]
-    view: View | None = None
-    memory: dict[str, RouteMemory] = {}
-    undrained: dict[str, float] = {}
-    """When each drain that has ended was seen to end."""
-    awaited_since: float | None = None
-    """Since when a newer view is on its way; None when none is, or when it cannot be had."""
-    dry_run: bool = False
+from nathb.core.view import RouteState
 
 
 def decide(known: Known) -> tuple[Ruling, ...]:
@@ -70,56 +47,6 @@ def _rule(known: Known, route: Route) -> Ruling:
     case = Case(known, known.view, route, memory, known.view.holding(route))
     rulings = (rule(case) for rule in RULES)
     return _held_back(case, next(ruling for ruling in rulings if ruling is not None))
-
-
-class Case(Struct, frozen=True, omit_defaults=True):
-    """One route in one round, with the questions that the rules ask of it."""
-
-    known: Known
-    view: View
-    route: Route
-    memory: RouteMemory
-    holding: Holding | None
-
-    @property
-    def holder(self) -> str:
-        """Name of the node the route points at; empty when that is none of ours."""
-        return self.holding.node if self.holding is not None else ""
-
-    @property
-    def mine(self) -> bool:
-        """Whether this node holds the route."""
-        return self.holder == self.known.me
-
-    @property
-    def order(self) -> tuple[str, ...]:
-        """The route's home, then whoever comes after it."""
-        return self.known.group.order(self.route)
-
-    def evidence(self, node: str) -> Evidence:
-        """What is known of a node: of oneself by the uplink, of others by their heartbeat."""
-        if node == self.known.me:
-            return self.known.uplink
-        return self.known.peers.get(node, Evidence())
-
-    def alive(self, node: str) -> bool:
-        """Whether the node may be given this route: UP in my view, and not drained (R6)."""
-        up = self.evidence(node).verdict is Verdict.UP
-        return up and node not in self.view.intent.drained
-
-    def first_alive(self, names: tuple[str, ...]) -> str:
-        """Return the first of these that is alive; empty when none is."""
-        return next((name for name in names if self.alive(name)), "")
-
-    def stay(self, rule: Rule, reason: str, due: float | None = None) -> Ruling:
-        """Leave the route where it is."""
-        return Ruling(self.route, rule, reason, due=due)
-
-    def move(self, rule: Rule, to: str, cause: Cause, reason: str, since: float) -> Ruling:
-        """Wish for a move, whose first sign was seen at `since`."""
-        detected_in = max(0.0, self.known.now - since)
-        move = Move(self.route, self.holder, to, rule, cause, reason, detected_in)
-        return Ruling(self.route, rule, reason, move)
 
 
 # --- the rules, in the order in which they are asked --------------------------------------------
@@ -155,7 +82,7 @@ def r5_release(case: Case) -> Ruling | None:
     to = case.first_alive(others)
     if not to:
         return case.stay(Rule.R5, "my uplink is down, and so is every other node")
-    if not _heard_since(case.evidence(to), uplink):
+    if not heard_since(case.evidence(to), uplink):
         return case.stay(Rule.R5, f"my uplink is down; asking {to} afresh before handing over")
     cause = Cause("uplink", uplink.verdict.value, uplink.since)
     reason = f"my {_missed('uplink', uplink)}, {_heard(case, to)}"
@@ -229,9 +156,9 @@ def r3_take(case: Case) -> Ruling | None:
     if holder.verdict is Verdict.DOWN:
         if holder.silent_since is None:
             return case.stay(Rule.R3, f"{case.holder} has just answered again")
-        if not _heard_since(uplink, holder):
+        if not heard_since(uplink, holder):
             return case.stay(Rule.R3, "asking my own uplink afresh before taking")
-        if _newer_view_awaited(case, holder):
+        if case.newer_view_awaited(holder):
             return case.stay(Rule.R10, "reading the route tables afresh before taking")
         cause = Cause(case.holder, holder.verdict.value, holder.since)
         reason = f"{_missed('heartbeat', holder)}, uplink up"
@@ -281,26 +208,6 @@ def _held_back(case: Case, ruling: Ruling) -> Ruling:
 def _repeats(move: Move, contest: Contest) -> bool:
     """Whether this is the move that was undone, called for by a verdict that still stands."""
     return (move.to, move.cause) == (contest.to, contest.cause)
-
-
-def _heard_since(witness: Evidence, silent: Evidence) -> bool:
-    """Whether the witness has answered a check sent since the silence began."""
-    if witness.heard_at is None or silent.silent_since is None:
-        return False
-    return witness.heard_at >= silent.silent_since
-
-
-def _newer_view_awaited(case: Case, silent: Evidence) -> bool:
-    """Whether a view begun since the silence began is still to be had, and soon.
-
-    The silence may be that of a pin that was just moved (R12), or the route may have gone
-    elsewhere meanwhile. A Describe that fails, or takes longer than a take can wait, is no reason
-    to wait (R10).
-    """
-    since, awaited = silent.silent_since, case.known.awaited_since
-    if since is None or awaited is None or case.view.at >= since:
-        return False
-    return case.known.now - awaited < VIEW_PATIENCE
 
 
 def _return_due(case: Case, node: str) -> float:

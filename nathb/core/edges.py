@@ -11,8 +11,9 @@ from typing import Protocol
 from msgspec import Struct
 
 from nathb.core.events import Event
-from nathb.core.model import Done, Move, Roster, View
+from nathb.core.model import Done, Move
 from nathb.core.snapshot import Snapshot
+from nathb.core.view import Roster, View
 
 
 class Wire(Protocol):

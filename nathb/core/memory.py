@@ -11,7 +11,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from nathb.core import damping
-from nathb.core.model import Cause, Done, Failure, Group, Holding, Move, Rule, Undone
+from nathb.core.model import Cause, Done, Failure, Group, Move, Rule, Undone
+from nathb.core.view import Holding
 
 CONTEST_HOLD_MAX = 2 * 3600.0
 

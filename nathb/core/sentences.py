@@ -5,17 +5,8 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from nathb.core.events import Event, EventKind
-from nathb.core.model import (
-    Done,
-    Evidence,
-    Move,
-    Pin,
-    PinState,
-    Rule,
-    Ruling,
-    Undone,
-    Verdict,
-)
+from nathb.core.model import Done, Evidence, Move, Rule, Ruling, Undone, Verdict
+from nathb.core.view import Pin, PinState
 
 MOVED: dict[Rule, tuple[EventKind, str]] = {
     Rule.R3: (EventKind.TOOK, "took {route} from {holder}"),

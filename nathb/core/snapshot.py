@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from nathb.core.model import Evidence, Route, Ruling, View
+from nathb.core.model import Evidence, Route, Ruling
+from nathb.core.view import View
 
 
 class Told(Struct, frozen=True):

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from nathb.core import sentences
 from nathb.core.events import Event, EventKind
-from nathb.core.model import Evidence, Intent, Pin, PinState, Route, Rule, Ruling, Verdict, View
+from nathb.core.model import Evidence, Route, Rule, Ruling, Verdict
+from nathb.core.view import Intent, Pin, PinState, View
 from nathb.core.watch import UPLINK
 
 STANDINGS: dict[Rule, EventKind] = {

@@ -9,7 +9,8 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
-from nathb.core.decide import Known, decide
+from nathb.core.case import Known
+from nathb.core.decide import decide
 from nathb.core.errors import UsageError
 from nathb.core.model import Ruling
 

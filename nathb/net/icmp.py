@@ -29,9 +29,9 @@ from typing import TYPE_CHECKING, Self
 
 from msgspec import Struct
 
+from nathb.core.addresses import is_address
 from nathb.core.errors import BlindError
 from nathb.net.echo import Arrival, Echo
-from nathb.net.names import is_address
 from nathb.net.sockets import EchoSocket, open_socket
 
 if TYPE_CHECKING:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import socket
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
+from nathb.core.addresses import is_address
 from nathb.core.errors import ResolveError
 
 if TYPE_CHECKING:
@@ -18,11 +19,6 @@ _MOST = 4
 """Addresses kept of one name: one check each, and a name with dozens must not flood the wire."""
 
 _NUMBER = re.compile(r"[0-9]+|0[xX][0-9a-fA-F]*")
-
-
-def is_address(text: str) -> bool:
-    """Whether the text is an IPv4 or IPv6 address, written in full and without a zone (%eth0)."""
-    return "%" not in text and _parse(text) is not None
 
 
 def resolve(name: str, lookup: Lookup = socket.getaddrinfo) -> tuple[str, ...]:
@@ -48,13 +44,6 @@ def resolve(name: str, lookup: Lookup = socket.getaddrinfo) -> tuple[str, ...]:
     if not unique:
         raise ResolveError(f"{name}: has no address that could be pinged: check its DNS records")
     return tuple(unique[:_MOST])
-
-
-def _parse(text: str) -> IPv4Address | IPv6Address | None:
-    try:
-        return ip_address(text)
-    except ValueError:
-        return None
 
 
 def _words(error: Exception) -> str:

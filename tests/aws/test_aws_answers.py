@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from nathb.aws.answers import DescribeInstances, DescribeRouteTables, parse
 from nathb.aws.ec2 import Cloud
 from nathb.core.errors import CloudError
-from nathb.core.model import Cause, Done, Failure, Group, Move, Node, Roster, Route, Rule, View
+from nathb.core.model import Cause, Done, Failure, Group, Move, Node, Route, Rule
+from nathb.core.view import Roster, View
 
 ROUTE = Route("rtb-1", "0.0.0.0/0")
 GROUP = Group(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from nathb.aws.ec2 import Cloud
-from nathb.core.model import Group, Node, PinState, Roster, Route, RouteState
+from nathb.core.model import Group, Node, Route
+from nathb.core.view import PinState, Roster, RouteState
 from tests.aws.scripted import Server, tables
 from tests.aws.world import ANYWHERE, HEARTBEATS, World, route
 

@@ -12,7 +12,8 @@ from nathb.aws.client import make_client
 from nathb.aws.ec2 import Cloud
 from nathb.aws.failures import cloud_error
 from nathb.core.errors import CloudError
-from nathb.core.model import Cause, Done, Failure, Group, Move, Node, Roster, Route, Rule
+from nathb.core.model import Cause, Done, Failure, Group, Move, Node, Route, Rule
+from nathb.core.view import Roster
 from tests.aws.conftest import session_at
 from tests.aws.scripted import (
     Server,

@@ -6,7 +6,8 @@ import pytest
 
 from nathb.aws.answers import Attachment, Interface, Machine, State
 from nathb.aws.instances import choose, describe
-from nathb.core.model import Instance, InstanceState, Node
+from nathb.core.model import Node
+from nathb.core.view import Instance, InstanceState
 
 NODE = Node("nat-c", ("8.8.4.4",), match=(("tag:Name", "nat-c"),))
 NAMED = Node("nat-c", ("8.8.4.4",), instance="i-c", eni="eni-file")

@@ -9,7 +9,8 @@ import pytest
 
 from nathb.aws.ec2 import Cloud
 from nathb.core.errors import CloudError
-from nathb.core.model import Failure, Group, InstanceState
+from nathb.core.model import Failure, Group
+from nathb.core.view import InstanceState
 from tests.aws.world import World, launch
 
 

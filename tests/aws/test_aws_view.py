@@ -6,16 +6,14 @@ import pytest
 
 from nathb.aws.answers import Entry, Table, Tag
 from nathb.aws.view import reduce_view, tables_of
-from nathb.core.model import (
-    Group,
+from nathb.core.model import Group, Node, Route
+from nathb.core.view import (
     Holding,
     Instance,
     Intent,
-    Node,
     Pin,
     PinState,
     Roster,
-    Route,
     RouteState,
     View,
 )

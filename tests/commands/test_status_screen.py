@@ -6,8 +6,9 @@ import pytest
 from msgspec.structs import replace
 
 from nathb.commands.status import all_is_well, screen
-from nathb.core.model import Holding, Rule, Ruling, View
+from nathb.core.model import Rule, Ruling
 from nathb.core.snapshot import Counters, Home, Snapshot, Told
+from nathb.core.view import Holding, View
 from tests.core.build import NOW, ROUTE_A, ROUTE_C, down, up, view
 
 HEALTHY = Snapshot(

@@ -5,20 +5,12 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
+from nathb.core.case import Known
 from nathb.core.damping import Penalty, taken
-from nathb.core.decide import Known, decide
+from nathb.core.decide import decide
 from nathb.core.memory import Contest, RouteMemory, Wrote
-from nathb.core.model import (
-    Cause,
-    Evidence,
-    Intent,
-    Move,
-    Node,
-    Preempt,
-    Route,
-    Rule,
-    Verdict,
-)
+from nathb.core.model import Cause, Evidence, Move, Node, Preempt, Route, Rule, Verdict
+from nathb.core.view import Intent
 from tests.core.build import (
     DOWN,
     NOW,

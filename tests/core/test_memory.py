@@ -15,7 +15,8 @@ from nathb.core.memory import (
     is_news,
     observed,
 )
-from nathb.core.model import Cause, Done, Failure, Holding, Move, Rule, Undone
+from nathb.core.model import Cause, Done, Failure, Move, Rule, Undone
+from nathb.core.view import Holding
 from tests.core.build import PAIR, ROUTE_C
 
 TO_A = Move(ROUTE_C, "nat-c", "nat-a", Rule.R3, Cause("nat-c", "down", 90.0), "because")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from nathb.core.decide import decide
 from nathb.core.events import EventKind
 from nathb.core.memory import Contest, RouteMemory
-from nathb.core.model import Cause, Evidence, Intent, Pin, PinState, Verdict
+from nathb.core.model import Cause, Evidence, Verdict
 from nathb.core.telling import Teller
+from nathb.core.view import Intent, Pin, PinState
 from tests.core.build import NOW, ROUTE_C, down, known, up, view
 
 

@@ -7,8 +7,9 @@ import pytest
 from nathb.core.decide import decide
 from nathb.core.errors import UsageError
 from nathb.core.memory import Contest, RouteMemory, Wrote
-from nathb.core.model import Cause, Intent, Move, Rule
+from nathb.core.model import Cause, Move, Rule
 from nathb.core.trace import parse, render, replay
+from nathb.core.view import Intent
 from tests.core.build import ROUTE_C, down, known, view
 
 MOVE = Move(

@@ -6,8 +6,9 @@ import socket
 
 import pytest
 
+from nathb.core.addresses import is_address
 from nathb.core.errors import ResolveError
-from nathb.net.names import is_address, resolve
+from nathb.net.names import resolve
 
 
 class FakeLookup:

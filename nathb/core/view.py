@@ -1,0 +1,120 @@
+"""What EC2 shows of routes, pins, tags and instances, reduced to what the rules go by."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from msgspec import Struct
+
+from nathb.core.model import Route
+
+
+class RouteState(Enum):
+    """EC2's own words for a route's state."""
+
+    ACTIVE = "active"
+    BLACKHOLE = "blackhole"
+
+
+class Holding(Struct, frozen=True, omit_defaults=True):
+    """Where one guarded route points. `node` is empty when the target is outside the group."""
+
+    route: Route
+    node: str
+    target: str
+    """The id EC2 shows: eni-…, nat-…, igw-…; for messages only."""
+    state: RouteState = RouteState.ACTIVE
+
+
+class PinState(Enum):
+    """How a heartbeat's /32 stands in this node's own subnet table."""
+
+    GOOD = "good"
+    BLACKHOLE = "blackhole"
+    MISSING = "missing"
+    ELSEWHERE = "elsewhere"
+
+
+class Pin(Struct, frozen=True, omit_defaults=True):
+    """One heartbeat address of one peer, as this node's own subnet table routes it."""
+
+    node: str
+    address: str
+    state: PinState
+    target: str = ""
+    table: str = ""
+
+
+class Intent(Struct, frozen=True, omit_defaults=True):
+    """What operators asked for, kept as tags on the guarded route tables."""
+
+    drained: frozenset[str] = frozenset()
+    paused: bool = False
+    revert: bool = False
+
+
+class View(Struct, frozen=True, omit_defaults=True):
+    """One DescribeRouteTables, reduced to what matters. As old as its request: `at`, seconds."""
+
+    at: float
+    holdings: tuple[Holding, ...] = ()
+    pins: tuple[Pin, ...] = ()
+    intent: Intent = Intent()
+
+    def holding(self, route: Route) -> Holding | None:
+        """Where the route points; None when its table has no such route."""
+        return next((seen for seen in self.holdings if seen.route == route), None)
+
+
+class InstanceState(Enum):
+    """EC2's words for what an instance is doing; UNSEEN when EC2 lists no such instance."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+    SHUTTING_DOWN = "shutting-down"
+    TERMINATED = "terminated"
+    UNSEEN = "unseen"
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether EC2 itself says that this instance forwards nothing any more."""
+        return self in {
+            InstanceState.STOPPING,
+            InstanceState.STOPPED,
+            InstanceState.SHUTTING_DOWN,
+            InstanceState.TERMINATED,
+        }
+
+
+class Instance(Struct, frozen=True, omit_defaults=True):
+    """The instance that stands for a node now. `eni` is the one its routes are pointed at."""
+
+    node: str
+    instance: str
+    eni: str = ""
+    enis: tuple[str, ...] = ()
+    address: str = ""
+    """Private address of `eni`, for the pulse; empty when EC2 shows none."""
+    state: InstanceState = InstanceState.RUNNING
+
+
+class Roster(Struct, frozen=True, omit_defaults=True):
+    """Who stands for each node, and which table steers this node's own heartbeats."""
+
+    at: float
+    me: str
+    instances: tuple[Instance, ...]
+    own_table: str = ""
+
+    def instance(self, node: str) -> Instance | None:
+        """Return the instance that stands for the node; None when EC2 showed none."""
+        return next((one for one in self.instances if one.node == node), None)
+
+    def node_of(self, *ids: str) -> str:
+        """Name the node that owns any of these instance or ENI ids; empty for none of ours."""
+        for one in self.instances:
+            if {one.instance, one.eni, *one.enis} & {an_id for an_id in ids if an_id}:
+                return one.node
+        return ""
