@@ -93,7 +93,7 @@ class Agent:
         now = self.edges.clock.monotonic()
         self.group = group
         heartbeats = {node.name: node.heartbeat for node in group.nodes if node.name != self.me}
-        self.watch = Watch(group.check, heartbeats, now)
+        self.watch = Watch(group.check, heartbeats, now, group.node(self.me).source)
         self.sight = Sight(self.edges, group, self.me)
         self.watch.set_uplink(self.sight.uplink())
         self._expected_at = float("inf")
@@ -201,7 +201,7 @@ class Agent:
     def _ask(self, now: float) -> None:
         for asked in self.watch.due(now):
             try:
-                ticket = self.edges.wire.send(asked.address)
+                ticket = self.edges.wire.send(asked.address, asked.source)
             except BlindError as error:
                 self._could_not_ask(asked, str(error), now)
             else:

@@ -163,7 +163,7 @@ class FakeWire:
         self.arrived: list[int] = []
         self.forgotten: set[int] = set()
 
-    def send(self, address: str) -> int:
+    def send(self, address: str, source: str = "") -> int:  # noqa: ARG002
         why = self.world.blind(self.me, address)
         if why:
             raise BlindError(why)

@@ -34,6 +34,8 @@ def networks(*blocks: str) -> tuple[Network, ...]:
     return tuple(ipaddress.ip_network(block) for block in blocks)
 
 
+PRIVATE = "a private address"
+
 # Not ipaddress.is_private: that counts the documentation nets in, which labs pin with good right.
 NOT_INTERNET = (
     Kind(
@@ -79,7 +81,7 @@ NOT_INTERNET = (
     ),
     Kind(
         networks("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"),
-        "a private address",
+        PRIVATE,
         "the way there crosses no internet gateway",
     ),
 )
@@ -116,6 +118,20 @@ def uplink(text: str) -> str:
         raise WrongError(
             f"{text} is {refused.name}: {refused.why_no_uplink}; "
             "write an address beyond the gateway"
+        )
+    return str(address)
+
+
+def source(text: str) -> str:
+    """Take an address that an interface in a VPC may have; return it as EC2 would write it."""
+    address = _address(text)
+    if address is None:
+        raise WrongError(f"{quote(text)} is not an IP address; write one such as 10.0.0.11")
+    refused = _kind(address)
+    if refused and refused.name != PRIVATE:
+        raise WrongError(
+            f"{text} is {refused.name}, which no interface in a VPC has; write a private address "
+            "of this node that has no public one"
         )
     return str(address)
 

@@ -89,6 +89,7 @@ class _GroupReader:
             "instance": self._distinct("instance", fields.instance),
             "match": self._match,
             "eni": self._distinct("eni", fields.eni),
+            "source": self._distinct("source", addresses.source),
             "heartbeat": self._some(self._distinct("heartbeat", addresses.heartbeat)),
             "routes": self._some(self._route, can_be_empty=True),
         }

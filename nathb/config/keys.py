@@ -81,4 +81,5 @@ DISTINCT = {
     "instance": "each node is an instance of its own",
     "match": "each node is an instance of its own",
     "eni": "each node has an interface of its own",
+    "source": "each node has an address of its own",
 }

@@ -19,8 +19,11 @@ from nathb.core.view import Roster, View
 class Wire(Protocol):
     """Echo requests and their answers. Never blocks."""
 
-    def send(self, address: str) -> int:
-        """Send one echo request; return its ticket. BlindError when none left this machine."""
+    def send(self, address: str, source: str = "") -> int:
+        """Send one echo request, from an address of this machine or from the usual one.
+
+        Returns its ticket; BlindError when none left this machine.
+        """
         ...
 
     def receive(self) -> Sequence[int]:

@@ -56,6 +56,9 @@ class Node(Struct, frozen=True, omit_defaults=True):
 
     Exactly one of `instance` (an id) and `match` (tag filters, as DescribeInstances takes them)
     is given. `eni` names the interface that routes point at; without it, it is the primary one.
+    `source` is a private address of this node that has no public one: its heartbeats leave from
+    there, so that a peer which forwards but no longer masquerades is not heard. Empty for the
+    usual one.
     """
 
     name: str
@@ -64,6 +67,7 @@ class Node(Struct, frozen=True, omit_defaults=True):
     instance: str = ""
     match: tuple[tuple[str, str], ...] = ()
     eni: str = ""
+    source: str = ""
 
 
 class Timers(Struct, frozen=True, omit_defaults=True):

@@ -16,9 +16,11 @@ from nathb.core.model import Outcome
 class Path:
     """The checks of one address. Times are seconds; tickets are whatever the wire hands out."""
 
-    def __init__(self, subject: str, address: str) -> None:
+    def __init__(self, subject: str, address: str, source: str = "") -> None:
         self.subject = subject
         self.address = address
+        self.source = source
+        """The address that checks leave from; empty for the usual one."""
         self.void = False
         """A heartbeat that is not pinned to its peer is not asked, and says nothing (R12)."""
         self.restart()
@@ -95,6 +97,7 @@ class Pulse:
     def __init__(self, node: str, address: str) -> None:
         self.node = node
         self.address = address
+        self.source = ""
         self.restart()
 
     def restart(self) -> None:

@@ -22,9 +22,9 @@ UPLINK = "uplink"
 class Subject:
     """The uplink, or one peer: UP if any of its addresses answers."""
 
-    def __init__(self, name: str, addresses: Iterable[str], now: float) -> None:
+    def __init__(self, name: str, paths: Iterable[Path], now: float) -> None:
         self.name = name
-        self.paths = [Path(name, address) for address in addresses]
+        self.paths = list(paths)
         self.verdict = Verdict.UNKNOWN
         self.since = now
         self.hastened = False
@@ -38,12 +38,21 @@ class Subject:
 
 
 class Watch:
-    """All paths of one node. Times in seconds; every method that takes `now` acts as of then."""
+    """All paths of one node. Times in seconds; every method that takes `now` acts as of then.
 
-    def __init__(self, timers: Timers, heartbeats: dict[str, tuple[str, ...]], now: float) -> None:
+    `heartbeats` has each peer's addresses; `source` is the address that asks them, if it is not
+    the usual one.
+    """
+
+    def __init__(
+        self, timers: Timers, heartbeats: dict[str, tuple[str, ...]], now: float, source: str = ""
+    ) -> None:
         self.timers = timers
         self.uplink = Subject(UPLINK, (), now)
-        self.peers = {name: Subject(name, found, now) for name, found in heartbeats.items()}
+        self.peers = {
+            name: Subject(name, [Path(name, address, source) for address in addresses], now)
+            for name, addresses in heartbeats.items()
+        }
         self.pulses: dict[str, Pulse] = {}
         self.tickets: dict[int, Path | Pulse] = {}
         for path in self._heartbeats():

@@ -9,8 +9,9 @@ masquerade rule has gone, but whose firewall is stateful, goes on translating th
 and each packet prolongs them (nf_conntrack_icmp_timeout, 30 s). Checks under one id would keep
 on hearing a NAT that serves no new client.
 
-- Raw sockets, one per address family: ids count up from a random start, so that none comes back
-  before 65536 checks have gone out, where random ids would meet a flow still alive now and then.
+- Raw sockets, one per address family and source: ids count up from a random start, so that none
+  comes back before 65536 checks have gone out, where random ids would meet a flow still alive now
+  and then.
 - Ping sockets: the kernel gives each socket one id, counting up likewise, so each check has its
   own socket, closed as soon as the check is. `_PING_SOCKETS` bounds them.
 
@@ -56,15 +57,16 @@ class Wire:
     """Overlapping ICMP echo checks, for one single-threaded loop.
 
     `strays` counts the datagrams that answered no open check: forged, duplicated, late, or
-    meant for another program. `opener` gives a socket for IP version 4 or 6, or raises OSError.
+    meant for another program. `opener` gives a socket for IP version 4 or 6 and a source address,
+    empty for the kernel's choice, or raises OSError.
     """
 
-    def __init__(self, opener: Callable[[int], EchoSocket] = open_socket) -> None:
+    def __init__(self, opener: Callable[[int, str], EchoSocket] = open_socket) -> None:
         self.strays = 0
         self._opener = opener
         self._ids = count(secrets.randbits(16))
         self._numbers = count(1)
-        self._raw: dict[int, EchoSocket] = {}
+        self._raw: dict[tuple[int, str], EchoSocket] = {}
         self._watched: dict[int, EchoSocket] = {}
         self._checks: dict[int, _Check] = {}
         self._tickets: dict[Arrival, int] = {}
@@ -72,9 +74,11 @@ class Wire:
         # so gives the loop's selector one descriptor that stays.
         self._epoll = select.epoll()
 
-    def send(self, address: str) -> int:
+    def send(self, address: str, source: str = "") -> int:
         """Send one echo request to an IP address; return the ticket of this check.
 
+        It leaves from `source`, an address of this machine, if one is given that is of the same
+        family; else from the address that the kernel chooses.
         The check stays open until `receive` returns its ticket or `forget` is called with it.
         BlindError when no request has left this machine; its message names the address, the
         errno and the mend. What could not be opened is tried again at the next call.
@@ -83,7 +87,7 @@ class Wire:
             raise BlindError(f"{address}: cannot be pinged: give an IP address without a zone")
         target = ip_address(address)
         try:
-            socket = self._socket(target.version)
+            socket = self._socket(target.version, _of_family(source, target.version))
         except OSError as error:
             raise BlindError(_blind(address, "no ICMP socket", error, _OPEN_MENDS)) from error
         request = Echo(
@@ -144,17 +148,17 @@ class Wire:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _socket(self, version: int) -> EchoSocket:
-        """Return the raw socket of this IP version, or a ping socket for a single check."""
-        if version in self._raw:
-            return self._raw[version]
+    def _socket(self, version: int, source: str) -> EchoSocket:
+        """Return the raw socket of this version and source, or a ping socket for one check."""
+        if (version, source) in self._raw:
+            return self._raw[version, source]
         if len(self._watched) >= _PING_SOCKETS:
             raise OSError(errno.EMFILE, f"{_PING_SOCKETS} ping sockets are in use")
-        socket = self._opener(version)
+        socket = self._opener(version, source)
         self._epoll.register(socket.fileno(), select.EPOLLIN)
         self._watched[socket.fileno()] = socket
         if socket.raw:
-            self._raw[version] = socket
+            self._raw[version, source] = socket
         return socket
 
     def _release(self, socket: EchoSocket) -> None:
@@ -168,6 +172,10 @@ class Wire:
         socket.close()
 
 
+def _of_family(source: str, version: int) -> str:
+    return source if source and ip_address(source).version == version else ""
+
+
 _PERMIT = (
     "give the service AmbientCapabilities=CAP_NET_RAW (or the interpreter `setcap cap_net_raw+ep`),"
     " or let its group into sysctl net.ipv4.ping_group_range"
@@ -178,6 +186,7 @@ _OPEN_MENDS = {
     errno.EACCES: _PERMIT,
     errno.EMFILE: _DESCRIPTORS,
     errno.ENFILE: "raise sysctl fs.file-max",
+    errno.EADDRNOTAVAIL: "give this machine the address that the file calls its source",
     errno.EAFNOSUPPORT: "this machine has no such address family: name an address of the other",
 }
 _ROUTE = "give this machine a route to it, as `ip route get` would show"

@@ -56,10 +56,11 @@ a payload is longer than any that we sent."""
 class EchoSocket:
     """One non-blocking ICMP socket for IPv4 or IPv6 (`version` 4 or 6), of either kind.
 
-    Every method raises OSError, errno and all, where the kernel refuses.
+    What it sends leaves from `source`, an address of this machine, or from the one that the
+    kernel chooses. Every method raises OSError, errno and all, where the kernel refuses.
     """
 
-    def __init__(self, version: int, *, raw: bool) -> None:
+    def __init__(self, version: int, source: str = "", *, raw: bool) -> None:
         self.raw = raw
         self._parse = _PARSERS[version, "raw" if raw else "ping"]
         with _errno_kept():
@@ -69,6 +70,8 @@ class EchoSocket:
             self._icmp.sock.setsockopt(SOL_SOCKET, SO_RCVBUF, _RECEIVE_BUFFER)
             if raw:
                 self._icmp.sock.setsockopt(*_ONLY_REPLIES[version])
+            if source:
+                self._icmp.sock.bind((source, 0))
         except OSError:
             self.close()
             raise
@@ -103,12 +106,12 @@ class EchoSocket:
         self._icmp.close()
 
 
-def open_socket(version: int) -> EchoSocket:
+def open_socket(version: int, source: str) -> EchoSocket:
     """Open a raw socket, or a ping socket where raw ones are not permitted; OSError for neither."""
     try:
-        return EchoSocket(version, raw=True)
+        return EchoSocket(version, source, raw=True)
     except PermissionError:
-        return EchoSocket(version, raw=False)
+        return EchoSocket(version, source, raw=False)
 
 
 @contextmanager

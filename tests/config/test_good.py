@@ -57,6 +57,7 @@ nodes:
       tag:Name: vyos
       tag:Zone: "a"
     eni: eni-0a9b954b0c0ffee01
+    source: 10.0.0.11
     heartbeat: [198.51.100.1, 2001:DB8:0::1]
     routes:
       - rtb-0b8e8f2da00000001
@@ -97,6 +98,7 @@ def test_every_key_reaches_the_group() -> None:
                 "vyos.1",
                 match=(("tag:Name", "vyos"), ("tag:Zone", "a")),
                 eni="eni-0a9b954b0c0ffee01",
+                source="10.0.0.11",
                 heartbeat=("198.51.100.1", "2001:db8::1"),
                 routes=(
                     Route("rtb-0b8e8f2da00000001", "0.0.0.0/0"),

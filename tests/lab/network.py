@@ -46,12 +46,13 @@ def masquerade_rules(instance: Instance) -> str:
     flow first seen without it would stay untranslated after healing for as long as it is used.
     Packets that are not tracked at all are not translated, known flow or not.
     """
+    own = f"{{ {instance.address}, {instance.secondary} }}"
     return f"""
 table ip nat {{
     chain off {{ type filter hook prerouting priority raw; }}
     chain leave {{
         type nat hook postrouting priority srcnat;
-        oifname "eth0" ip saddr {VPC} ip saddr != {instance.address} masquerade
+        oifname "eth0" ip saddr {VPC} ip saddr != {own} masquerade
     }}
 }}
 """
@@ -137,12 +138,14 @@ class Network:
             yield f"address add {subnet.router}/32 dev {name}"
             yield f"link set {name} up"
             yield f"route add {instance.address}/32 dev {name}"
+            yield f"route add {instance.secondary}/32 dev {name}"
             yield f"rule add pref 100 iif {name} lookup {subnet.number}"
             # What a subnet's table does not know goes nowhere, and nobody is told.
             yield f"rule add pref 200 iif {name} blackhole"
         for subnet in (instance.subnet for instance in self.plan.instances):
             for other in self.plan.instances:
                 yield f"route add {other.address}/32 dev {other.name} table {subnet.number}"
+                yield f"route add {other.secondary}/32 dev {other.name} table {subnet.number}"
 
     def _internet(self) -> Iterator[str]:
         yield "link set lo up"
@@ -156,6 +159,7 @@ class Network:
     def _host(self, instance: Instance) -> Iterator[str]:
         yield "link set lo up"
         yield f"address add {instance.address}/32 dev eth0"
+        yield f"address add {instance.secondary}/32 dev eth0"
         yield "link set eth0 up"
         yield self._default_route(instance)
 

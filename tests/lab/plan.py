@@ -39,8 +39,13 @@ class Subnet:
 
     @property
     def first_host(self) -> IPv4Address:
-        """The one address the lab gives to an instance here."""
+        """The address the lab gives to an instance here."""
         return self.cidr[10]
+
+    @property
+    def second_host(self) -> IPv4Address:
+        """A second address of the same instance, to which no public one belongs."""
+        return self.cidr[11]
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,11 @@ class Instance:
     def address(self) -> IPv4Address:
         """Its private address."""
         return self.subnet.first_host
+
+    @property
+    def secondary(self) -> IPv4Address:
+        """Its secondary private address, which the internet gateway does not translate."""
+        return self.subnet.second_host
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,22 @@ def test_a_nat_that_is_dead_on_a_living_host_is_taken_from_within_interval_plus_
     assert pair.written() == [("nat-a", "nat-a")]
 
 
+def test_from_a_source_without_public_address_a_lost_masquerade_is_noticed_too(lab: Lab) -> None:
+    nodes = {
+        zone.nat.name: {
+            "instance": lab.instances[zone.nat.name].instance,
+            "heartbeat": str(zone.heartbeat),
+            "source": str(zone.nat.secondary),
+            "routes": [lab.tables[f"private-{zone.name}"]],
+        }
+        for zone in lab.plan.zones
+    }
+    pair = Pair(lab, nodes=nodes).settle()
+    lab.faults.masquerade_off("nat-c")
+    lab.clients["app-c"].wait_served(via="nat-a", within=10.0)
+    assert pair.written() == [("nat-a", "nat-a")]
+
+
 def test_with_the_own_gateway_cut_nothing_is_taken_and_the_peer_serves_our_clients(
     lab: Lab,
 ) -> None:

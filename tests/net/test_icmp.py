@@ -63,11 +63,13 @@ class FakeOpener:
     def __init__(self, *, raw: bool = True) -> None:
         self.raw = raw
         self.opened: list[FakeSocket] = []
+        self.asked_for: list[tuple[int, str]] = []
         self.refusal: OSError | None = None
 
-    def __call__(self, version: int) -> FakeSocket:  # noqa: ARG002
+    def __call__(self, version: int, source: str) -> FakeSocket:
         if self.refusal:
             raise self.refusal
+        self.asked_for.append((version, source))
         self.opened.append(FakeSocket(raw=self.raw, kernel_id=len(self.opened)))
         return self.opened[-1]
 
@@ -191,7 +193,7 @@ def test_a_refused_send_is_blind_with_address_errno_and_mend(
         wire.forget(ticket)
         refusing = FakeSocket(raw=raw)
         refusing.refusal = error(number)
-        with Wire(lambda _: refusing) as blind, pytest.raises(BlindError) as caught:
+        with Wire(lambda *_: refusing) as blind, pytest.raises(BlindError) as caught:
             blind.send("192.0.2.7")
         assert str(caught.value).startswith(f"192.0.2.7: request not sent: {name} (")
         assert mend in str(caught.value)
@@ -239,7 +241,7 @@ def test_each_check_has_a_ping_socket_of_its_own_until_it_is_over() -> None:
 def test_a_ping_socket_whose_send_was_refused_is_closed() -> None:
     socket = FakeSocket(raw=False)
     socket.refusal = error(errno.ENETUNREACH)
-    with Wire(lambda _: socket) as wire:
+    with Wire(lambda *_: socket) as wire:
         with pytest.raises(BlindError):
             wire.send("192.0.2.1")
         assert socket.is_closed
@@ -285,3 +287,11 @@ def test_closing_closes_every_socket() -> None:
                 wire.send(address)
         assert opener.opened
         assert all(socket.is_closed for socket in opener.opened)
+
+
+def test_each_source_has_a_socket_of_its_own_and_only_asks_its_own_family() -> None:
+    with wired() as (wire, opener):
+        for address in ("192.0.2.1", "192.0.2.2", "2001:db8::1"):
+            wire.send(address, "10.0.0.11")
+        wire.send("192.0.2.1")
+    assert opener.asked_for == [(4, "10.0.0.11"), (6, ""), (4, "")]

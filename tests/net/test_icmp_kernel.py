@@ -94,6 +94,18 @@ def test_an_error_pending_on_a_socket_hides_no_reply_behind_it(kind: str) -> Non
     assert [arrival.echo for arrival in echo_socket.read(256)] == [sent]
 
 
+def test_a_check_leaves_from_its_source_and_is_answered_there(wire: Wire) -> None:
+    with Tap() as tap:
+        tickets = {wire.send("127.0.0.5", "127.0.0.2"), wire.send("127.0.0.5")}
+        assert {tap.request().source, tap.request().source} == {"127.0.0.2", "127.0.0.1"}
+        assert set(listen(wire, lambda heard: len(heard) == 2)) == tickets
+
+
+def test_a_source_that_this_machine_has_not_is_a_check_that_was_not_sent(wire: Wire) -> None:
+    with pytest.raises(BlindError, match=r"EADDRNOTAVAIL .*the file calls its source"):
+        wire.send("127.0.0.1", "10.0.0.11")
+
+
 def test_forged_replies_are_ignored_and_counted(wire: Wire) -> None:
     hush()
     with Tap() as tap:
