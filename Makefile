@@ -8,7 +8,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 SANDBOX := tests/lab/sandbox
 PYTEST := $(RUN) -m pytest
-WORKERS ?= 3
+WORKERS ?= 2
 
 .PHONY: demo test test-core test-lab lint clean
 

@@ -14,74 +14,23 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import yaml
-
 from tests.lab.account import Account, Ids, build_account, launch, operator_client
-from tests.lab.ailments import OPERATOR, Ailment
+from tests.lab.ailments import OPERATOR
 from tests.lab.client import Client
 from tests.lab.faults import NetworkFaults
+from tests.lab.group_file import group_file
 from tests.lab.network import Network
-from tests.lab.nursery import Nursery, Wire
+from tests.lab.nursery import Nursery
 from tests.lab.plan import ECHO, ECHO_PORT, EVERYWHERE, PAIR, Plan
 from tests.lab.processes import Command, Daemon, Processes, nathb
+from tests.lab.remote import ApiFaults, Call
 
 ROUTE_WRITES = ("ReplaceRoute", "CreateRoute", "DeleteRoute")
 DATAGRAMS = Path(__file__).with_name("datagrams.py")
-
-
-@dataclass(frozen=True)
-class Call:
-    """One API call as it was received; see `api.Call`."""
-
-    at: float
-    caller: str
-    action: str
-    parameters: Mapping[str, str]
-    dry_run: bool
-    status: int | None
-    error: str | None
-    applied: bool
-    request_id: str
-
-
-class ApiFaults:
-    """What can be wrong with the EC2 API."""
-
-    def __init__(self, wire: Wire) -> None:
-        self._wire = wire
-
-    def fail(
-        self,
-        ailment: Ailment,
-        *,
-        actions: Sequence[str] = (),
-        callers: Sequence[str] = (),
-        times: int | None = None,
-        seconds: float | None = None,
-    ) -> int:
-        """Let calls suffer: those actions (default all), by those callers (default all instances).
-
-        `times` limits how many calls suffer; `seconds` is the latency, or the age of a stale
-        answer. Returns the number to lift it by.
-        """
-        number: int = self._wire.ask(
-            "fail",
-            ailment=ailment.value,
-            actions=list(actions),
-            callers=list(callers),
-            times=times,
-            seconds=seconds,
-        )
-        return number
-
-    def lift(self, number: int | None = None) -> None:
-        """End one ailment, or all. Calls that hang are let go, with a reset."""
-        self._wire.ask("lift", number=number)
 
 
 class Lab:
@@ -276,28 +225,8 @@ class Lab:
         return path
 
     def pair_config(self, **overrides: Any) -> str:
-        """The group's file for this lab as YAML text; a keyword replaces a top-level key.
-
-        `check` is merged into the lab's quick timers instead, and None removes a key.
-        """
-        check = {
-            "interval": "200ms",
-            "fast_interval": "50ms",
-            "timeout": "200ms",
-            "fall": 4,
-            "rise": 3,
-            "pulse": "100ms",
-        }
-        group: dict[str, Any] = {
-            "region": self.plan.region,
-            "uplink": [str(address) for address in self.plan.uplinks],
-            "nodes": {zone.nat.name: self._node(zone) for zone in self.plan.zones},
-            "check": check | overrides.pop("check", {}),
-            "preempt": "auto",
-            "preempt_delay": "1s",
-        }
-        whole = {key: value for key, value in (group | overrides).items() if value is not None}
-        return yaml.safe_dump(whole, sort_keys=False, default_flow_style=None)
+        """The group's file for this lab as YAML text; keywords as `group_file` takes them."""
+        return group_file(self.plan, self.instances, self.tables, **overrides)
 
     # The works
 
@@ -335,17 +264,6 @@ class Lab:
             undo.callback(_end, _run_in(self.network, app.name, command))
             clients.append((app.name, Client(app.name, notes, names)))
         return clients
-
-    def _node(self, zone: Any) -> dict[str, Any]:
-        table = self.tables[zone.app.subnet.name]
-        return {
-            "instance": self.instances[zone.nat.name].instance,
-            "heartbeat": str(zone.heartbeat),
-            "routes": [
-                table if destination == EVERYWHERE else {"table": table, "destination": destination}
-                for destination in self.plan.destinations
-            ],
-        }
 
     def _power_off(self, node: str) -> None:
         self._crashed.setdefault(node, []).extend(self.processes.kill(node))

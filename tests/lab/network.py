@@ -109,11 +109,9 @@ class Network:
         Its link stays up: the kernel may take a second to notice that one is back.
         """
         instance = self.plan.instance(name)
-        address = f"{instance.address}/32 dev eth0"
-        ip(
-            self.namespace(name),
-            [f"address delete {address}", f"address add {address}", self._default_route(instance)],
-        )
+        forget = [f"address delete {one}" for one in self._addresses(instance)]
+        again = [f"address add {one}" for one in self._addresses(instance)]
+        ip(self.namespace(name), [*forget, *again, self._default_route(instance)])
 
     def masquerade(self, name: str, on: bool) -> None:
         """Switch an instance's masquerade off, for known flows too, or on again."""
@@ -158,10 +156,13 @@ class Network:
 
     def _host(self, instance: Instance) -> Iterator[str]:
         yield "link set lo up"
-        yield f"address add {instance.address}/32 dev eth0"
-        yield f"address add {instance.secondary}/32 dev eth0"
+        yield from (f"address add {one}" for one in self._addresses(instance))
         yield "link set eth0 up"
         yield self._default_route(instance)
+
+    def _addresses(self, instance: Instance) -> tuple[str, str]:
+        """In this order: the first one added is the one that masquerade translates to."""
+        return f"{instance.address}/32 dev eth0", f"{instance.secondary}/32 dev eth0"
 
     def _default_route(self, instance: Instance) -> str:
         return f"route replace default via {instance.subnet.router} dev eth0 onlink"

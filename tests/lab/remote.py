@@ -1,0 +1,59 @@
+"""The API server as a lab sees it from outside: the calls it received, the ailments it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tests.lab.ailments import Ailment
+from tests.lab.nursery import Wire
+
+
+@dataclass(frozen=True)
+class Call:
+    """One API call as it was received; see `api.Call`."""
+
+    at: float
+    caller: str
+    action: str
+    parameters: Mapping[str, str]
+    dry_run: bool
+    status: int | None
+    error: str | None
+    applied: bool
+    request_id: str
+
+
+class ApiFaults:
+    """What can be wrong with the EC2 API."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+
+    def fail(
+        self,
+        ailment: Ailment,
+        *,
+        actions: Sequence[str] = (),
+        callers: Sequence[str] = (),
+        times: int | None = None,
+        seconds: float | None = None,
+    ) -> int:
+        """Let calls suffer: those actions (default all), by those callers (default all instances).
+
+        `times` limits how many calls suffer; `seconds` is the latency, or the age of a stale
+        answer. Returns the number to lift it by.
+        """
+        number: int = self._wire.ask(
+            "fail",
+            ailment=ailment.value,
+            actions=list(actions),
+            callers=list(callers),
+            times=times,
+            seconds=seconds,
+        )
+        return number
+
+    def lift(self, number: int | None = None) -> None:
+        """End one ailment, or all. Calls that hang are let go, with a reset."""
+        self._wire.ask("lift", number=number)
