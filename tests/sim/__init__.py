@@ -1,0 +1,17 @@
+"""The seeded world: whole agents under faults that a seed draws, judged by what they do.
+
+Each seed is a history of its own: a group, a mix of faults, a safety phase in which nothing
+forbidden may be done, then healing, then a liveness phase in which every route must come to its
+first live node and stay there. `python -m tests.sim --seeds 1000` runs many of them.
+
+    draw      a seed becomes a group and a list of faults: data only
+    clock     virtual time, and what is still to happen
+    net       what becomes of a packet
+    ec2       route tables, pins, tags and instances, behind an API with moods
+    post      a machine and the process on it: crash, restart, freeze
+    faults    what each fault does when it begins and when it ends
+    witness   what a node may believe, worked out from its packets alone
+    judge     what no node may ever do
+    world     all of it together, from the first round to the last
+    mutants   worlds in which one rule is broken on purpose
+"""

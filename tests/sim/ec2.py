@@ -1,0 +1,220 @@
+"""EC2 as the nodes meet it: route tables, pins, tags, instances, and an API with moods."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from random import Random
+
+from nathb.core.errors import CloudError
+from nathb.core.model import Done, Failure, Group, Move, Route
+from nathb.core.view import (
+    Holding,
+    Instance,
+    InstanceState,
+    Intent,
+    Pin,
+    PinState,
+    Roster,
+    RouteState,
+    View,
+)
+from tests.sim.clock import SimClock
+from tests.sim.net import private
+
+LATENCY = 0.02
+FOREIGN = "nat-gateway"
+TOKENS = 3.0
+REFILL = 0.5
+"""Tokens of the bucket, and how many come back per second, while EC2 throttles."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """One change of a route's target: by a node's call, or by another hand (`who` is empty)."""
+
+    at: float
+    who: str
+    epoch: int
+    route: Route
+    holder: str
+    to: str
+
+
+@dataclass
+class Moods:
+    """What the API suffers from. Counted, so that two faults may overlap."""
+
+    slow: int = 0
+    unavailable: int = 0
+    denied: int = 0
+    applied_without_reply: int = 0
+    lost_without_reply: int = 0
+    throttled: int = 0
+
+    @property
+    def well(self) -> bool:
+        return not (
+            self.slow
+            or self.unavailable
+            or self.denied
+            or self.applied_without_reply
+            or self.lost_without_reply
+            or self.throttled
+        )
+
+
+@dataclass
+class SimEC2:
+    """The truth, and how the API tells it."""
+
+    group: Group
+    clock: SimClock
+    rng: Random
+    trace: list[str]
+    intent: Intent = Intent()  # noqa: RUF009
+    moods: Moods = field(default_factory=Moods)
+    changes: list[Change] = field(default_factory=list)
+    stale_reads: int = 0
+    tokens: float = TOKENS
+    well_since: float = 0.0
+    calls: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        group = self.group
+        self.names = [node.name for node in group.nodes]
+        self.routes = {route: group.order(route)[0] for route in group.routes()}
+        self.pins = {
+            (asker, node.name, address): PinState.GOOD
+            for asker in self.names
+            for node in group.nodes
+            for address in node.heartbeat
+            if node.name != asker
+        }
+        self.states = dict.fromkeys(self.names, InstanceState.RUNNING)
+        self._past: dict[Route, str] | None = None
+        self._filled_at = self.clock.now
+
+    # --- what is so -------------------------------------------------------------------------
+
+    def change(self, route: Route, to: str, who: str = "", epoch: int = 0) -> Change:
+        """Point a route elsewhere; a Describe that lags goes on to show what was before."""
+        if self.stale_reads and self._past is None:
+            self._past = dict(self.routes)
+        holder = self.routes[route]
+        change = Change(self.clock.now, who, epoch, route, holder, to)
+        self.routes[route] = to
+        self.changes.append(change)
+        self.trace.append(f"{change.at:.3f} {who or 'operator'} writes {route}: {holder} -> {to}")
+        return change
+
+    def is_gone(self, node: str) -> bool:
+        return node in self.states and self.states[node].is_gone
+
+    def pin(self, asker: str, node: str, address: str) -> PinState:
+        state = self.pins[asker, node, address]
+        return PinState.BLACKHOLE if state is PinState.GOOD and self.is_gone(node) else state
+
+    # --- how it is told ---------------------------------------------------------------------
+
+    def latency(self) -> float:
+        """Seconds that the next call will take."""
+        return self.rng.uniform(0.2, 2.5) if self.moods.slow else LATENCY
+
+    def roster(self, me: str, at: float) -> Roster:
+        self._answer("DescribeInstances")
+        instances = tuple(
+            Instance(node.name, node.instance, eni(node.name), (), private(n), self.states[name])
+            for n, (name, node) in enumerate(zip(self.names, self.group.nodes, strict=True))
+        )
+        return Roster(at, me, instances, "rtb-own")
+
+    def view(self, me: str, at: float) -> View:
+        self._answer("DescribeRouteTables")
+        holdings = tuple(
+            Holding(
+                route,
+                to if to in self.states else "",
+                eni(to),
+                RouteState.BLACKHOLE if self.is_gone(to) else RouteState.ACTIVE,
+            )
+            for route, to in self._shown().items()
+        )
+        pins = tuple(
+            Pin(node, address, self.pin(asker, node, address), table="rtb-own")
+            for asker, node, address in self.pins
+            if asker == me
+        )
+        return View(at, holdings, pins, self.intent)
+
+    def replace_route(self, who: str, epoch: int, move: Move) -> Change:
+        """Carry out a ReplaceRoute, or fail as the moods have it."""
+        moods = self.moods
+        if moods.denied:
+            raise CloudError(Failure.DENIED, "as the faults have it")
+        self._answer("ReplaceRoute")
+        if moods.lost_without_reply and self.rng.random() < 0.7:
+            raise CloudError(Failure.NO_REPLY, "no reply, not applied")
+        return self.change(move.route, move.to, who, epoch)
+
+    def loses_reply(self) -> bool:
+        """Whether the answer to a write that was carried out is lost."""
+        return self.moods.applied_without_reply > 0 and self.rng.random() < 0.7
+
+    def _shown(self) -> dict[Route, str]:
+        if self._past is None:
+            return self.routes
+        shown = self._past
+        self.stale_reads -= 1
+        if self.stale_reads <= 0:
+            self.forget_past()
+        return shown
+
+    def forget_past(self) -> None:
+        """Let Describe tell the truth again."""
+        self.stale_reads, self._past = 0, None
+
+    def _answer(self, action: str) -> None:
+        self.calls[action] += 1
+        if self.moods.unavailable and self.rng.random() < 0.9:
+            raise CloudError(Failure.UNAVAILABLE, "as the faults have it")
+        passed, self._filled_at = self.clock.now - self._filled_at, self.clock.now
+        self.tokens = min(TOKENS, self.tokens + passed * REFILL)
+        if self.moods.throttled:
+            if self.tokens < 1.0:
+                raise CloudError(Failure.THROTTLED, "request limit exceeded")
+            self.tokens -= 1.0
+
+
+@dataclass
+class SimCloud:
+    """One process's door to EC2. `left_at` is when the request now being answered was sent."""
+
+    ec2: SimEC2
+    me: str
+    epoch: int
+    left_at: float = 0.0
+    refused: list[str] = field(default_factory=list)
+
+    def roster(self, me: str) -> Roster:
+        return self.ec2.roster(me, self.left_at)
+
+    def view(self, roster: Roster) -> View:
+        return self.ec2.view(roster.me, self.left_at)
+
+    def move(self, move: Move, target: str, not_after: float) -> Done:
+        if self.left_at > not_after:
+            raise CloudError(Failure.EXPIRED, "decided too long ago")
+        if move.route not in self.ec2.routes or move.to not in self.ec2.states:
+            self.refused.append(f"wrote {move.route} to {move.to}, which the file does not name")
+        if target != eni(move.to):
+            self.refused.append(f"pointed {move.route} at {target}, meaning {move.to}")
+        self.ec2.replace_route(self.me, self.epoch, move)
+        if self.ec2.loses_reply():
+            raise CloudError(Failure.NO_REPLY, "no reply, applied")
+        return Done(self.ec2.clock.now - self.left_at, "request")
+
+
+def eni(node: str) -> str:
+    """The interface that stands for a node."""
+    return f"eni-{node}"

@@ -1,0 +1,104 @@
+"""What becomes of a packet: zones, gateways, pins, and all that can go wrong between them.
+
+A check of a peer's heartbeat goes where the asking node's own subnet table sends that address: by
+a good pin into the peer, through it, and out of the peer's internet gateway. Without a pin it
+leaves by the asker's own gateway and is answered all the same, which is why a void pin must not
+count as health (R12).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from random import Random
+
+from nathb.core.model import Group
+from nathb.core.view import PinState
+
+RTT = 0.004
+GATEWAY = "internet"
+"""The far end of every link that leaves through a gateway."""
+
+Link = tuple[str, str]
+
+
+@dataclass
+class Network:
+    """Faults are counted, not flagged, so that two that overlap end one after the other."""
+
+    rng: Random
+    down: Counter[str] = field(default_factory=Counter)
+    """Machines that answer nothing."""
+    deaf: Counter[str] = field(default_factory=Counter)
+    """Machines that answer pings of their own address and forward nothing."""
+    cut: Counter[str] = field(default_factory=Counter)
+    """Nodes whose own internet gateway is cut."""
+    targets_lost: Counter[str] = field(default_factory=Counter)
+    """Nodes that get no answer from the uplink's targets, though the internet is there."""
+    severed: Counter[Link] = field(default_factory=Counter)
+    """Directed links between two nodes that carry nothing."""
+    loss: Counter[Link] = field(default_factory=Counter)
+    """Directed links, and how many bursts of loss they suffer."""
+    slow: Counter[str] = field(default_factory=Counter)
+    """Askers whose answers come late, some of them too late."""
+    echoing: Counter[str] = field(default_factory=Counter)
+    """Askers whose answers come twice."""
+    unable: Counter[str] = field(default_factory=Counter)
+    """Nodes on which a send fails (EPERM)."""
+
+    def delay(self, asker: str) -> float:
+        """Seconds until an answer arrives."""
+        return self.rng.uniform(RTT, 1.2) if self.slow[asker] > 0 else RTT
+
+    def reaches_peer(self, asker: str, peer: str) -> bool:
+        """Whether a ping of the peer's own address comes back."""
+        return not self.down[peer] and self._there_and_back(asker, peer)
+
+    def crosses_peer(self, asker: str, peer: str, pin: PinState) -> bool:
+        """Whether a heartbeat that this pin steers comes back."""
+        if pin is PinState.MISSING:
+            return self.reaches_internet(asker)
+        if pin is not PinState.GOOD or self.deaf[peer]:
+            return False
+        return self.reaches_peer(asker, peer) and self.reaches_internet(peer)
+
+    def reaches_internet(self, node: str) -> bool:
+        """Whether a packet leaves by the node's gateway and its answer comes back."""
+        return not self.cut[node] and self._there_and_back(node, GATEWAY)
+
+    def reaches_target(self, node: str) -> bool:
+        """Whether an uplink target answers."""
+        return not self.targets_lost[node] and self.reaches_internet(node)
+
+    def _there_and_back(self, one: str, other: str) -> bool:
+        return self._passes((one, other)) and self._passes((other, one))
+
+    def _passes(self, link: Link) -> bool:
+        if self.severed[link]:
+            return False
+        return not self.loss[link] or self.rng.random() > 0.6
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Who is behind each address that a group may ping."""
+
+    heartbeats: dict[str, str]
+    privates: dict[str, str]
+
+    @classmethod
+    def of(cls, group: Group) -> Addresses:
+        heartbeats = {address: node.name for node in group.nodes for address in node.heartbeat}
+        return cls(heartbeats, {private(n): node.name for n, node in enumerate(group.nodes)})
+
+
+def private(number: int) -> str:
+    """Private address of the group's so-many-th node."""
+    return f"10.0.{number}.10"
+
+
+def links(ones: Iterable[str], others: Iterable[str]) -> list[Link]:
+    """Every directed link from one of these to one of those."""
+    there = list(others)
+    return [(one, other) for one in ones for other in there if one != other]

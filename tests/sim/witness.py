@@ -1,0 +1,163 @@
+"""What a node may believe: worked out from the packets it sent and heard, apart from production.
+
+This says the same as design and rules do, in other words: a line is DOWN once its last `fall`
+checks went unanswered (one is enough when EC2 adds its word), UP once its last `rise` were
+answered, and otherwise what it was. Checks that were never sent leave no trace here at all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from nathb.core.model import Group, Timers, Verdict
+from nathb.core.view import PinState, Roster, RouteState, View
+
+UPLINK = "uplink"
+LEADS_THERE = {PinState.GOOD, PinState.BLACKHOLE}
+
+
+@dataclass
+class Line:
+    """The checks of one address. `void` lines say nothing (R12)."""
+
+    void: bool
+    in_flight: dict[int, float] = field(default_factory=dict)
+    verdict: Verdict = Verdict.UNKNOWN
+    heard: int = 0
+    missed: int = 0
+    heard_at: float | None = None
+    silent_since: float | None = None
+
+    def judge(self, rise: int, fall: int) -> None:
+        if self.heard >= rise:
+            self.verdict = Verdict.UP
+        if self.missed >= fall:
+            self.verdict = Verdict.DOWN
+
+    def answer(self, ticket: int) -> None:
+        """Take in an answer; what was asked before it has nothing left to say."""
+        sent_at = self.in_flight[ticket]
+        self.in_flight = {t: at for t, at in self.in_flight.items() if at > sent_at}
+        self.heard, self.missed = self.heard + 1, 0
+        self.heard_at, self.silent_since = sent_at, None
+
+    def expire(self, now: float, timeout: float) -> bool:
+        """Count as missed what is `timeout` late by now; return whether anything was."""
+        late = [ticket for ticket, sent_at in self.in_flight.items() if now >= sent_at + timeout]
+        for ticket in late:
+            sent_at = self.in_flight.pop(ticket)
+            self.heard, self.missed = 0, self.missed + 1
+            if self.silent_since is None:
+                self.silent_since = sent_at
+        return bool(late)
+
+
+class Witness:
+    """All lines of one process, by subject: the uplink, and each peer."""
+
+    def __init__(self, group: Group, me: str) -> None:
+        self.me = me
+        self.restart(group)
+
+    def restart(self, group: Group) -> None:
+        """Start, reload: everything is UNKNOWN, and no pin has been seen yet (R1)."""
+        self.timers: Timers = group.check
+        self.where: dict[str, tuple[str, Line]] = {}
+        self.lines: dict[str, list[Line]] = {}
+        self.since: dict[str, float] = {}
+        self.told: dict[str, Verdict] = {}
+        self.hastened: frozenset[str] = frozenset()
+        self.gone: frozenset[str] = frozenset()
+        self._seen: tuple[View | None, Roster | None] = (None, None)
+        self._add(UPLINK, group.uplink, void=False)
+        for node in group.nodes:
+            if node.name != self.me:
+                self._add(node.name, node.heartbeat, void=True)
+
+    def forget(self, now: float) -> None:
+        """A stall: nothing that was in flight and no streak means anything (R14)."""
+        for address, (subject, line) in self.where.items():
+            self._renew(subject, address, void=line.void)
+        self._conclude(now)
+
+    def asked(self, address: str, ticket: int, now: float) -> None:
+        if address in self.where:
+            self.where[address][1].in_flight[ticket] = now
+
+    def hear(self, tickets: list[tuple[str, int]], now: float) -> None:
+        """Take in what was received by now, and what was not."""
+        changed = False
+        for address, ticket in tickets:
+            subject, line = self.where.get(address, ("", None))
+            if line is not None and ticket in line.in_flight:
+                line.answer(ticket)
+                line.judge(self.timers.rise, self._fall(subject))
+                changed = True
+        for subject, line in self.where.values():
+            if line.in_flight and line.expire(now, self.timers.timeout):
+                line.judge(self.timers.rise, self._fall(subject))
+                changed = True
+        if changed:
+            self._conclude(now)
+
+    def look(self, view: View | None, roster: Roster | None, now: float) -> None:
+        """Take in what EC2 was last seen to show: void pins, and who it says is gone."""
+        if self._seen[0] is view and self._seen[1] is roster:
+            return
+        self._seen = (view, roster)
+        if view is not None:
+            for pin in view.pins:
+                void = pin.state not in LEADS_THERE
+                if void is not self.where[pin.address][1].void:
+                    self._renew(pin.node, pin.address, void=void)
+        instances = roster.instances if roster is not None else ()
+        self.gone = frozenset(one.node for one in instances if one.state.is_gone)
+        pins = {p.node for p in view.pins if p.state is PinState.BLACKHOLE} if view else set()
+        held = {h.node for h in view.holdings if h.state is RouteState.BLACKHOLE} if view else set()
+        self.hastened = self.gone | pins | held
+        for subject, line in self.where.values():
+            line.judge(self.timers.rise, self._fall(subject))
+        self._conclude(now)
+
+    # --- what may be believed ---------------------------------------------------------------
+
+    def verdict(self, subject: str) -> Verdict:
+        """UP if any line is; DOWN takes all of them; void ones do not count."""
+        seen = {line.verdict for line in self.lines.get(subject, ()) if not line.void}
+        if Verdict.UP in seen:
+            return Verdict.UP
+        return Verdict.DOWN if seen == {Verdict.DOWN} else Verdict.UNKNOWN
+
+    def heard_at(self, subject: str) -> float:
+        """When the newest answered check was sent; minus infinity when none was."""
+        times = [one.heard_at for one in self.lines[subject] if one.heard_at is not None]
+        return max(times, default=float("-inf"))
+
+    def silent_since(self, subject: str) -> float | None:
+        """Since when no line has answered; None while one of them does."""
+        times = [one.silent_since for one in self.lines[subject] if not one.void]
+        silent = [at for at in times if at is not None]
+        return max(silent) if silent and len(silent) == len(times) else None
+
+    def _fall(self, subject: str) -> int:
+        return 1 if subject in self.hastened else self.timers.fall
+
+    def _add(self, subject: str, addresses: tuple[str, ...], *, void: bool) -> None:
+        self.lines[subject] = []
+        self.since[subject], self.told[subject] = 0.0, Verdict.UNKNOWN
+        for address in addresses:
+            line = Line(void)
+            self.where[address] = (subject, line)
+            self.lines[subject].append(line)
+
+    def _renew(self, subject: str, address: str, *, void: bool) -> None:
+        old = self.where[address][1]
+        new = Line(void)
+        self.where[address] = (subject, new)
+        self.lines[subject] = [new if line is old else line for line in self.lines[subject]]
+
+    def _conclude(self, now: float) -> None:
+        for subject in self.lines:
+            verdict = self.verdict(subject)
+            if verdict is not self.told[subject]:
+                self.told[subject], self.since[subject] = verdict, now
