@@ -16,6 +16,7 @@ demo: $(VENV)/ready
 	$(SANDBOX) $(RUN) -m tests.lab.demo
 
 # In two rounds, so that arithmetic does not steal time from what is measured in milliseconds.
+.NOTPARALLEL:
 test: lint test-core test-lab
 
 test-core: $(VENV)/ready
@@ -30,10 +31,11 @@ lint: $(VENV)/ready
 	$(VENV)/bin/mypy
 
 $(VENV)/ready: setup.cfg pyproject.toml
-	PYTHON=$(PYTHON) tests/prepare
-	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
-	$(RUN) -m pip install --quiet --editable '.[dev]'
-	touch $@
+	@PYTHON=$(PYTHON) tests/prepare
+	@test -x $(VENV)/bin/pip || $(PYTHON) -m venv --clear $(VENV)
+	@echo 'Installing Python packages into $(VENV), which takes about a minute'
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --use-pep517 --editable '.[dev]'
+	@touch $@
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
