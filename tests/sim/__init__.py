@@ -11,7 +11,9 @@ first live node and stay there. `python -m tests.sim --seeds 1000` runs many of 
     post      a machine and the process on it: crash, restart, freeze
     faults    what each fault does when it begins and when it ends
     witness   what a node may believe, worked out from its packets alone
-    judge     what no node may ever do
+    deed      what no node may ever do
+    judge     watches one process: what it does, tells, and leaves undone
     world     all of it together, from the first round to the last
+    book      the seeds that ever failed
     mutants   worlds in which one rule is broken on purpose
 """

@@ -62,7 +62,7 @@ def run(seeds: Iterable[int]) -> Tally:
             if seed in OPEN:
                 tally.known.append(seed)
             else:
-                ending = "\n".join(f"    {line}" for line in world.trace[-LAST_LINES:])
+                ending = "\n".join(f"    {line}" for line in world.trace[1:][-LAST_LINES:])
                 tally.failed[seed] = f"{world.trace[0]}\n{ending}\n  violated: {offence}"
         tally.take_in(world)
     return tally
@@ -84,12 +84,28 @@ def table(tally: Tally, took: float) -> str:
     return "\n".join(f"{name:24}{value:>14}" for name, value in figures.items())
 
 
+def show(seed: int) -> int:
+    """Print the whole trace of one seed; return 1 when something was violated."""
+    world = world_of(seed)
+    try:
+        world.live()
+    except OffenceError as offence:
+        world.trace.append(f"violated: {offence}")
+        return 1
+    finally:
+        print("\n".join(world.trace))
+    return 0
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.sim", description=__doc__)
     parser.add_argument("--seeds", type=int, default=1000, help="how many")
     parser.add_argument("--from", type=int, default=0, dest="first", help="the first of them")
     parser.add_argument("--jobs", type=int, default=None, help="processes; all cores by default")
+    parser.add_argument("--trace", type=int, help="print all of one seed's trace, and no table")
     asked = parser.parse_args(arguments)
+    if asked.trace is not None:
+        return show(asked.trace)
     began = time.perf_counter()
     every = range(asked.first, asked.first + asked.seeds)
     chunks = [every[start : start + CHUNK] for start in range(0, len(every), CHUNK)]

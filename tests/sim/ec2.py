@@ -48,6 +48,7 @@ class Moods:
     slow: int = 0
     unavailable: int = 0
     denied: int = 0
+    unreadable: int = 0
     applied_without_reply: int = 0
     lost_without_reply: int = 0
     throttled: int = 0
@@ -58,6 +59,7 @@ class Moods:
             self.slow
             or self.unavailable
             or self.denied
+            or self.unreadable
             or self.applied_without_reply
             or self.lost_without_reply
             or self.throttled
@@ -130,6 +132,8 @@ class SimEC2:
         return Roster(at, me, instances, "rtb-own")
 
     def view(self, me: str, at: float) -> View:
+        if self.moods.unreadable:
+            raise CloudError(Failure.DENIED, "as the faults have it")
         self._answer("DescribeRouteTables")
         holdings = tuple(
             Holding(

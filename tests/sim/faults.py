@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tests.sim.world import World
 
 Course = Iterator[None]
-STOPPING = 1.5
+STOPPING = 4.0
 """Seconds for which an instance that is being stopped goes on forwarding."""
 
 
@@ -72,6 +72,12 @@ def forwards_nothing(world: World, fault: Fault) -> Course:
     return _on_nodes(world.net.deaf, [fault.who])
 
 
+def echo_closed(world: World, fault: Fault) -> Course:
+    """A security group drops pings between a node and the others, and nothing else."""
+    both = links([fault.who], world.names) + links(world.names, [fault.who])
+    return _on_links(world.net.mute, both)
+
+
 # --- machines and processes -----------------------------------------------------------------------
 
 
@@ -111,12 +117,33 @@ def stop(world: World, fault: Fault) -> Course:
     world.revive(who)
 
 
+def stand_in_stopped(world: World, fault: Fault) -> Course:
+    """A hand moves every route to one node, and then that node is stopped."""
+    for route, to in world.ec2.routes.items():
+        if to in world.names and to != fault.who:
+            world.ec2.change(route, fault.who)
+    stopping = Fault("stop", 0.0, fault.lasts, fault.who, fault.other, 1)
+    world.clock.later(0.5, lambda: world.begin(stopping))
+    world.lasts_until(world.clock.now + 0.5 + fault.lasts)
+    yield
+
+
 def flapping(world: World, fault: Fault) -> Course:
     """A machine goes and comes, again and again."""
-    again = Fault("host-crash", 0.0, 6.0, fault.who, fault.other, 1)
+    again = Fault("host-crash", 0.0, 4.0, fault.who, fault.other, 1)
     for number in range(4):
-        world.clock.later(number * 13.0, lambda: world.begin(again))
-    world.lasts_until(world.clock.now + 3 * 13.0 + again.lasts)
+        world.clock.later(number * 16.0, lambda: world.begin(again))
+    world.lasts_until(world.clock.now + 4 * 16.0)
+    yield
+
+
+def frozen_in_doubt(world: World, fault: Fault) -> Course:
+    """A node freezes just as it begins to miss another, which is back before it goes on."""
+    gone = Fault("host-crash", 0.0, 3.0, fault.other, fault.who, 1)
+    doubts = world.plot.group.check.interval + fault.size / 4
+    world.begin(gone)
+    world.clock.later(doubts, lambda: world.begin(Fault("freeze", 0.0, 4.0, fault.who, "", 1)))
+    world.lasts_until(world.clock.now + doubts + 4.0)
     yield
 
 
@@ -130,8 +157,9 @@ def freeze(world: World, fault: Fault) -> Course:
 
 
 def blind(world: World, fault: Fault) -> Course:
-    """Sends fail (EPERM)."""
-    return _on_nodes(world.net.unable, [fault.who])
+    """Sends fail (EPERM): all of them, or only those to one peer."""
+    others = [*world.names, GATEWAY] if fault.size > 3 else [fault.other]
+    return _on_links(world.net.unable, links([fault.who], others))
 
 
 # --- EC2 ------------------------------------------------------------------------------------------
@@ -240,16 +268,20 @@ FAULTS: dict[str, Callable[[World, Fault], Course]] = {
     "all-gateways-cut": all_gateways_cut,
     "targets-lost": targets_lost,
     "forwards-nothing": forwards_nothing,
+    "echo-closed": echo_closed,
     "process-crash": process_crash,
     "host-crash": host_crash,
     "stop": stop,
+    "stand-in-stopped": stand_in_stopped,
     "flapping": flapping,
     "freeze": freeze,
+    "frozen-in-doubt": frozen_in_doubt,
     "blind": blind,
     "ec2-slow": mood("slow"),
     "ec2-throttled": mood("throttled"),
     "ec2-unavailable": mood("unavailable"),
     "ec2-denied": mood("denied"),
+    "describe-denied": mood("unreadable"),
     "no-reply-applied": mood("applied_without_reply"),
     "no-reply-lost": mood("lost_without_reply"),
     "stale-describe": stale_describe,

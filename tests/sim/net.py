@@ -38,14 +38,16 @@ class Network:
     """Nodes that get no answer from the uplink's targets, though the internet is there."""
     severed: Counter[Link] = field(default_factory=Counter)
     """Directed links between two nodes that carry nothing."""
+    mute: Counter[Link] = field(default_factory=Counter)
+    """Askers whose pings of that node's own address are dropped, while it forwards."""
     loss: Counter[Link] = field(default_factory=Counter)
     """Directed links, and how many bursts of loss they suffer."""
     slow: Counter[str] = field(default_factory=Counter)
     """Askers whose answers come late, some of them too late."""
     echoing: Counter[str] = field(default_factory=Counter)
     """Askers whose answers come twice."""
-    unable: Counter[str] = field(default_factory=Counter)
-    """Nodes on which a send fails (EPERM)."""
+    unable: Counter[Link] = field(default_factory=Counter)
+    """Whose sends fail (EPERM), and to where."""
 
     def delay(self, asker: str) -> float:
         """Seconds until an answer arrives."""
@@ -53,7 +55,7 @@ class Network:
 
     def reaches_peer(self, asker: str, peer: str) -> bool:
         """Whether a ping of the peer's own address comes back."""
-        return not self.down[peer] and self._there_and_back(asker, peer)
+        return not self.mute[asker, peer] and self._passes_between(asker, peer)
 
     def crosses_peer(self, asker: str, peer: str, pin: PinState) -> bool:
         """Whether a heartbeat that this pin steers comes back."""
@@ -61,7 +63,7 @@ class Network:
             return self.reaches_internet(asker)
         if pin is not PinState.GOOD or self.deaf[peer]:
             return False
-        return self.reaches_peer(asker, peer) and self.reaches_internet(peer)
+        return self._passes_between(asker, peer) and self.reaches_internet(peer)
 
     def reaches_internet(self, node: str) -> bool:
         """Whether a packet leaves by the node's gateway and its answer comes back."""
@@ -70,6 +72,9 @@ class Network:
     def reaches_target(self, node: str) -> bool:
         """Whether an uplink target answers."""
         return not self.targets_lost[node] and self.reaches_internet(node)
+
+    def _passes_between(self, asker: str, peer: str) -> bool:
+        return not self.down[peer] and self._there_and_back(asker, peer)
 
     def _there_and_back(self, one: str, other: str) -> bool:
         return self._passes((one, other)) and self._passes((other, one))

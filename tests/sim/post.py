@@ -19,7 +19,7 @@ from nathb.core.model import Failure, Group
 from tests.sim.clock import SimClock
 from tests.sim.ec2 import SimCloud, SimEC2
 from tests.sim.judge import Judge
-from tests.sim.net import Addresses, Network
+from tests.sim.net import GATEWAY, Addresses, Network
 from tests.sim.witness import Witness
 
 BREATH = 0.001
@@ -157,7 +157,9 @@ class Wire:
 
     def send(self, address: str, source: str = "") -> int:  # noqa: ARG002
         post, place = self.post, self.post.place
-        if place.net.unable[post.me]:
+        addresses = place.addresses
+        peer = addresses.heartbeats.get(address) or addresses.privates.get(address)
+        if place.net.unable[post.me, peer or GATEWAY]:
             raise BlindError("Operation not permitted")
         ticket = next(self.tickets)
         post.look()

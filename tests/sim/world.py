@@ -100,7 +100,8 @@ class World:
         """Seconds after healing within which every route is where it belongs."""
         group = self.plot.group
         views = 2 * group.refresh + 2 * group.settle
-        refusal = Failure.DENIED if self.injected["ec2-denied"] else Failure.THROTTLED
+        denied = self.injected["ec2-denied"] + self.injected["describe-denied"] > 0
+        refusal = Failure.DENIED if denied else Failure.THROTTLED
         waits = 2 * group.preempt_delay + 2 * BACKOFF[refusal][1]
         return 3 * self.verdict_takes() + views + waits
 

@@ -1,0 +1,260 @@
+"""Agents in which one rule is broken on purpose: what the world must notice.
+
+A mutant is nathb's own agent with one function in it exchanged. `rewired` makes a copy of a
+function that finds other things under some of the names it uses; production code is not touched,
+and the other agents of the process go on as they were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import FunctionType
+
+from msgspec.structs import replace
+
+from nathb.agent import Agent
+from nathb.core import decide as rules
+from nathb.core import memory
+from nathb.core.case import Case, Known
+from nathb.core.decide import RULES, decide
+from nathb.core.memory import RouteMemory
+from nathb.core.model import Evidence, Move, Verdict
+from nathb.core.path import Path, Pulse
+from nathb.core.view import View
+from nathb.core.watch import Watch
+from nathb.mover import Mover
+from nathb.sight import Sight
+
+Rules = tuple[Callable[..., object], ...]
+
+
+def rewired(function: Callable[..., object], **names: object) -> Callable[..., object]:
+    """Return a copy of the function that finds these under the names it uses."""
+    assert isinstance(function, FunctionType)
+    unknown = names.keys() - function.__globals__.keys()
+    assert not unknown, f"{function.__name__} knows nothing of {unknown}"
+    copy = FunctionType(
+        function.__code__,
+        {**function.__globals__, **names},
+        function.__name__,
+        function.__defaults__,
+        function.__closure__,
+    )
+    copy.__kwdefaults__ = function.__kwdefaults__
+    return copy
+
+
+def deciding(decision: Callable[..., object]) -> type[Agent]:
+    """An agent that decides otherwise."""
+    return type("Mutant", (Agent,), {"_decide": rewired(Agent._decide, decide=decision)})
+
+
+def ruled_by(*rulebook: Callable[..., object], **names: object) -> type[Agent]:
+    """An agent that goes by other rules; `names` are exchanged in whatever holds wishes back."""
+    rule = rewired(
+        rules._rule, RULES=rulebook or RULES, _held_back=rewired(rules._held_back, **names)
+    )
+    return deciding(rewired(decide, _rule=rule))
+
+
+def watching(**methods: object) -> type[Agent]:
+    """An agent whose watch is another."""
+    bent = type("BentWatch", (Watch,), methods)
+    return type("Mutant", (Agent,), {"_begin": rewired(Agent._begin, Watch=bent)})
+
+
+def seeing(**methods: object) -> type[Agent]:
+    """An agent whose sight of the cloud is another."""
+    bent = type("BentSight", (Sight,), methods)
+    return type("Mutant", (Agent,), {"_begin": rewired(Agent._begin, Sight=bent)})
+
+
+def moving(base: type[Agent] = Agent, **methods: object) -> type[Agent]:
+    """An agent whose mover is another."""
+    bent = type("BentMover", (Mover,), methods)
+    return type("Mutant", (base,), {"__init__": rewired(Agent.__init__, Mover=bent)})
+
+
+def instead(rule: Callable[..., object], other: Callable[..., object]) -> Rules:
+    """The rules with one of them exchanged."""
+    return tuple(other if one is rule else one for one in RULES)
+
+
+def without(rule: Callable[..., object]) -> Rules:
+    """The rules but one."""
+    return tuple(one for one in RULES if one is not rule)
+
+
+# --- how rules are broken -------------------------------------------------------------------------
+
+
+def _always(*_evidence: object) -> bool:
+    return True
+
+
+def _never(*_anything: object) -> bool:
+    return False
+
+
+def _sure_of_uplink(known: Known) -> object:
+    sure = Evidence(Verdict.UP, 0.0, known.now, addresses=("1.1.1.1",))
+    return decide(replace(known, uplink=sure))
+
+
+def _unless_up(known: Known) -> object:
+    """Take UNKNOWN for DOWN."""
+    peers = {
+        name: one
+        if one.verdict is Verdict.UP
+        else replace(one, verdict=Verdict.DOWN, silent_since=one.silent_since or known.now)
+        for name, one in known.peers.items()
+    }
+    return decide(replace(known, peers=peers))
+
+
+def _blind_to_drains(known: Known) -> object:
+    if known.view is None:
+        return decide(known)
+    intent = replace(known.view.intent, drained=frozenset())
+    return decide(replace(known, view=replace(known.view, intent=intent)))
+
+
+def _blind_to_pause(known: Known) -> object:
+    if known.view is None:
+        return decide(known)
+    intent = replace(known.view.intent, paused=False)
+    return decide(replace(known, view=replace(known.view, intent=intent)))
+
+
+def _take_foreign(case: Case) -> object:
+    """Take what points outside the group for a blackhole."""
+    if case.holding is None or case.holding.node:
+        return rules.r8_foreign(case)
+    blackhole = rules.RouteState.BLACKHOLE
+    return rules.r3_take(replace(case, holding=replace(case.holding, state=blackhole)))
+
+
+def _in_flight_forgotten(recalled: RouteMemory, _move: Move) -> RouteMemory:
+    return recalled
+
+
+def _blind_is_missed(self: Watch, asked: Path | Pulse, why: str, now: float) -> None:
+    Watch.could_not_ask(self, asked, why, now)
+    if isinstance(asked, Path):
+        asked.asked(-1, now)
+        asked.missed(-1, self._needed(self._subject(asked.subject)))
+        self._subject(asked.subject).conclude(now)
+
+
+def _every_pin(self: Sight) -> tuple[tuple[str, str], ...]:
+    nodes = self.group.nodes if self.view is not None else ()
+    return tuple((node.name, address) for node in nodes for address in node.heartbeat)
+
+
+def _told_twice(self: Mover, *end: object) -> object:
+    for event in Mover.ended(self, *end):
+        yield event
+        yield event
+
+
+def _not_told(self: Mover, *end: object) -> tuple[()]:
+    list(Mover.ended(self, *end))
+    return ()
+
+
+def _without_backoff() -> type[Agent]:
+    ended = rewired(memory.ended, backoff=lambda *_failure: 0.0)
+    return moving(ended=rewired(Mover.ended, ended=ended))
+
+
+def _without_settle() -> type[Agent]:
+    """Believe any Describe, however soon after a write of its own."""
+    at_once = rewired(rules.r10_views, is_news=_always)
+    book = instead(rules.r10_views, at_once)
+    observed = rewired(memory.observed, is_news=_always)
+    return moving(ruled_by(*book), observe=rewired(Mover.observe, observed=observed))
+
+
+def _two_in_flight() -> type[Agent]:
+    return moving(start=rewired(Mover.start, begun=_in_flight_forgotten))
+
+
+def _without_damping() -> type[Agent]:
+    untaken = lambda penalty, _now: penalty  # noqa: E731
+    still = type(
+        "Undamped", (), {"taken": staticmethod(untaken), "Penalty": memory.damping.Penalty}
+    )
+    carried = rewired(memory._carried_out, damping=still)
+    return moving(
+        ended=rewired(Mover.ended, ended=rewired(memory.ended, _carried_out=carried)),
+        observe=rewired(Mover.observe, observed=rewired(memory.observed, _carried_out=carried)),
+    )
+
+
+def _any_age(case: Case) -> object:
+    return rules.r10_views(replace(case, view=_renewed(case.view, case.known.now)))
+
+
+def _renewed(view: View, now: float) -> View:
+    return replace(view, at=now)
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A broken agent, the offence that must be found, and the fault that brings it to light."""
+
+    agent: type[Agent]
+    offence: str
+    kind: str = ""
+
+
+MUTANTS: dict[str, Mutant] = {
+    # what is broken: the agent, what the world must object to, and in which seeds to look
+    "R1: UNKNOWN counts as DOWN": Mutant(deciding(_unless_up), "R1|R3"),
+    "R1: Blind counts as Missed": Mutant(watching(could_not_ask=_blind_is_missed), "R1", "blind"),
+    "R2 is dropped": Mutant(ruled_by(*without(rules.r2_never_from_up)), "R2", "stand-in-stopped"),
+    "R3 needs no uplink": Mutant(deciding(_sure_of_uplink), "R1|R3", "all-gateways-cut"),
+    "R3 needs no witness": Mutant(
+        ruled_by(*instead(rules.r3_take, rewired(rules.r3_take, heard_since=_always))),
+        "R3",
+        "all-gateways-cut",
+    ),
+    "R4 without preempt_delay": Mutant(
+        ruled_by(
+            *instead(
+                rules.r4_return,
+                rewired(rules.r4_return, _return_due=lambda case, _node: case.known.now),
+            )
+        ),
+        "R4",
+        "host-crash",
+    ),
+    "R5 is dropped": Mutant(ruled_by(*without(rules.r5_release)), "R5", "targets-lost"),
+    "R5 needs no witness": Mutant(
+        ruled_by(*instead(rules.r5_release, rewired(rules.r5_release, heard_since=_always))),
+        "R5",
+        "targets-lost",
+    ),
+    "R6 is dropped": Mutant(deciding(_blind_to_drains), "R6", "drain"),
+    "R7 is dropped": Mutant(ruled_by(_repeats=_never), "R7", "hand-insists"),
+    "R8 is dropped": Mutant(ruled_by(*instead(rules.r8_foreign, _take_foreign)), "R8", "foreign"),
+    "R9 is dropped": Mutant(deciding(_blind_to_pause), "R9", "pause"),
+    "R10: nothing settles": Mutant(_without_settle(), "R10", "stale-describe"),
+    "R10: two writes in flight": Mutant(_two_in_flight(), "R10"),
+    "R10: no backoff": Mutant(_without_backoff(), "R10"),
+    "R10: a view of any age will do": Mutant(
+        ruled_by(*instead(rules.r10_views, _any_age)),
+        "R10",
+        "describe-denied",
+    ),
+    "R11 is dropped": Mutant(_without_damping(), "R11", "flapping"),
+    "R12: a void pin counts as health": Mutant(seeing(pinned=_every_pin), "R1|R3", "pin-missing"),
+    "R14 is dropped": Mutant(
+        type("Mutant", (Agent,), {"_notice_stall": lambda _self, _now: None}),
+        "R1",
+        "frozen-in-doubt",
+    ),
+    "history: a move is not told": Mutant(moving(ended=_not_told), "history"),
+    "history: a move is told twice": Mutant(moving(ended=_told_twice), "history"),
+}

@@ -1,0 +1,67 @@
+"""The first seeds of the world, every seed that ever failed, and mutants that must be noticed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from pathlib import Path
+
+import pytest
+
+from tests.sim.book import FAILED, OPEN
+from tests.sim.draw import draw
+from tests.sim.judge import OffenceError
+from tests.sim.mutants import MUTANTS
+from tests.sim.world import World, world_of
+
+ROOT = Path(__file__).parent.parent.parent
+CHUNK = 25
+CHUNKS = [*(range(first, first + CHUNK) for first in range(0, 500, CHUNK)), sorted(FAILED)]
+ENOUGH = 40
+"""Seeds with the right kind of fault within which the world notices any mutant."""
+
+
+def live(worlds: Iterable[World]) -> None:
+    """Live each through, until one has something to object to."""
+    for world in worlds:
+        world.live()
+
+
+@pytest.mark.parametrize("seeds", CHUNKS, ids=lambda seeds: f"from {seeds[0]}")
+def test_no_seed_leads_to_what_may_never_be(seeds: Sequence[int]) -> None:
+    live(world_of(seed) for seed in seeds if seed not in OPEN)
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_broken_rule_is_noticed(name: str) -> None:
+    mutant = MUTANTS[name]
+    plots = (draw(seed) for seed in range(500) if seed not in OPEN)
+    telling = (plot for plot in plots if mutant.kind in {"", *(one.kind for one in plot.faults)})
+    with pytest.raises(OffenceError, match=mutant.offence):
+        live(World(plot, mutant.agent) for plot in islice(telling, ENOUGH))
+
+
+def test_each_seed_draws_its_own_mix_and_says_so_first() -> None:
+    first_lines = [world_of(seed).trace[0] for seed in range(20)]
+    assert [line.split(":")[0] for line in first_lines] == [f"seed {n}" for n in range(20)]
+    assert len({line.partition(":")[2] for line in first_lines}) == 20
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_the_same_seed_gives_the_same_trace_to_the_byte(seed: int) -> None:
+    world = world_of(seed)
+    world.live()
+    assert len(world.trace) > 20
+    for hash_seed in ("0", "1"):
+        again = subprocess.run(
+            [sys.executable, "-m", "tests.sim", "--trace", str(seed)],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+            capture_output=True,
+            check=True,
+            timeout=60,
+        )
+        assert again.stdout == ("\n".join(world.trace) + "\n").encode()
