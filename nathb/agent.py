@@ -23,7 +23,7 @@ from nathb.core.telling import Teller
 from nathb.core.view import Intent, View
 from nathb.core.watch import UPLINK, Watch
 from nathb.mover import Mover
-from nathb.sight import Sight
+from nathb.sight import BRISK, Sight
 
 IDLE = 1.0
 """Longest time between two steps in seconds, so that status and watchdog stay fresh."""
@@ -51,6 +51,8 @@ class Agent:
         self._expected_at = float("inf")
         self._suspended = self._time_suspended()
         self._suspected = False
+        self._silent: set[str] = set()
+        self._refreshed_at = float("-inf")
         self._published = True
         self._reported_at = float("-inf")
         self._begin(group)
@@ -74,7 +76,11 @@ class Agent:
         """Go on with another file. All paths are UNKNOWN until asked anew (R1)."""
         self.edges = edges
         self.mover.edges = edges
+        self._forget(self.watch.tickets)
+        sight = self.sight
         self._begin(group)
+        self.sight.carry_on_from(sight)
+        self.watch.set_pins(self.sight.pinned())
         self.tell(Event(kind=EventKind.RELOADED, message=f"reloaded {group.name}"))
 
     @property
@@ -107,10 +113,11 @@ class Agent:
         if late <= bound and abs(suspended - self._suspended) <= bound:
             return
         gap = max(late, suspended - self._suspended)
+        if abs(suspended - self._suspended) > bound:
+            self.sight.view = None  # monotonic time stood still, so its age cannot be told
         self._suspended = suspended
-        for ticket in list(self.watch.tickets):
-            self.edges.wire.forget(ticket)
         self.watch.restart(now)
+        self.sight.look_again(now, self.group.settle)
         message = f"was stalled for {gap:.1f} s: all is unknown until there is fresh evidence"
         self.tell(Event(kind=EventKind.STALLED, message=message, rule="R14"))
 
@@ -129,6 +136,8 @@ class Agent:
         over = self.watch.expire(now)
         self.counters.missed += len(over)
         self._forget(over)
+        dropped, self.watch.dropped = self.watch.dropped, []
+        self._forget(dropped)
 
     def _forget(self, tickets: Iterable[int]) -> None:
         for ticket in tickets:
@@ -149,8 +158,9 @@ class Agent:
         if answers:
             for node, address in self.sight.private_addresses():
                 self.watch.set_pulse(node, address)
-            self.watch.set_hastened(self.sight.hastened(), self.sight.gone())
             self.watch.set_uplink(self.sight.uplink())
+        gone, gone_at = self.sight.gone(), self.sight.roster_at
+        self.watch.set_hastened(self.sight.hastened(), gone, gone_at)
 
     def _take_in(self, view: View, before: View | None, now: float) -> None:
         self.watch.set_pins(self.sight.pinned())
@@ -170,9 +180,12 @@ class Agent:
         for name in (UPLINK, *self.watch.peers):
             self._tell_all(self.teller.verdict(name, self.watch.evidence(name)))
         self._tell_all(self.teller.pulses(self._pulses()))
-        if self.watch.suspecting and not self._suspected:
+        peers = self.watch.peers
+        silent = {name for name in peers if self.watch.evidence(name).silent_since is not None}
+        if silent - self._silent or (self.watch.suspecting and not self._suspected):
             self.sight.look_again(now, self.group.settle)
-        self._suspected = self.watch.suspecting
+        self._suspected, self._silent = self.watch.suspecting, silent
+        self._tell_all(self.teller.view(self.sight.view, now, self.group.view_max_age))
 
     def _decide(self, now: float) -> None:
         known = Known(
@@ -190,11 +203,20 @@ class Agent:
         self.rulings = decide(known)
         told = self.teller.rulings(self.rulings, known.view, now, dry_run=self.dry_run)
         self._tell_all(told)
+        self._refresh([ruling.fresh for ruling in self.rulings if ruling.fresh], now)
         for ruling in self.rulings:
             move = ruling.move
             if move is None or ruling.would or self.stopping or not self.mover.may_start(move, now):
                 continue  # what still has to wait its turn is wished for again in the next round
             self.mover.start(ruling, move, known, self.sight.eni(move.to), now + self._patience)
+
+    def _refresh(self, nodes: list[str], now: float) -> None:
+        """Ask these peers and EC2 at once, for a ruling waits for it; again only after a while."""
+        if nodes and now >= self._refreshed_at + BRISK:
+            self._refreshed_at = now
+            for node in nodes:
+                self.watch.ask(node)
+            self.sight.look_again(now, BRISK)
 
     # --- ask --------------------------------------------------------------------------------
 
@@ -269,6 +291,7 @@ class Agent:
             peers={name: self.watch.evidence(name) for name in self.watch.peers},
             pulses=self._pulses(),
             view=self.sight.view,
+            view_max_age=self.group.view_max_age,
             homes=tuple(Home(route, self.group.order(route)[0]) for route in self.group.routes()),
             rulings=self.rulings,
             told=tuple(self._told),

@@ -14,7 +14,7 @@ from nathb.core.edges import Edges
 from nathb.core.errors import CloudError, NathbError
 from nathb.core.events import Event
 from nathb.core.memory import RouteMemory, begun, ended, observed
-from nathb.core.model import Done, Failure, Group, Move, Route, Ruling, Undone
+from nathb.core.model import Cause, Done, Failure, Group, Move, Route, Ruling, Undone
 from nathb.core.snapshot import Counters
 from nathb.core.trace import render
 from nathb.core.view import View
@@ -34,7 +34,7 @@ class Mover:
         self._moves: dict[Hashable, Move] = {}
         self._begun_at: dict[Hashable, float] = {}
         self._traces: dict[Route, str] = {}
-        self._failures: dict[Route, Failure] = {}
+        self._failures: dict[Route, tuple[Cause, Failure]] = {}
 
     @property
     def idle(self) -> bool:
@@ -76,8 +76,8 @@ class Mover:
             yield self._moved(move, result)
             return
         self.counters.failed_moves += 1
-        if self._failures.get(route) is not result.failure:
-            self._failures[route] = result.failure
+        if self._failures.get(route) != (move.cause, result.failure):
+            self._failures[route] = (move.cause, result.failure)
             yield sentences.move_failed(move, result)
 
     def observe(self, view: View, group: Group) -> Iterator[Event]:

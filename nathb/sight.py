@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator
 
+from msgspec.structs import replace
+
 from nathb.core.addresses import is_address
 from nathb.core.edges import Edges
 from nathb.core.errors import CloudError
@@ -41,6 +43,12 @@ class Sight:
             **{name: Looking(NAME_REFRESH, BRISK) for name in group.uplink if not is_address(name)},
         }
         self._awaited: dict[Hashable, str] = {}
+
+    def carry_on_from(self, old: Sight) -> None:
+        """Keep what was seen for the same nodes: a reload is no reason to forget it."""
+        if old.group.nodes == self.group.nodes:
+            self.roster, self.view = old.roster, old.view
+        self.addresses = old.addresses
 
     def hurry(self, now: float, seconds: float) -> None:
         """Look at EC2 briskly for a while."""
@@ -82,9 +90,9 @@ class Sight:
         key = self._awaited.pop(ticket)
         looking = self.looking[key]
         if isinstance(answer, BaseException):
-            failure = answer.failure if isinstance(answer, CloudError) else Failure.REFUSED
+            failure = answer.failure if isinstance(answer, CloudError) else Failure.UNAVAILABLE
             if looking.failed(failure, now, self.edges.jitter()):
-                yield _lost(key, answer)
+                yield self._lost(key, answer)
             return
         if looking.succeeded():
             yield _back(key)
@@ -101,6 +109,11 @@ class Sight:
         return {pin.node for pin in self._pins() if pin.state is PinState.BLACKHOLE} | {
             seen.node for seen in holdings if seen.state is RouteState.BLACKHOLE
         }
+
+    @property
+    def roster_at(self) -> float:
+        """When the instances were last described; long ago if never."""
+        return self.roster.at if self.roster is not None else float("-inf")
 
     def gone(self) -> set[str]:
         """Return the nodes that EC2 says are stopping, stopped or terminated (R13)."""
@@ -135,11 +148,20 @@ class Sight:
             return lambda: cloud.view(roster)
         return lambda: resolve(key)
 
+    def _lost(self, key: str, error: BaseException) -> Event:
+        if key in {ROSTER, VIEW}:
+            what = "the route tables" if key == VIEW else "the instances"
+            until = "the last view is used while it lasts" if self.view else "nothing can be moved"
+            message = f"cannot read {what}, so {until}: {error}"
+            return Event(kind=EventKind.VIEW_LOST, message=message, rule="R10")
+        until = "its last addresses stay in use" if key in self.addresses else "it is not asked"
+        return Event(kind=EventKind.NAME_LOST, message=f"cannot resolve {key}, so {until}: {error}")
+
     def _keep(self, key: str, answer: object) -> None:
         if isinstance(answer, Roster):
             if self.roster is None or self.roster.instances != answer.instances:
                 self.looking[VIEW].at_once(answer.at)
-            self.roster = answer
+            self.roster = _with_interfaces(answer, self.roster)
         elif isinstance(answer, View):
             if self.view is None or answer.at >= self.view.at:
                 self.view = answer
@@ -147,13 +169,18 @@ class Sight:
             self.addresses[key] = answer
 
 
-def _lost(key: str, error: BaseException) -> Event:
-    if key in {ROSTER, VIEW}:
-        what = "the route tables" if key == VIEW else "the instances"
-        message = f"cannot read {what}, so the last view is used while it lasts: {error}"
-        return Event(kind=EventKind.VIEW_LOST, message=message, rule="R10")
-    message = f"cannot resolve {key}, so its last addresses stay in use: {error}"
-    return Event(kind=EventKind.NAME_LOST, message=message)
+def _with_interfaces(new: Roster, old: Roster | None) -> Roster:
+    """A terminated instance may show no interfaces; routes and pins still point at those it had."""
+    before = {one.instance: one for one in old.instances} if old is not None else {}
+    return replace(
+        new,
+        instances=tuple(
+            replace(one, eni=before[one.instance].eni, enis=before[one.instance].enis)
+            if one.state.is_gone and not one.eni and one.instance in before
+            else one
+            for one in new.instances
+        ),
+    )
 
 
 def _back(key: str) -> Event:

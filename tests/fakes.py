@@ -162,12 +162,15 @@ class FakeWire:
         self.tickets = itertools.count(1)
         self.arrived: list[int] = []
         self.forgotten: set[int] = set()
+        self.open: set[int] = set()
+        """Tickets that were neither answered nor given up yet."""
 
     def send(self, address: str, source: str = "") -> int:  # noqa: ARG002
         why = self.world.blind(self.me, address)
         if why:
             raise BlindError(why)
         ticket = next(self.tickets)
+        self.open.add(ticket)
         self.world.sent.append((self.world.clock.now, self.me, address))
         if self.world.answers(self.me, address):
             self.world.later(RTT, lambda: self.arrived.append(ticket))
@@ -175,10 +178,12 @@ class FakeWire:
 
     def receive(self) -> list[int]:
         arrived, self.arrived = self.arrived, []
+        self.open.difference_update(arrived)
         return [ticket for ticket in arrived if ticket not in self.forgotten]
 
     def forget(self, ticket: int) -> None:
         self.forgotten.add(ticket)
+        self.open.discard(ticket)
 
 
 class FakeCalls:

@@ -211,7 +211,8 @@ def test_r10_a_describe_that_fails_does_not_block_a_takeover() -> None:
     assert world.writes() == [(A, ROUTE_C.table, A)]
     world.run(200.0)
     assert len(world.writes()) == 1
-    assert world.posts[A].journal.kinds().count("view-lost") == 2  # tables and instances
+    kinds = world.posts[A].journal.kinds()
+    assert kinds.count("view-lost") == 3  # the tables, the instances; at last, too old to act on
 
 
 def test_r10_but_a_view_older_than_view_max_age_does() -> None:
@@ -315,8 +316,10 @@ def test_r14_a_frozen_process_writes_nothing_when_it_goes_on(seconds: float) -> 
 def test_r14_a_suspended_machine_distrusts_what_it_knew() -> None:
     world = pair()
     world.clock.suspended = 30.0
+    world.ec2.fails = refusing(Failure.UNAVAILABLE, "DescribeRouteTables")
     world.run(0.6)
-    assert world.posts[A].journal.kinds() == ["stalled"]
+    assert world.posts[A].journal.kinds()[0] == "stalled"
+    assert world.posts[A].agent.sight.view is None
     assert world.run(60.0).writes() == []
 
 
@@ -369,6 +372,103 @@ def test_a_reload_makes_everything_unknown_until_asked_anew_and_moves_nothing() 
     assert post.agent.watch.evidence(C).verdict is Verdict.UP
     assert world.writes() == []
     assert post.journal.kinds() == ["reloaded"]
+
+
+def holding() -> World:
+    """nat-a holds nat-c's route, nat-c has been up for 40 s, and the return is due in 20."""
+    world = World(PAIR, A)
+    world.ec2.routes[ROUTE_C] = A
+    return world.run(42.0)
+
+
+@pytest.mark.parametrize("before", [0.05, 0.4, 0.9, 1.7, 2.4, 3.2])
+def test_r4_a_home_that_crashes_just_before_its_route_is_due_gets_nothing(before: float) -> None:
+    due = next(one.due for one in holding().posts[A].agent.rulings if one.route == ROUTE_C)
+    world = holding()
+    world.run(due - world.clock.now - before)
+    world.answers = dead(C)
+    world.run(120.0)
+    assert world.writes() == []
+
+
+@pytest.mark.parametrize("before", [1.0, 9.0, 17.0])
+def test_r4_nor_does_one_whose_path_broke_since_its_last_heartbeat(before: float) -> None:
+    world = holding()
+    world.run(20.0 - before)
+    world.answers = silent((A, HEARTBEAT[C]))
+    world.run(120.0)
+    assert world.writes() == []
+
+
+def test_r4_an_operator_who_was_there_before_the_return_is_not_overwritten() -> None:
+    world = holding()
+    world.run(15.0)
+    world.ec2.routes[ROUTE_C] = "nat-gateway"
+    world.run(120.0)
+    assert world.writes() == []
+
+
+NEVER = "2606:4700::1111"
+
+
+def with_an_uplink_that_cannot_be_asked() -> World:
+    world = World(replace(PAIR, uplink=(GATEWAY, NEVER)), A)
+    world.blind = lambda _asker, address: "no such family" if address == NEVER else ""
+    return world.run(70.0)
+
+
+def test_r12_lasting_doubt_about_something_else_does_not_keep_the_view_from_being_read() -> None:
+    for phase in range(8):
+        world = with_an_uplink_that_cannot_be_asked()
+        world.run(phase * 3.7)
+        world.ec2.pins[C, HEARTBEAT[C]] = PinState.MISSING
+        world.answers = silent((A, HEARTBEAT[C]))
+        world.run(60.0)
+        assert world.writes() == []
+
+
+def test_r5_an_uplink_address_that_could_never_be_asked_does_not_hinder_a_release() -> None:
+    world = with_an_uplink_that_cannot_be_asked()
+    world.answers = silent((A, GATEWAY))
+    world.run(60.0)
+    assert world.writes() == [(A, ROUTE_A.table, C)]
+
+
+def test_r13_a_node_that_was_heard_since_ec2_called_it_gone_is_not_gone() -> None:
+    world = pair(A)
+    world.ec2.states[C] = InstanceState.STOPPED
+    world.answers = dead(C)
+    world.run(20.0)
+    world.ec2.states[C] = InstanceState.RUNNING
+    world.ec2.fails = refusing(Failure.DENIED, "DescribeInstances")
+    world.answers = silent()
+    world.run(300.0)
+    evidence = world.posts[A].agent.watch.evidence(C)
+    assert (evidence.gone, evidence.needed) == (False, 3)
+
+
+def test_a_failure_in_a_second_outage_is_told_again() -> None:
+    world = pair(A)
+    world.ec2.fails = refusing(Failure.DENIED, "ReplaceRoute")
+    for _ in range(2):
+        world.answers = dead(C)
+        world.run(60.0)
+        world.answers = silent()
+        world.run(600.0)
+    assert world.posts[A].journal.kinds().count("move-failed") == 2
+
+
+def test_a_reload_forgets_no_view_and_leaves_no_check_open_that_nobody_waits_for() -> None:
+    world = pair(A)
+    post = world.posts[A]
+    world.answers = dead(C)
+    world.ec2.fails = refusing(Failure.UNAVAILABLE, "DescribeRouteTables", "DescribeInstances")
+    for second in range(5):
+        post.agent.reload(replace(PAIR, preempt_delay=60.0 + second), post.edges)
+        world.run(0.7)
+    assert post.edges.wire.open <= set(post.agent.watch.tickets)
+    world.run(5.0)
+    assert world.writes() == [(A, ROUTE_C.table, A)]
 
 
 def test_an_agent_that_is_stopping_begins_no_move() -> None:

@@ -72,8 +72,10 @@ def carry_out(given: argparse.Namespace) -> int:
 
         agent = Agent(group, me, edges(group), pid=os.getpid(), dry_run=given.dry_run)
         service = Service(agent, lambda: _reloaded(path, agent, edges), manager)
-        service.run([*wire.filenos(), background.fileno()])
-        journal.close(timeout=1.0)
+        try:
+            service.run([*wire.filenos(), background.fileno()])
+        finally:
+            journal.close(timeout=0.5)  # within the two seconds that a stop may take
     return 0
 
 
@@ -94,4 +96,11 @@ def _reloaded(path: Path, agent: Agent, edges: Any) -> None:
         raise UsageError(f"{path}: has no node {agent.me} any more; restart to be another node")
     if group.region != agent.group.region:
         raise UsageError(f"{path}: the region has changed; restart to use another region")
+    if _identity(group, agent.me) != _identity(agent.group, agent.me):
+        raise UsageError(f"{path}: {agent.me} is another instance now; restart to be that one")
     agent.reload(group, edges(group))
+
+
+def _identity(group: Group, name: str) -> tuple[object, ...]:
+    node = group.node(name)
+    return node.instance, node.match, node.eni

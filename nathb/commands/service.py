@@ -15,7 +15,7 @@ from nathb.core.errors import NathbError
 from nathb.core.events import Event, EventKind
 from nathb.host.systemd import Manager
 
-LAST_MOVES = 1.5
+LAST_MOVES = 1.2
 """Seconds that moves under way get to end after SIGTERM, of the two in which we must be gone."""
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)

@@ -52,7 +52,12 @@ def carry_out(given: argparse.Namespace) -> int:
 
 
 def all_is_well(snapshot: Snapshot) -> bool:
-    """Whether every path is up and every route at home."""
+    """Whether all is guarded, every path is up and every route at home, by a view of today."""
+    view = snapshot.view
+    if view is None or snapshot.at - view.at > snapshot.view_max_age:
+        return False
+    if view.intent.paused or view.intent.drained:
+        return False
     paths = [snapshot.uplink, *snapshot.peers.values()]
     homes = {home.route: home.node for home in snapshot.homes}
     return all(path.verdict.value == "up" for path in paths) and all(
@@ -69,6 +74,7 @@ def screen(snapshot: Snapshot) -> list[str]:
     for name, evidence in snapshot.peers.items():
         pulse = snapshot.pulses.get(name)
         lines.append(_path(name, evidence, snapshot.at) + (f", pulse {pulse}" if pulse else ""))
+    lines.append(_view(snapshot))
     lines.append("")
     rulings = {ruling.route: ruling for ruling in snapshot.rulings}
     for home in snapshot.homes:
@@ -82,11 +88,24 @@ def screen(snapshot: Snapshot) -> list[str]:
     return lines
 
 
+def _view(snapshot: Snapshot) -> str:
+    """How old the view is, and what operators ask for."""
+    view = snapshot.view
+    if view is None:
+        return "EC2          not read yet"
+    age = snapshot.at - view.at
+    old = ": too old to move anything" if age > snapshot.view_max_age else ""
+    paused = ", PAUSED: nothing is moved" if view.intent.paused else ""
+    drained = f", drained: {', '.join(sorted(view.intent.drained))}" if view.intent.drained else ""
+    return f"EC2          read {_ago(age).strip()} ago{old}{paused}{drained}"
+
+
 def _path(name: str, evidence: Evidence, at: float) -> str:
     addresses = ", ".join(evidence.addresses) or "no address to ask"
     missed = f", missed {evidence.missed} of {evidence.needed}" if evidence.missed else ""
     since = _ago(at - evidence.since).strip()
-    return f"{name:<12} {evidence.verdict.value:<8} for {since}: {addresses}{missed}"
+    blind = ", CANNOT ASK" if evidence.blind else ""
+    return f"{name:<12} {evidence.verdict.value:<8} for {since}: {addresses}{missed}{blind}"
 
 
 def _holder(snapshot: Snapshot, route: Route) -> str:

@@ -80,9 +80,14 @@ class Case(Struct, frozen=True, omit_defaults=True):
             return False
         return self.known.now - awaited < VIEW_PATIENCE
 
-    def stay(self, rule: Rule, reason: str, due: float | None = None) -> Ruling:
+    def seen_since(self, node: str, since: float) -> bool:
+        """Whether both the node's last answer and the view are no older than that."""
+        heard_at = self.evidence(node).heard_at
+        return heard_at is not None and min(heard_at, self.view.at) >= since
+
+    def stay(self, rule: Rule, reason: str, due: float | None = None, *, fresh: str = "") -> Ruling:
         """Leave the route where it is."""
-        return Ruling(self.route, rule, reason, due=due)
+        return Ruling(self.route, rule, reason, due=due, fresh=fresh)
 
     def move(self, rule: Rule, to: str, cause: Cause, reason: str, since: float) -> Ruling:
         """Wish for a move, whose first sign was seen at `since`."""

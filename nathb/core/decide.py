@@ -34,6 +34,9 @@ from nathb.core.model import (
 )
 from nathb.core.view import RouteState
 
+AT_ONCE = float("-inf")
+"""When something is due that need not wait, not even for fresher evidence."""
+
 
 def decide(known: Known) -> tuple[Ruling, ...]:
     """Return one ruling per guarded route, default routes first. Same in, same out."""
@@ -98,7 +101,9 @@ def r6_drain(case: Case) -> Ruling | None:
         return case.stay(Rule.R6, "drained, but no other node is alive: kept")
     if case.known.uplink.verdict is not Verdict.UP:
         return case.stay(Rule.R6, "drained; waiting for my own uplink before handing over")
-    cause = Cause(case.known.me, "drained", 0.0)
+    if case.evidence(to).doubted_since is not None:
+        return case.stay(Rule.R6, f"drained, but {to} is in doubt: kept for now")
+    cause = Cause(case.known.me, "drained", case.known.undrained.get(case.known.me, 0.0))
     return case.move(Rule.R6, to, cause, f"{case.known.me} is drained", case.known.now)
 
 
@@ -109,28 +114,36 @@ def r4_return(case: Case) -> Ruling | None:
     earlier = case.order[: case.order.index(case.known.me)]
     back = [name for name in earlier if case.alive(name)]
     if not back:
-        return case.stay(Rule.R4, "at home" if not earlier else f"{earlier[0]} is not back yet")
+        return case.stay(Rule.R4, f"{_absent(case, earlier[0])}" if earlier else "at home")
     if case.known.uplink.verdict is not Verdict.UP:
         return case.stay(Rule.R4, "my uplink is not up: no return on this evidence")
-    revert = case.view.intent.revert
-    if case.known.group.preempt is Preempt.MANUAL and not revert:
+    manual = case.known.group.preempt is Preempt.MANUAL
+    if manual and not case.view.intent.revert:
         return case.stay(
             Rule.R4, f"{back[0]} is back; preempt is manual: waits for the tag nathb:revert"
         )
-    due = {name: case.known.now if revert else _return_due(case, name) for name in back}
-    if not revert and damping.suppressed(case.memory.penalty, case.known.now):
+    due = {name: AT_ONCE if manual else _return_due(case, name) for name in back}
+    return _return_when_due(case, due)
+
+
+def _return_when_due(case: Case, due: dict[str, float]) -> Ruling:
+    """Give it back to the first that is due, on fresh evidence: no return is urgent."""
+    now = case.known.now
+    if damping.suppressed(case.memory.penalty, now):
         until = damping.reusable_at(case.memory.penalty)
         return case.stay(Rule.R11, "taken too often of late: the return waits", until)
-    to = next((name for name in back if due[name] <= case.known.now), "")
+    to = next((name for name in due if due[name] <= now), "")
     if not to:
-        soonest = min(back, key=lambda name: due[name])
+        soonest = min(due, key=lambda name: due[name])
         return case.stay(Rule.R4, f"{soonest} is back; returns after a while", due[soonest])
     target = case.evidence(to)
-    if target.silent_since is not None:
-        return case.stay(Rule.R4, f"{to} has just missed a check: no return yet")
-    cause = Cause(to, target.verdict.value, target.since)
-    up_for = case.known.now - target.since
-    return case.move(Rule.R4, to, cause, f"{to} has been up for {up_for:.0f} s", target.since)
+    if target.doubted_since is not None:
+        return case.stay(Rule.R4, f"{to} is in doubt: no return yet")
+    if not case.seen_since(to, due[to]):
+        return case.stay(Rule.R4, f"asking {to} and EC2 afresh before the return", fresh=to)
+    cause = Cause(to, target.verdict.value, max(target.since, _undrained_at(case, to)))
+    reason = f"{to} has been up for {now - target.since:.0f} s"
+    return case.move(Rule.R4, to, cause, reason, target.since)
 
 
 def r2_never_from_up(case: Case) -> Ruling | None:
@@ -198,7 +211,7 @@ def _held_back(case: Case, ruling: Ruling) -> Ruling:
     if contest is not None and now < contest.until and _repeats(move, contest):
         if not case.evidence(case.holder).gone:
             return case.stay(Rule.R7, "another hand undid this move: left alone", contest.until)
-    if now < case.memory.retry_at:
+    if now < case.memory.retry_at and case.memory.failed_for == move.cause:
         return case.stay(ruling.rule, f"{ruling.reason}; will be tried again", case.memory.retry_at)
     if case.view.intent.paused or case.known.dry_run:
         return replace(ruling, rule=Rule.R9, would=True)
@@ -212,10 +225,18 @@ def _repeats(move: Move, contest: Contest) -> bool:
 
 def _return_due(case: Case, node: str) -> float:
     """When `node` gets its route back; at once where nothing but a drain had kept it away."""
-    changed_at = case.memory.changed_at
-    if case.known.undrained.get(node, float("-inf")) >= changed_at:
-        return case.known.now
-    return max(case.evidence(node).since, changed_at) + case.known.group.preempt_delay
+    changed_at = max(case.evidence(node).since, case.memory.changed_at)
+    if _undrained_at(case, node) >= changed_at:
+        return AT_ONCE
+    return changed_at + case.known.group.preempt_delay
+
+
+def _undrained_at(case: Case, node: str) -> float:
+    return case.known.undrained.get(node, float("-inf"))
+
+
+def _absent(case: Case, home: str) -> str:
+    return f"{home} is drained" if home in case.view.intent.drained else f"{home} is not back yet"
 
 
 def _first_sign(evidence: Evidence) -> float:
@@ -225,7 +246,8 @@ def _first_sign(evidence: Evidence) -> float:
 def _missed(what: str, evidence: Evidence) -> str:
     """Say it as in `heartbeat 8.8.4.4 missed 3 of 3`."""
     addresses = ", ".join(evidence.addresses)
-    hint = " and EC2 says it is gone" if evidence.hastened else ""
+    blackhole = " and EC2 shows a blackhole" if evidence.hastened else ""
+    hint = " and EC2 says it is gone" if evidence.gone else blackhole
     return f"{what} {addresses} missed {evidence.missed} of {evidence.needed}{hint}"
 
 

@@ -19,13 +19,13 @@ CONTEST_HOLD_MAX = 2 * 3600.0
 BACKOFF: dict[Failure, tuple[float, float]] = {
     # failure: first and longest wait in seconds. Short where clients wait for the next try.
     Failure.EXPIRED: (0.0, 0.0),
-    Failure.NO_REPLY: (0.25, 3.0),
+    Failure.NO_REPLY: (0.25, 1.5),  # the lost answer itself has cost three already
     Failure.UNAVAILABLE: (0.5, 3.0),
-    Failure.THROTTLED: (1.0, 8.0),
-    Failure.CREDENTIALS: (2.0, 15.0),
-    Failure.MISSING: (5.0, 60.0),
-    Failure.DENIED: (5.0, 60.0),
-    Failure.REFUSED: (5.0, 60.0),
+    Failure.THROTTLED: (1.0, 4.0),
+    Failure.CREDENTIALS: (2.0, 5.0),
+    Failure.MISSING: (5.0, 15.0),
+    Failure.DENIED: (5.0, 15.0),
+    Failure.REFUSED: (5.0, 15.0),
 }
 
 
@@ -66,6 +66,8 @@ class RouteMemory(Struct, frozen=True, omit_defaults=True):
     """A write whose answer was lost; the view will tell whether it was carried out."""
     contest: Contest | None = None
     penalty: damping.Penalty = damping.Penalty()
+    failed_for: Cause | None = None
+    """What called for the move that failed last; another cause need not wait for its retry."""
     attempts: int = 0
     retry_at: float = 0.0
 
@@ -94,11 +96,12 @@ def ended(
     wrote = Wrote(move, now)
     if isinstance(result, Done):
         return _carried_out(replace(memory, in_flight=None), wrote)
-    attempts = memory.attempts + 1
+    attempts = memory.attempts + 1 if memory.failed_for == move.cause else 1
     return replace(
         memory,
         in_flight=None,
         unsure=wrote if result.failure is Failure.NO_REPLY else memory.unsure,
+        failed_for=move.cause,
         attempts=attempts,
         retry_at=now + backoff(result.failure, attempts, jitter),
     )
@@ -132,6 +135,7 @@ def _carried_out(memory: RouteMemory, wrote: Wrote) -> RouteMemory:
         unsure=None,
         holder=wrote.move.to,
         changed_at=wrote.at,
+        failed_for=None,
         attempts=0,
         retry_at=0.0,
         penalty=damping.taken(memory.penalty, wrote.at) if take else memory.penalty,

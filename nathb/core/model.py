@@ -140,6 +140,8 @@ class Evidence(Struct, frozen=True, omit_defaults=True):
     """EC2 itself says that this node is gone, or that what points at it leads nowhere (R13)."""
     gone: bool = False
     """EC2 says that the instance is stopping, stopped, shutting down or terminated."""
+    blind: str = ""
+    """Why one of its addresses cannot be asked at present; empty when all can."""
 
 
 class Rule(Enum):
@@ -189,6 +191,8 @@ class Ruling(Struct, frozen=True, omit_defaults=True):
     would: bool = False
     due: float | None = None
     """When time alone will change this ruling; None when it takes new evidence."""
+    fresh: str = ""
+    """The node that must be heard, and seen in a view, anew before this can go on."""
 
 
 class Failure(Enum):

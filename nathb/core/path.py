@@ -35,6 +35,11 @@ class Path:
         self.blind = ""
 
     @property
+    def speaks(self) -> bool:
+        """Whether it can say anything: it is no void pin, nor an address never once askable."""
+        return not self.void and not (self.blind and self.health.latest is None)
+
+    @property
     def settled(self) -> bool:
         """Whether there is nothing to hurry for: decided, and the last check agreed."""
         return self.void or (self.health.settled and not self.blind)

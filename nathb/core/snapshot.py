@@ -50,6 +50,8 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     pulses: dict[str, str]
     """For each peer: `heard`, `lost`, `ignored`, or `unknown` before the first answer."""
     view: View | None = None
+    view_max_age: float = 300.0
+    """Seconds for which the view may be acted upon."""
     homes: tuple[Home, ...] = ()
     rulings: tuple[Ruling, ...] = ()
     told: tuple[Told, ...] = ()

@@ -32,6 +32,7 @@ class Teller:
         self._pins: dict[tuple[str, str], PinState] = {}
         self._intent = Intent()
         self._ignored: set[str] = set()
+        self._expired = False
 
     def rulings(
         self, rulings: Iterable[Ruling], view: View | None, now: float, *, dry_run: bool
@@ -86,6 +87,17 @@ class Teller:
             yield Event(kind=EventKind.PULSE_IGNORED, message=message, source=node)
         self._ignored = ignored
 
+    def view(self, view: View | None, now: float, max_age: float) -> Iterator[Event]:
+        """Yield an event when the last view has become too old to act upon (R10)."""
+        expired = view is not None and now - view.at > max_age
+        if view is not None and expired and not self._expired:
+            message = (
+                f"the route tables were last read {now - view.at:.0f} s ago: NO ROUTE IS MOVED "
+                "until they can be read again"
+            )
+            yield Event(kind=EventKind.VIEW_LOST, message=message, rule="R10")
+        self._expired = expired
+
     def intent(self, intent: Intent) -> Iterator[Event]:
         """Yield events for what operators have begun or ended to ask for."""
         before, self._intent = self._intent, intent
@@ -97,7 +109,7 @@ class Teller:
             message = f"{node} is drained: its routes go to the others and stay there"
             yield Event(kind=EventKind.DRAINED, message=message, source=node, rule="R6")
         for node in sorted(before.drained - intent.drained):
-            message = f"{node} is no longer drained: its routes go home"
+            message = f"{node} is no longer drained: its routes may go home"
             yield Event(kind=EventKind.UNDRAINED, message=message, source=node, rule="R6")
 
 

@@ -31,8 +31,8 @@ class Subject:
         self.gone = False
 
     def conclude(self, now: float) -> None:
-        """Bring the verdict up to date with the paths that mean something."""
-        verdict = together(path.health.verdict for path in self.paths if not path.void)
+        """Bring the verdict up to date with the paths that can say anything."""
+        verdict = together(path.health.verdict for path in self.paths if path.speaks)
         if verdict is not self.verdict:
             self.verdict, self.since = verdict, now
 
@@ -55,6 +55,8 @@ class Watch:
         }
         self.pulses: dict[str, Pulse] = {}
         self.tickets: dict[int, Path | Pulse] = {}
+        self.dropped: list[int] = []
+        """Tickets of checks that nobody waits for any more; whoever sends takes them away."""
         for path in self._heartbeats():
             path.void = True  # until a view shows that it is pinned to its peer
 
@@ -71,6 +73,8 @@ class Watch:
         """Send the peer's pulse there; nothing changes when that is where it goes already."""
         known = self.pulses.get(node)
         if self.timers.pulse > 0 and address and (known is None or known.address != address):
+            if known is not None and known.ticket is not None:
+                self._give_up([known.ticket])
             self.pulses[node] = Pulse(node, address)
 
     def set_pins(self, good: Iterable[tuple[str, str]]) -> None:
@@ -83,18 +87,24 @@ class Watch:
                 path.restart()
                 path.void = void
 
-    def set_hastened(self, hastened: Iterable[str], gone: Iterable[str]) -> None:
-        """Say of which peers EC2 has bad news: one missed check is then enough (R13)."""
+    def set_hastened(
+        self, hastened: Iterable[str], gone: Iterable[str], gone_at: float = float("inf")
+    ) -> None:
+        """Say of which peers EC2 has bad news: one missed check is then enough (R13).
+
+        That they are gone was seen at `gone_at`; a node heard since then is back.
+        """
         bad, lost = set(hastened), set(gone)
         for subject in self.peers.values():
-            subject.gone = subject.name in lost
+            heard = [path.heard_at for path in subject.paths if path.heard_at is not None]
+            subject.gone = subject.name in lost and max(heard, default=gone_at) <= gone_at
             subject.hastened = subject.name in bad or subject.gone
             for path in subject.paths:
                 path.judge(self._needed(subject))
 
     def restart(self, now: float) -> None:
         """Forget everything in flight and every streak: this process was not there (R14)."""
-        self.tickets.clear()
+        self._give_up(list(self.tickets))
         for subject in self._subjects():
             for path in subject.paths:
                 path.restart()
@@ -113,6 +123,11 @@ class Watch:
             pulse.alarming and self.peers[pulse.node].verdict is not Verdict.DOWN
             for pulse in self.pulses.values()
         )
+
+    def ask(self, node: str) -> None:
+        """Make the next check of this peer due at once, whatever the pace."""
+        for path in self.peers[node].paths:
+            path.ask_now()
 
     def due(self, now: float) -> list[Path | Pulse]:
         """Return what is to be asked now."""
@@ -156,8 +171,7 @@ class Watch:
         if isinstance(asked, Pulse):
             del self.tickets[ticket]
             if asked.heard() and self.peers[asked.node].verdict is Verdict.DOWN:
-                for path in self.peers[asked.node].paths:
-                    path.ask_now()
+                self.ask(asked.node)
             return []
         subject = self._subject(asked.subject)
         over = asked.heard(ticket, self._needed(subject))
@@ -189,12 +203,12 @@ class Watch:
     def evidence(self, name: str) -> Evidence:
         """Sum up how the uplink or a peer stands, for the rules to go by."""
         subject = self._subject(name)
-        paths = [path for path in subject.paths if not path.void]
+        paths = [path for path in subject.paths if path.speaks]
         silences = [path.silent_since for path in paths]
         silent = [since for since in silences if since is not None]
         silent_since = max(silent) if silent and len(silent) == len(paths) else None
         pulse = self.pulses.get(name)
-        signs = silent + ([pulse.lost_since] if pulse and pulse.alarming else [])
+        signs = [silent_since, pulse.lost_since if pulse and pulse.alarming else None]
         needed = self._needed(subject)[Limit.FALL]
         return Evidence(
             verdict=subject.verdict,
@@ -207,6 +221,7 @@ class Watch:
             needed=needed,
             hastened=subject.hastened,
             gone=subject.gone,
+            blind=next((path.blind for path in subject.paths if path.blind), ""),
         )
 
     # --- how --------------------------------------------------------------------------------
@@ -238,5 +253,9 @@ class Watch:
         return (pulse.sent_at or 0.0) + self.timers.pulse_timeout
 
     def _drop(self, paths: Iterable[Path]) -> None:
-        dropped = {ticket for path in paths for ticket in path.in_flight}
-        self.tickets = {t: asked for t, asked in self.tickets.items() if t not in dropped}
+        self._give_up([ticket for path in paths for ticket in path.in_flight])
+
+    def _give_up(self, tickets: list[int]) -> None:
+        for ticket in tickets:
+            del self.tickets[ticket]
+        self.dropped += tickets

@@ -167,8 +167,26 @@ def test_r4_preempt_manual_waits_for_revert() -> None:
 
 
 def test_r4_a_home_that_has_just_missed_a_check_gets_nothing_yet() -> None:
-    doubtful = replace(up(since=0.0), silent_since=NOW - 0.5)
-    assert moves(known(peer=doubtful, seen=view(c="nat-a"), memory=held_since(0.0))) == []
+    for doubt in ({"silent_since": NOW - 0.5}, {}):  # a missed check; a lost pulse
+        doubtful = replace(up(since=0.0), doubted_since=NOW - 0.5, **doubt)
+        assert moves(known(peer=doubtful, seen=view(c="nat-a"), memory=held_since(0.0))) == []
+
+
+def test_r4_a_return_waits_for_an_answer_and_a_view_from_after_it_was_due() -> None:
+    due = {"seen": view(c="nat-a"), "memory": held_since(0.0)}
+    assert moves(known(peer=up(since=NOW - 61), **due)) == [RETURN_C]
+    old_answer = known(peer=up(since=NOW - 61, heard_at=NOW - 1.1), **due)
+    old_view = known(
+        peer=up(since=NOW - 61), seen=view(c="nat-a", at=NOW - 1.1), memory=held_since(0.0)
+    )
+    for stale in (old_answer, old_view):
+        assert moves(stale) == []
+        assert ruling(stale).fresh == "nat-c"
+
+
+def test_r4_under_preempt_auto_the_revert_tag_means_nothing() -> None:
+    reverted = view(c="nat-a", intent=Intent(revert=True))
+    assert moves(known(peer=up(since=NOW - 5), seen=reverted, memory=held_since(0.0))) == []
 
 
 def test_r4_only_the_holder_returns() -> None:
@@ -214,6 +232,19 @@ def test_r6_a_drained_node_keeps_its_routes_when_nobody_else_is_alive() -> None:
     assert ruling(drained, ROUTE_A).rule is Rule.R6
 
 
+def test_r6_nothing_is_handed_over_to_a_node_in_doubt() -> None:
+    doubtful = replace(up(), doubted_since=NOW - 0.2)
+    assert moves(known(peer=doubtful, seen=view(intent=DRAIN_A))) == []
+
+
+def test_r6_a_second_drain_is_no_repetition_of_the_first() -> None:
+    first = Cause("nat-a", "drained", 0.0)
+    memory = {str(ROUTE_A): RouteMemory(contest=Contest("nat-c", first, NOW + 600, 1))}
+    again = {"seen": view(intent=DRAIN_A), "memory": memory}
+    assert moves(known(**again)) == []
+    assert moves(known(**again, undrained={"nat-a": NOW - 5})) == [(ROUTE_A.table, "nat-c", "R6")]
+
+
 def test_r6_a_drained_node_takes_nothing_and_is_given_nothing() -> None:
     assert moves(known(peer=down(), seen=view(a="nat-c", intent=DRAIN_A))) == []
     home_drained = view(c="nat-a", intent=DRAIN_C)
@@ -224,6 +255,8 @@ def test_r6_after_undrain_the_return_needs_no_delay() -> None:
     memory, peer = held_since(NOW - 10), up(since=0.0)
     undrained = {"nat-c": NOW - 1}
     seen = view(c="nat-a")
+    rebooted = known(peer=up(since=NOW), seen=seen, memory=memory, undrained=undrained)
+    assert moves(rebooted) == []
     assert moves(known(peer=peer, seen=seen, memory=memory)) == []
     assert moves(known(peer=peer, seen=seen, memory=memory, undrained=undrained)) == [RETURN_C]
 
@@ -342,10 +375,17 @@ def test_r10_one_move_at_a_time_for_each_route() -> None:
 
 
 def test_r10_after_a_failure_the_next_try_waits_for_its_backoff() -> None:
-    failing = {str(ROUTE_C): RouteMemory(attempts=2, retry_at=NOW + 1)}
-    assert moves(known(peer=down(), memory=failing)) == []
-    assert ruling(known(peer=down(), memory=failing)).due == NOW + 1
-    assert moves(known(peer=down(), memory=failing, now=NOW + 1)) == [TAKE_C]
+    cause = Cause("nat-c", "down", NOW - 5)
+    failed = RouteMemory(failed_for=cause, attempts=2, retry_at=NOW + 1)
+    failing = {"peer": down(since=NOW - 5), "memory": {str(ROUTE_C): failed}}
+    assert moves(known(**failing)) == []
+    assert ruling(known(**failing)).due == NOW + 1
+    assert moves(known(**failing, now=NOW + 1)) == [TAKE_C]
+
+
+def test_r10_another_cause_does_not_wait_for_the_backoff_of_the_last() -> None:
+    failed = RouteMemory(failed_for=Cause("nat-c", "down", 1.0), attempts=9, retry_at=NOW + 60)
+    assert moves(known(peer=down(), memory={str(ROUTE_C): failed})) == [TAKE_C]
 
 
 # --- R11
