@@ -224,7 +224,7 @@ MUTANTS: dict[str, Mutant] = {
         ruled_by(
             *instead(
                 rules.r4_return,
-                rewired(rules.r4_return, _return_due=lambda case, _node: case.known.now),
+                rewired(rules.r4_return, _return_due=lambda _case, _node: rules.AT_ONCE),
             )
         ),
         "R4",
