@@ -35,7 +35,8 @@ class Past:
     wrote_at: float = float("-inf")
     undone: dict[tuple[str, Cause], float] = field(default_factory=dict)
     """Moves that were carried out and are not so any more, and when a view first showed it."""
-    refused_at: float = float("-inf")
+    refused: dict[Cause, float] = field(default_factory=dict)
+    """When a move with this cause was last refused; another cause need not wait."""
     unsure_at: float = float("-inf")
     shown: str | None = None
     shown_at: float = 0.0
@@ -123,7 +124,7 @@ def r8_foreign(deed: Deed) -> str:
 
 
 def backoff(deed: Deed) -> str:
-    if deed.now < deed.past.refused_at + FIRST_BACKOFF:
+    if deed.now < deed.past.refused.get(deed.move.cause, float("-inf")) + FIRST_BACKOFF:
         return "R10: tried again at once after a refusal"
     return ""
 
@@ -214,15 +215,19 @@ def r4_return(deed: Deed) -> str:
     return ""
 
 
-def r4_r11_when(deed: Deed) -> str:
-    if not deed.returns or deed.view.intent.revert:
+def r11_damped(deed: Deed) -> str:
+    takes = [at for at in deed.past.takes if at > deed.now - DAMPED_FOR]
+    if deed.returns and len(takes) >= MANY_TAKES and takes[-1] - takes[-MANY_TAKES] < WITHIN:
+        return "R11: returned what was taken again and again"
+    return ""
+
+
+def r4_when(deed: Deed) -> str:
+    if not deed.returns:
         return ""
     group = deed.post.place.group
     if group.preempt is Preempt.MANUAL:
-        return "R4: returned unasked, though preempt is manual"
-    takes = [at for at in deed.past.takes if at > deed.now - DAMPED_FOR]
-    if len(takes) >= MANY_TAKES and takes[-1] - takes[-MANY_TAKES] < WITHIN:
-        return "R11: returned what was taken again and again"
+        return "" if deed.view.intent.revert else "R4: returned unasked, though preempt is manual"
     undrained_at = deed.post.judge.undrained_at.get(deed.move.to, float("-inf"))
     changed_at = deed.past.shown_at
     since = max(deed.post.witness.since[deed.move.to], changed_at)
@@ -246,5 +251,6 @@ QUESTIONS: tuple[Callable[[Deed], str], ...] = (
     r5_release,
     r6_hand_over,
     r4_return,
-    r4_r11_when,
+    r11_damped,
+    r4_when,
 )

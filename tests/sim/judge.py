@@ -78,7 +78,7 @@ class Judge:
             self.unsure.pop((move.route, move.to), None)
             self._stands(past, move, now)
         elif isinstance(answer, CloudError) and answer.failure is not Failure.EXPIRED:
-            past.refused_at = now
+            past.refused[move.cause] = now
             if answer.failure is Failure.NO_REPLY:
                 self.unsure[move.route, move.to] = 1
                 past.wrote, past.unsure_at = None, now
