@@ -8,7 +8,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 SANDBOX := tests/lab/sandbox
 PYTEST := $(RUN) -m pytest
-WORKERS ?= 2
+WORKERS ?= 3
 
 .PHONY: demo test test-core test-lab lint clean
 

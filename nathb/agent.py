@@ -34,6 +34,10 @@ TOLD = 10
 class Agent:
     """One node of a group. Single-threaded: the one loop calls all methods."""
 
+    group: Group
+    watch: Watch
+    sight: Sight
+
     def __init__(
         self, group: Group, me: str, edges: Edges, *, pid: int = 0, dry_run: bool = False
     ) -> None:
@@ -73,14 +77,17 @@ class Agent:
         return self._expected_at
 
     def reload(self, group: Group, edges: Edges) -> None:
-        """Go on with another file. All paths are UNKNOWN until asked anew (R1)."""
+        """Go on with another file. If targets or timers changed, all is UNKNOWN anew (R1)."""
+        watch, sight, same = self.watch, self.sight, _targets(group) == _targets(self.group)
         self.edges = edges
         self.mover.edges = edges
-        self._forget(self.watch.tickets)
-        sight = self.sight
         self._begin(group)
         self.sight.carry_on_from(sight)
-        self.watch.set_pins(self.sight.pinned())
+        if same:
+            self.watch = watch
+        else:
+            self._forget(watch.tickets)
+            self.watch.set_pins(self.sight.pinned())
         self.tell(Event(kind=EventKind.RELOADED, message=f"reloaded {group.name}"))
 
     @property
@@ -297,3 +304,8 @@ class Agent:
             told=tuple(self._told),
             counters=self.counters,
         )
+
+
+def _targets(group: Group) -> tuple[object, ...]:
+    """What a reload must leave alone for evidence to mean what it meant."""
+    return group.nodes, group.uplink, group.check

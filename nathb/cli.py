@@ -40,15 +40,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Carry out one command line; return its exit code. No error of a user's is a traceback."""
     given = parser().parse_args(arguments)
     try:
-        return int(given.carry_out(given))
+        code = int(given.carry_out(given))
+        sys.stdout.flush()  # here rather than at exit, where a closed pipe would be a traceback
     except FileError as error:
-        print(error, file=sys.stderr)
+        _complain(str(error))
         return EX_CONFIG
     except UsageError as error:
-        print(f"nathb: {error}", file=sys.stderr)
+        _complain(f"nathb: {error}")
         return EX_USAGE
     except NathbError as error:
-        print(f"nathb: {error}", file=sys.stderr)
+        _complain(f"nathb: {error}")
         return EX_NO
     except BrokenPipeError:
         # the reader has seen enough; keep Python from flushing into the closed pipe at exit
@@ -56,3 +57,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EX_NO
     except KeyboardInterrupt:
         return 130
+    return code
+
+
+def _complain(text: str) -> None:
+    """Say what went wrong; under journald each line as an error, see sd-daemon(3)."""
+    level = "<3>" if os.environ.get("JOURNAL_STREAM") else ""
+    for line in text.splitlines():
+        print(f"{level}{line}", file=sys.stderr)

@@ -464,9 +464,21 @@ def test_a_reload_forgets_no_view_and_leaves_no_check_open_that_nobody_waits_for
     world.answers = dead(C)
     world.ec2.fails = refusing(Failure.UNAVAILABLE, "DescribeRouteTables", "DescribeInstances")
     for second in range(5):
-        post.agent.reload(replace(PAIR, preempt_delay=60.0 + second), post.edges)
+        changed = replace(PAIR, check=Timers(timeout=1.0 + second / 100))
+        post.agent.reload(changed, post.edges)
         world.run(0.7)
     assert post.edges.wire.open <= set(post.agent.watch.tickets)
+    world.run(5.0)
+    assert world.writes() == [(A, ROUTE_C.table, A)]
+
+
+def test_a_reload_that_changes_no_target_keeps_what_is_known() -> None:
+    world = pair(A)
+    post = world.posts[A]
+    post.agent.reload(replace(PAIR, preempt_delay=5.0), post.edges)
+    assert post.agent.watch.evidence(C).verdict is Verdict.UP
+    assert post.agent.sight.view is not None
+    world.answers = dead(C)
     world.run(5.0)
     assert world.writes() == [(A, ROUTE_C.table, A)]
 

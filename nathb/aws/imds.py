@@ -140,7 +140,7 @@ class Metadata:
     def _error(self, cause: str, cure: str) -> IdentityError:
         return IdentityError(
             f"the instance metadata service at {self._endpoint} {cause}: on EC2, {cure};"
-            " elsewhere, pass --node NAME and put `region:` into the file"
+            " elsewhere, pass --node NAME, with `region:` in the file"
         )
 
 

@@ -60,7 +60,7 @@ def all_is_well(snapshot: Snapshot) -> bool:
         return False
     paths = [snapshot.uplink, *snapshot.peers.values()]
     homes = {home.route: home.node for home in snapshot.homes}
-    return all(path.verdict.value == "up" for path in paths) and all(
+    return all(path.verdict.value == "up" and not path.blind for path in paths) and all(
         _holder(snapshot, route) == node for route, node in homes.items()
     )
 

@@ -207,10 +207,10 @@ def _held_back(case: Case, ruling: Ruling) -> Ruling:
     move, now = ruling.move, case.known.now
     if move is None:
         return ruling
-    contest = case.memory.contest
-    if contest is not None and now < contest.until and _repeats(move, contest):
-        if not case.evidence(case.holder).gone:
-            return case.stay(Rule.R7, "another hand undid this move: left alone", contest.until)
+    for contest in case.memory.contests:
+        if _repeats(move, contest) and now < contest.until:
+            if not case.evidence(case.holder).gone:
+                return case.stay(Rule.R7, "another hand undid this move: left alone", contest.until)
     if now < case.memory.retry_at and case.memory.failed_for == move.cause:
         return case.stay(ruling.rule, f"{ruling.reason}; will be tried again", case.memory.retry_at)
     if case.view.intent.paused or case.known.dry_run:

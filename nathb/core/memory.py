@@ -15,6 +15,8 @@ from nathb.core.model import Cause, Done, Failure, Group, Move, Rule, Undone
 from nathb.core.view import Holding
 
 CONTEST_HOLD_MAX = 2 * 3600.0
+CONTESTS = 8
+"""How many contests of one route are remembered, newest last; more causes than nodes are rare."""
 
 BACKOFF: dict[Failure, tuple[float, float]] = {
     # failure: first and longest wait in seconds. Short where clients wait for the next try.
@@ -64,7 +66,8 @@ class RouteMemory(Struct, frozen=True, omit_defaults=True):
     wrote: Wrote | None = None
     unsure: Wrote | None = None
     """A write whose answer was lost; the view will tell whether it was carried out."""
-    contest: Contest | None = None
+    contests: tuple[Contest, ...] = ()
+    """One for each move and cause: one that is settled must not make another be forgotten."""
     penalty: damping.Penalty = damping.Penalty()
     failed_for: Cause | None = None
     """What called for the move that failed last; another cause need not wait for its retry."""
@@ -152,7 +155,10 @@ def _undone(memory: RouteMemory, wrote: Wrote, view_at: float, group: Group) -> 
     memory = replace(memory, wrote=None)
     if view_at - wrote.at >= group.contest_hold - group.settle:
         return memory
-    before, cause = memory.contest, wrote.move.cause
-    times = before.times + 1 if before is not None and before.cause == cause else 1
+    to, cause = wrote.move.to, wrote.move.cause
+    before = [one for one in memory.contests if (one.to, one.cause) == (to, cause)]
+    others = [one for one in memory.contests if one not in before]
+    times = before[-1].times + 1 if before else 1
     hold = min(CONTEST_HOLD_MAX, group.contest_hold * 2.0 ** min(times - 1, 16))
-    return replace(memory, contest=Contest(wrote.move.to, cause, view_at + hold, times))
+    contests = (*others, Contest(to, cause, view_at + hold, times))
+    return replace(memory, contests=contests[-CONTESTS:])

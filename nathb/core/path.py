@@ -110,6 +110,7 @@ class Pulse:
         self.sent_at: float | None = None
         self.ticket: int | None = None
         self.heard_once = False
+        self.blind = False
         self.lost_since: float | None = None
         self.contradictions = 0
         self.ignored = False
@@ -121,7 +122,9 @@ class Pulse:
 
     @property
     def state(self) -> str:
-        """One word for people: `heard`, `lost`, `ignored`, or `unknown` before any answer."""
+        """One word for people: `heard`, `lost`, `ignored`, `blind`, or `unknown` at first."""
+        if self.blind:
+            return "blind"
         if self.lost_since is None:
             return "heard" if self.heard_once else "unknown"
         return "ignored" if self.ignored else "lost"
@@ -130,6 +133,7 @@ class Pulse:
         """Note that a pulse is on its way; None when it could not be sent."""
         self.ticket = ticket
         self.sent_at = now
+        self.blind = ticket is None
 
     def heard(self) -> bool:
         """Note an answer; return whether it ended a silence."""

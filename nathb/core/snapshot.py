@@ -48,7 +48,7 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     uplink: Evidence
     peers: dict[str, Evidence]
     pulses: dict[str, str]
-    """For each peer: `heard`, `lost`, `ignored`, or `unknown` before the first answer."""
+    """For each peer: `heard`, `lost`, `ignored`, `blind` (not sent), or `unknown` at first."""
     view: View | None = None
     view_max_age: float = 300.0
     """Seconds for which the view may be acted upon."""

@@ -107,9 +107,17 @@ def test_run_as_a_node_that_is_not_in_the_file_is_2_and_names_those_that_are() -
     assert "nat-a" in done.stderr
 
 
+def test_under_journald_a_complaint_is_an_error_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("JOURNAL_STREAM", "8:12345")
+    assert main(["run", "no-such-group"]) == 78
+    assert capsys.readouterr().err.startswith("<3>/etc/nathb/no-such-group.yaml: ")
+
+
 def test_output_into_a_closed_pipe_is_no_traceback() -> None:
     command = f"{sys.executable} -m nathb check {EXAMPLE} | true"
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": ""}
     done = subprocess.run(
         ["bash", "-c", command], env=environment, capture_output=True, text=True, check=False
     )

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from nathb.commands.status import all_is_well, screen
 from nathb.core.model import Rule, Ruling
 from nathb.core.snapshot import Counters, Home, Snapshot, Told
-from nathb.core.view import Holding, View
+from nathb.core.view import Holding, Intent, View
 from tests.core.build import NOW, ROUTE_A, ROUTE_C, down, up, view
 
 HEALTHY = Snapshot(
@@ -60,6 +60,10 @@ def test_a_route_away_from_home_says_where_why_and_when_it_returns() -> None:
         replace(HEALTHY, peers={"nat-c": down()}),
         replace(HEALTHY, view=view(c="nat-a")),
         replace(HEALTHY, view=None),
+        replace(HEALTHY, view=view(at=NOW - 301)),
+        replace(HEALTHY, view=view(intent=Intent(paused=True))),
+        replace(HEALTHY, view=view(intent=Intent(drained=frozenset({"nat-c"})))),
+        replace(HEALTHY, uplink=replace(up(), blind="no route")),
         replace(HEALTHY, view=View(NOW, (Holding(ROUTE_A, "nat-a", "eni-a"),))),
     ],
 )
@@ -72,3 +76,12 @@ def test_a_foreign_target_is_shown_by_its_id_and_a_dry_run_in_the_first_line() -
     lines = screen(replace(HEALTHY, view=view(c="nat-gateway"), dry_run=True))
     assert lines[0] == "pair as seen by nat-a (dry run)"
     assert f"{ROUTE_C}  held by eni-nat-gateway (home is nat-c)" in lines
+
+
+def test_what_operators_ask_for_and_how_old_the_view_is_are_shown() -> None:
+    asked = Intent(frozenset({"nat-c"}), paused=True)
+    shown = screen(replace(HEALTHY, view=view(at=NOW - 400, intent=asked)))
+    assert (
+        "EC2          read 7 min ago: too old to move anything, PAUSED: nothing is moved, "
+        "drained: nat-c" in shown
+    )

@@ -239,7 +239,7 @@ def test_r6_nothing_is_handed_over_to_a_node_in_doubt() -> None:
 
 def test_r6_a_second_drain_is_no_repetition_of_the_first() -> None:
     first = Cause("nat-a", "drained", 0.0)
-    memory = {str(ROUTE_A): RouteMemory(contest=Contest("nat-c", first, NOW + 600, 1))}
+    memory = {str(ROUTE_A): RouteMemory(contests=(Contest("nat-c", first, NOW + 600, 1),))}
     again = {"seen": view(intent=DRAIN_A), "memory": memory}
     assert moves(known(**again)) == []
     assert moves(known(**again, undrained={"nat-a": NOW - 5})) == [(ROUTE_A.table, "nat-c", "R6")]
@@ -265,7 +265,7 @@ def test_r6_after_undrain_the_return_needs_no_delay() -> None:
 
 
 def contested(until: float, cause: Cause) -> dict[str, RouteMemory]:
-    return {str(ROUTE_C): RouteMemory(contest=Contest("nat-a", cause, until, 1))}
+    return {str(ROUTE_C): RouteMemory(contests=(Contest("nat-a", cause, until, 1),))}
 
 
 def test_r7_a_move_that_another_hand_undid_is_not_repeated() -> None:

@@ -41,7 +41,7 @@ def test_a_missing_route_is_told_as_missing_and_not_as_foreign() -> None:
 def test_a_contested_route_is_told_loudly_once_and_its_end_too() -> None:
     teller, peer = Teller(), down(since=NOW - 5)
     contest = Contest("nat-a", Cause("nat-c", "down", NOW - 5), NOW + 600, 1)
-    fighting = known(peer=peer, memory={str(ROUTE_C): RouteMemory(contest=contest)})
+    fighting = known(peer=peer, memory={str(ROUTE_C): RouteMemory(contests=(contest,))})
     assert told(teller, fighting) == [EventKind.CONTESTED]
     assert told(teller, fighting) == []
     assert told(teller, known()) == [EventKind.ROUTE_GUARDED]

@@ -21,7 +21,7 @@ FULL = RouteMemory(
     in_flight=MOVE,
     wrote=Wrote(MOVE, 4.0),
     unsure=Wrote(MOVE, 5.0),
-    contest=Contest("nat-a", MOVE.cause, 600.0, 2),
+    contests=(Contest("nat-a", MOVE.cause, 600.0, 2),),
     attempts=3,
     retry_at=7.5,
 )
