@@ -137,7 +137,7 @@ def bounded(deed: Deed) -> str:
 def r7_contested(deed: Deed) -> str:
     group = deed.post.place.group
     undone_at = deed.past.undone.get((deed.move.to, deed.move.cause))
-    if undone_at is None or deed.holder in deed.post.witness.gone:
+    if undone_at is None or deed.post.witness.is_gone(deed.holder):
         return ""
     if deed.now < undone_at + group.contest_hold:
         return "R7: repeated a move that another hand had undone"

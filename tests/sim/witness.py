@@ -67,7 +67,8 @@ class Witness:
         self.since: dict[str, float] = {}
         self.told: dict[str, Verdict] = {}
         self.hastened: frozenset[str] = frozenset()
-        self.gone: frozenset[str] = frozenset()
+        self.listed_gone: frozenset[str] = frozenset()
+        self.listed_at = float("-inf")
         self._seen: tuple[View | None, Roster | None] = (None, None)
         self._add(UPLINK, group.uplink, void=False)
         for node in group.nodes:
@@ -111,10 +112,11 @@ class Witness:
                 if void is not self.where[pin.address][1].void:
                     self._renew(pin.node, pin.address, void=void)
         instances = roster.instances if roster is not None else ()
-        self.gone = frozenset(one.node for one in instances if one.state.is_gone)
+        self.listed_gone = frozenset(one.node for one in instances if one.state.is_gone)
+        self.listed_at = roster.at if roster is not None else float("-inf")
         pins = {p.node for p in view.pins if p.state is PinState.BLACKHOLE} if view else set()
         held = {h.node for h in view.holdings if h.state is RouteState.BLACKHOLE} if view else set()
-        self.hastened = self.gone | pins | held
+        self.hastened = frozenset(pins | held)
         for subject, line in self.where.values():
             line.judge(self.timers.rise, self._fall(subject))
         self._conclude(now)
@@ -128,6 +130,10 @@ class Witness:
             return Verdict.UP
         return Verdict.DOWN if seen == {Verdict.DOWN} else Verdict.UNKNOWN
 
+    def is_gone(self, node: str) -> bool:
+        """Whether EC2 says so, and the node was not heard since: then it is back (R13)."""
+        return node in self.listed_gone and self.heard_at(node) <= self.listed_at
+
     def heard_at(self, subject: str) -> float:
         """When the newest answered check was sent; minus infinity when none was."""
         times = [one.heard_at for one in self.lines[subject] if one.heard_at is not None]
@@ -140,7 +146,8 @@ class Witness:
         return max(silent) if silent and len(silent) == len(times) else None
 
     def _fall(self, subject: str) -> int:
-        return 1 if subject in self.hastened else self.timers.fall
+        bad = subject in self.hastened or self.is_gone(subject)
+        return 1 if bad else self.timers.fall
 
     def _add(self, subject: str, addresses: tuple[str, ...], *, void: bool) -> None:
         self.lines[subject] = []
