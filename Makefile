@@ -1,6 +1,7 @@
 # make demo    watch a takeover and a return with real packets (installs what it needs)
 # make test    run every test (installs what it needs)
 # make lint    ruff and mypy
+# make sim     live through SEEDS seeds of the simulated world on all cores
 # make clean   remove what the above have made here
 
 PYTHON ?= python3
@@ -10,7 +11,9 @@ SANDBOX := tests/lab/sandbox
 PYTEST := $(RUN) -m pytest
 WORKERS ?= 3
 
-.PHONY: demo test test-core test-lab lint clean
+SEEDS ?= 1000
+
+.PHONY: demo test test-core test-lab sim lint clean
 
 demo: $(VENV)/ready
 	$(SANDBOX) $(RUN) -m tests.lab.demo
@@ -24,6 +27,9 @@ test-core: $(VENV)/ready
 
 test-lab: $(VENV)/ready
 	$(SANDBOX) $(PYTEST) -n $(WORKERS) --dist worksteal tests/lab
+
+sim: $(VENV)/ready
+	$(RUN) -m tests.sim --seeds $(SEEDS)
 
 lint: $(VENV)/ready
 	$(VENV)/bin/ruff check .

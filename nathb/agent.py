@@ -157,7 +157,8 @@ class Agent:
         for ticket, answer in answers:
             if self.mover.owns(ticket):
                 self._tell_all(self.mover.ended(ticket, answer, now))
-                self.sight.look_again(now, self.group.settle)
+                # until just after settle, when a contradiction becomes news
+                self.sight.look_again(now, self.group.settle + BRISK)
             elif self.sight.owns(ticket):
                 self._tell_all(self.sight.learn(ticket, answer, now))
         if self.sight.view is not None and self.sight.view is not view:

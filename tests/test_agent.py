@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from nathb.core.errors import CloudError, SnapshotError
-from nathb.core.model import Failure, Route, Timers, Verdict
+from nathb.core.model import Failure, Node, Route, Timers, Verdict
 from nathb.core.snapshot import Snapshot
 from nathb.core.trace import replay
 from nathb.core.view import InstanceState, Intent, PinState
@@ -20,6 +20,7 @@ A, C = "nat-a", "nat-c"
 HEARTBEAT = {A: "8.8.8.8", C: "8.8.4.4"}
 PRIVATE = {A: "10.0.0.10", C: "10.0.1.10"}
 GATEWAY = "1.1.1.1"
+ROUTE_D = Route("rtb-0000000d", "0.0.0.0/0")
 
 
 def pair(*nodes: str, dry_run: bool = False) -> World:
@@ -147,6 +148,33 @@ def test_r7_when_contest_holds_run_out_homes_are_taken_back_and_never_swapped_fo
         away += world.ec2.routes != {ROUTE_A: A, ROUTE_C: C}
     assert len(world.writes()) <= 4 + 4 * 5
     assert away <= 4 * 5
+
+
+def test_r7_three_nodes_that_cease_to_hear_one_another_one_by_one_come_to_rest() -> None:
+    d = Node("nat-d", heartbeat=("208.67.222.222",), routes=(ROUTE_D,), instance="i-0000000d")
+    three = replace(PAIR, nodes=(*PAIR.nodes, d), check=Timers(pulse=0.0))
+    world = World(three, A, C, "nat-d").run(70.0)
+    pairs = [(me, one) for me in world.posts for node in three.nodes for one in node.heartbeat]
+    cut_at = {pair: world.clock.now + 4.1 * number for number, pair in enumerate(pairs)}
+    world.answers = lambda asker, address: (
+        address == GATEWAY or world.clock.now < cut_at[asker, address]
+    )
+    world.run(900.0)
+    assert len(world.writes()) <= 60
+    settled = len(world.writes())
+    world.run(240.0)
+    assert len(world.writes()) - settled <= 12
+
+
+def test_r7_another_hand_is_noticed_as_soon_as_a_write_has_settled() -> None:
+    world = pair(A)
+    world.answers = dead(C)
+    world.run(5.0)
+    wrote_at = world.ec2.writes[-1].at
+    world.run(wrote_at + 9.0 - world.clock.now)
+    world.ec2.routes[ROUTE_C] = C
+    world.run(4.0)
+    assert "contested" in world.posts[A].journal.kinds()
 
 
 def test_both_uplink_targets_lost_is_a_release_each_back_again_and_quiet() -> None:

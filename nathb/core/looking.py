@@ -42,8 +42,10 @@ class Looking:
         """When the next look is due; infinity while one is running that may still succeed."""
         if self.begun_at is not None and now < self.begun_at + GIVE_UP:
             return self.begun_at + GIVE_UP
-        if self.attempts:
+        if self.attempts and self.asked_at is None:
             return self.retry_at
+        if self.attempts and self.last_at is not None:
+            return min(self.retry_at, self.last_at + self.brisk)
         if self.last_at is None:
             return float("-inf")
         if self.asked_at is not None and self.last_at < self.asked_at:

@@ -56,6 +56,16 @@ def test_r10_one_look_runs_at_a_time_until_it_is_given_up() -> None:
     assert looking.due_at(30.0 + GIVE_UP) <= 30.0 + GIVE_UP
 
 
+def test_whoever_asks_shortens_a_long_backoff() -> None:
+    looking = looked(0.0)
+    for now in (30.0, 40.0, 60.0):
+        looking.begun(now)
+        looking.failed(Failure.DENIED, now, 1.0)
+    assert looking.due_at(60.0) == 75.0
+    looking.at_once(60.5)
+    assert looking.due_at(60.5) == 62.0
+
+
 def test_nobody_waits_for_a_look_that_failed() -> None:
     looking = looked(0.0)
     looking.at_once(5.0)
