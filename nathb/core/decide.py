@@ -114,7 +114,7 @@ def r4_return(case: Case) -> Ruling | None:
     earlier = case.order[: case.order.index(case.known.me)]
     back = [name for name in earlier if case.alive(name)]
     if not back:
-        return case.stay(Rule.R4, f"{_absent(case, earlier[0])}" if earlier else "at home")
+        return case.stay(Rule.R4, _absent(case, earlier[0]) if earlier else "at home")
     if case.known.uplink.verdict is not Verdict.UP:
         return case.stay(Rule.R4, "my uplink is not up: no return on this evidence")
     manual = case.known.group.preempt is Preempt.MANUAL
