@@ -39,7 +39,7 @@ class Looking:
         self.asked_at = now
 
     def due_at(self, now: float) -> float:
-        """When the next look is due; infinity while one is running that may still succeed."""
+        """When the next look is due; while one is running, when that one is given up."""
         if self.begun_at is not None and now < self.begun_at + GIVE_UP:
             return self.begun_at + GIVE_UP
         if self.attempts and self.asked_at is None:

@@ -41,10 +41,9 @@ class Pair:
         """What the node's daemon last wrote for `nathb status`; empty before the first."""
         path = self.lab.directory / "run" / node / "nathb" / "lab" / "status.json"
         try:
-            written = json.loads(path.read_text())
+            return dict(json.loads(path.read_text()))
         except FileNotFoundError:
             return {}
-        return dict(written.get("snapshot", written))
 
     def status(self, node: str, *arguments: str) -> tuple[int, str]:
         """Run `nathb status` on the node; its exit code and what it printed."""
