@@ -49,6 +49,7 @@ class Agent:
         self.mover = Mover(edges, self.counters)
         self.teller = Teller()
         self.stopping = False
+        self.leaving = False
         self.undrained: dict[str, float] = {}
         self.rulings: tuple[Ruling, ...] = ()
         self._told: deque[Told] = deque(maxlen=TOLD)
@@ -89,6 +90,11 @@ class Agent:
             self._forget(watch.tickets)
             self.watch.set_pins(self.sight.pinned())
         self.tell(Event(kind=EventKind.RELOADED, message=f"reloaded {group.name}"))
+
+    @property
+    def may_leave(self) -> bool:
+        """Whether a leaving node has handed over, and seen in a view, all that it can."""
+        return self.idle and not any(ruling.is_pending for ruling in self.rulings)
 
     @property
     def idle(self) -> bool:
@@ -206,6 +212,7 @@ class Agent:
             memory=self.mover.memory,
             undrained=self.undrained,
             awaited_since=self.sight.awaited_since,
+            leaving=self.leaving,
             dry_run=self.dry_run,
         )
         self.rulings = decide(known)

@@ -112,6 +112,56 @@ def test_a_default_route_whose_move_hangs_holds_up_the_others_for_a_moment_only(
     assert at[expected[1]] - at[expected[0]] <= 1.1
 
 
+def test_a_machine_that_shuts_down_may_go_once_a_view_shows_its_routes_elsewhere() -> None:
+    world = pair(A)
+    agent = world.posts[A].agent
+    assert agent.may_leave
+    agent.leaving = True
+    agent.step()
+    assert not agent.may_leave
+    world.run(1.0)
+    assert world.writes() == [(A, ROUTE_A.table, C)]
+    assert agent.may_leave
+    assert (
+        world.posts[A]
+        .journal.sentences()[-1]
+        .startswith(f"handed {ROUTE_A} over to nat-c: nat-a is shutting down (moved in")
+    )
+
+
+def test_a_machine_that_shuts_down_tries_again_while_ec2_refuses() -> None:
+    world = pair(A)
+    world.ec2.fails = refusing(Failure.UNAVAILABLE, "ReplaceRoute")
+    agent = world.posts[A].agent
+    agent.leaving = True
+    world.run(2.0)
+    assert not agent.may_leave
+    world.ec2.fails = refusing(Failure.UNAVAILABLE)
+    world.run(6.0)
+    assert world.writes() == [(A, ROUTE_A.table, C)]
+    assert agent.may_leave
+
+
+def test_a_machine_that_shuts_down_while_its_peer_is_dead_goes_at_once_and_writes_nothing() -> None:
+    world = pair(C)
+    world.answers = dead(A)
+    world.run(60.0)
+    written = world.writes()
+    agent = world.posts[C].agent
+    agent.leaving = True
+    world.run(0.1)
+    assert agent.may_leave
+    assert world.run(60.0).writes() == written
+
+
+def test_two_machines_that_shut_down_together_write_at_most_twice_a_route() -> None:
+    world = pair()
+    for post in world.posts.values():
+        post.agent.leaving = True
+    world.run(60.0)
+    assert len(world.writes()) <= 4
+
+
 def test_own_gateway_cut_hands_over_and_takes_nothing() -> None:
     world = pair()
     world.answers = silent((A, GATEWAY), (C, HEARTBEAT[A]))

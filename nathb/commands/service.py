@@ -13,10 +13,13 @@ from nathb import __version__
 from nathb.agent import Agent
 from nathb.core.errors import NathbError
 from nathb.core.events import Event, EventKind
+from nathb.host.shutdown import Shutdown
 from nathb.host.systemd import Manager
 
 LAST_MOVES = 1.2
 """Seconds that moves under way get to end after SIGTERM, of the two in which we must be gone."""
+LEAVING = 8.0
+"""Longest time in seconds that a machine's shutdown waits for us; the unit allows ten."""
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -24,10 +27,13 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 class Service:
     """One agent in one process. `reload` makes the agent go on with what the file says now."""
 
-    def __init__(self, agent: Agent, reload: Callable[[], None], manager: Manager) -> None:
+    def __init__(
+        self, agent: Agent, reload: Callable[[], None], manager: Manager, shutdown: Shutdown
+    ) -> None:
         self.agent = agent
         self.reload = reload
         self.manager = manager
+        self.shutdown = shutdown
 
     def run(self, filenos: Iterable[int]) -> None:
         """Go round until SIGTERM or SIGINT; `filenos` become readable when there is work."""
@@ -40,6 +46,7 @@ class Service:
             while not self._stop_asked(bell):
                 selector.select(max(0.0, wake_at - time.monotonic()))
                 wake_at = self.agent.step()
+            selector.unregister(bell)  # what else may ring changes nothing any more
             self._end(selector)
 
     def _stop_asked(self, bell: socket.socket) -> bool:
@@ -61,15 +68,28 @@ class Service:
         self.manager.ready(self.agent.status())
 
     def _end(self, selector: selectors.BaseSelector) -> None:
-        """Begin no more moves, and let those under way end while there is time."""
-        self.agent.stopping = True
+        """Begin no more moves, unless the machine goes down; let those under way end."""
+        asked_at = time.monotonic()
         self.manager.stopping()
-        deadline = time.monotonic() + LAST_MOVES
-        while not self.agent.idle and time.monotonic() < deadline:
-            selector.select(0.05)
+        with self.shutdown:
+            self._go_on(selector, asked_at + LAST_MOVES, lambda: self.shutdown.is_known)
+            self.agent.leaving = self.shutdown.is_coming
+        if self.agent.leaving:
+            self._tell(EventKind.LEAVING, "this machine is shutting down: handing over its routes")
             self.agent.step()
+            self._go_on(selector, asked_at + LEAVING, lambda: self.agent.may_leave)
+        self.agent.stopping = True
+        self._go_on(selector, asked_at + LAST_MOVES, lambda: self.agent.idle)
         unfinished = "" if self.agent.idle else "; a move is under way, EC2 may yet carry it out"
         self._tell(EventKind.STOPPED, f"stopped{unfinished}; routes stay where they are")
+
+    def _go_on(
+        self, selector: selectors.BaseSelector, until: float, over: Callable[[], bool]
+    ) -> None:
+        """Go round, in short steps, until it is over, or until then (monotonic seconds)."""
+        while not over() and time.monotonic() < until:
+            selector.select(0.05)
+            self.agent.step()
 
     def _greeting(self) -> str:
         agent = self.agent

@@ -26,6 +26,8 @@ class Known(Struct, frozen=True, omit_defaults=True):
     """When each drain that has ended was seen to end."""
     awaited_since: float | None = None
     """Since when a newer view is on its way; None when none is, or when it cannot be had."""
+    leaving: bool = False
+    """Whether this machine is shutting down, and so must hold no route in a moment."""
     dry_run: bool = False
 
 
@@ -60,9 +62,18 @@ class Case(Struct, frozen=True, omit_defaults=True):
         return self.known.peers.get(node, Evidence())
 
     def alive(self, node: str) -> bool:
-        """Whether the node may be given this route: UP in my view, and not drained (R6)."""
-        up = self.evidence(node).verdict is Verdict.UP
-        return up and node not in self.view.intent.drained
+        """Whether the node may be given this route: UP in my view, and not absent (R6)."""
+        return self.evidence(node).verdict is Verdict.UP and not self.absent(node)
+
+    def absent(self, node: str) -> str:
+        """Why the node is no candidate although it may be UP: drained, or about to go down.
+
+        Empty when it is one. Of the others' shutdown this node knows nothing: they hand over
+        their routes themselves.
+        """
+        if node in self.view.intent.drained:
+            return "drained"
+        return "shutting down" if self.known.leaving and node == self.known.me else ""
 
     def first_alive(self, names: tuple[str, ...]) -> str:
         """Return the first of these that is alive; empty when none is."""

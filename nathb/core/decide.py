@@ -86,25 +86,27 @@ def r5_release(case: Case) -> Ruling | None:
     if not to:
         return case.stay(Rule.R5, "my uplink is down, and so is every other node")
     if not heard_since(case.evidence(to), uplink):
-        return case.stay(Rule.R5, f"my uplink is down; asking {to} afresh before handing over")
+        reason = f"my uplink is down; asking {to} afresh before handing over"
+        return case.stay(Rule.R5, reason, fresh=to)
     cause = Cause("uplink", uplink.verdict.value, uplink.since)
     reason = f"my {_missed('uplink', uplink)}, {_heard(case, to)}"
     return case.move(Rule.R5, to, cause, reason, _first_sign(uplink))
 
 
 def r6_drain(case: Case) -> Ruling | None:
-    """I am drained and hold it: hand it to the first live candidate, or keep it."""
-    if not case.mine or case.known.me not in case.view.intent.drained:
+    """I am drained, or shutting down, and hold it: hand it to the first live candidate."""
+    why = case.absent(case.known.me)
+    if not case.mine or not why:
         return None
     to = case.first_alive(case.order)
     if not to:
-        return case.stay(Rule.R6, "drained, but no other node is alive: kept")
+        return case.stay(Rule.R6, f"{why}, but no other node is alive: kept")
     if case.known.uplink.verdict is not Verdict.UP:
-        return case.stay(Rule.R6, "drained; waiting for my own uplink before handing over")
+        return case.stay(Rule.R6, f"{why}; waiting for my own uplink before handing over")
     if case.evidence(to).doubted_since is not None:
-        return case.stay(Rule.R6, f"drained, but {to} is in doubt: kept for now")
-    cause = Cause(case.known.me, "drained", case.known.undrained.get(case.known.me, 0.0))
-    return case.move(Rule.R6, to, cause, f"{case.known.me} is drained", case.known.now)
+        return case.stay(Rule.R6, f"{why}, but {to} is in doubt: kept for now", fresh=to)
+    cause = Cause(case.known.me, why, case.known.undrained.get(case.known.me, 0.0))
+    return case.move(Rule.R6, to, cause, f"{case.known.me} is {why}", case.known.now)
 
 
 def r4_return(case: Case) -> Ruling | None:
@@ -165,7 +167,8 @@ def r3_take(case: Case) -> Ruling | None:
         return case.stay(Rule.R3, f"the holder is lost, but my uplink is {uplink.verdict.value}")
     first = case.first_alive(case.order)
     if first != case.known.me:
-        return case.stay(Rule.R3, f"{first} comes first" if first else "this node is drained")
+        absent = f"the holder is lost, but I am {case.absent(case.known.me)}"
+        return case.stay(Rule.R3, f"{first} comes first" if first else absent)
     if holder.verdict is Verdict.DOWN:
         if holder.silent_since is None:
             return case.stay(Rule.R3, f"{case.holder} has just answered again")

@@ -18,6 +18,7 @@ class EventKind(Enum):
 
     STARTED = "started"
     STOPPED = "stopped"
+    LEAVING = "leaving"
     RELOADED = "reloaded"
     RELOAD_REFUSED = "reload-refused"
     TOOK = "took"

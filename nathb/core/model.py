@@ -194,6 +194,13 @@ class Ruling(Struct, frozen=True, omit_defaults=True):
     fresh: str = ""
     """The node that must be heard, and seen in a view, anew before this can go on."""
 
+    @property
+    def is_pending(self) -> bool:
+        """Whether a move is wished for, or waits for no more than an answer or another try."""
+        wished = self.move is not None and not self.would
+        tried_again = self.due is not None and self.rule is not Rule.R7
+        return wished or tried_again or bool(self.fresh) or self.rule is Rule.R10
+
 
 class Failure(Enum):
     """The ways in which an EC2 call fails, each handled on purpose."""

@@ -42,6 +42,7 @@ class Entry(Struct, frozen=True):
 ENTRIES = {
     EventKind.STARTED: Entry("193c96f03c08432f899b54460ac21624", Level.INFO),
     EventKind.STOPPED: Entry("f7358a726cae4b22a5d4d71e06fa87ba", Level.INFO),
+    EventKind.LEAVING: Entry("dfde578972f34e80939d7d0d1ac46318", Level.NOTICE),
     EventKind.RELOADED: Entry("01ebec51cb664166b1fd3fe18490dd59", Level.INFO),
     EventKind.RELOAD_REFUSED: Entry("ce1b8f0dfd394668bca64901940ca9ce", Level.ERR),
     EventKind.TOOK: Entry("920b5b55184f4dabb7b6c8064bb16a41", Level.WARNING),

@@ -67,6 +67,7 @@ def known(
     seen: View | None = None,
     memory: dict[str, RouteMemory] | None = None,
     undrained: dict[str, float] | None = None,
+    leaving: bool = False,
     dry_run: bool = False,
     now: float = NOW,
 ) -> Known:
@@ -80,6 +81,7 @@ def known(
         view=seen or view(at=now),
         memory=memory or {},
         undrained=undrained or {},
+        leaving=leaving,
         dry_run=dry_run,
     )
 

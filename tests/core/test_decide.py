@@ -237,6 +237,43 @@ def test_r6_nothing_is_handed_over_to_a_node_in_doubt() -> None:
     assert moves(known(peer=doubtful, seen=view(intent=DRAIN_A))) == []
 
 
+def test_r6_a_machine_that_shuts_down_hands_over_all_that_it_holds() -> None:
+    both = known(seen=view(c="nat-a"), leaving=True)
+    assert moves(both) == [(ROUTE_A.table, "nat-c", "R6"), (ROUTE_C.table, "nat-c", "R6")]
+    assert ruling(both, ROUTE_A).reason == "nat-a is shutting down"
+
+
+def test_r6_a_machine_that_shuts_down_takes_nothing_and_keeps_what_nobody_else_can_hold() -> None:
+    last = known(peer=down(), leaving=True)
+    assert moves(last) == []
+    assert ruling(last, ROUTE_A).reason == "shutting down, but no other node is alive: kept"
+    assert ruling(last, ROUTE_C).reason == "the holder is lost, but I am shutting down"
+    assert not any(one.is_pending for one in decide(last))
+
+
+def test_a_ruling_is_pending_while_a_wish_an_answer_or_another_try_is_outstanding() -> None:
+    leaving = known(leaving=True)
+    doubtful = known(peer=replace(up(), doubted_since=NOW - 0.2), leaving=True)
+    move = ruling(leaving, ROUTE_A).move
+    assert move is not None
+    failed = RouteMemory(retry_at=NOW + 1, failed_for=move.cause)
+    contested = RouteMemory(contests=(Contest("nat-c", move.cause, NOW + 600, 1),))
+    written = RouteMemory(wrote=Wrote(move, NOW))
+    pending = {
+        "a wish": leaving,
+        "doubt": doubtful,
+        "another try": known(leaving=True, memory={str(ROUTE_A): failed}),
+        "a view to come": known(leaving=True, memory={str(ROUTE_A): written}),
+    }
+    settled = {
+        "paused": known(leaving=True, seen=view(intent=Intent(paused=True))),
+        "contested": known(leaving=True, memory={str(ROUTE_A): contested}),
+        "handed over": known(leaving=True, seen=view(a="nat-c")),
+    }
+    for name, what in (pending | settled).items():
+        assert ruling(what, ROUTE_A).is_pending is (name in pending), name
+
+
 def test_r6_a_second_drain_is_no_repetition_of_the_first() -> None:
     first = Cause("nat-a", "drained", 0.0)
     memory = {str(ROUTE_A): RouteMemory(contests=(Contest("nat-c", first, NOW + 600, 1),))}

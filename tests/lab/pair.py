@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from tests.lab.lab import Lab
@@ -28,13 +29,19 @@ NODES = ("nat-a", "nat-c")
 class Pair:
     """nathb on every NAT of the lab, with one file."""
 
-    def __init__(self, lab: Lab, *arguments: str, **overrides: Any) -> None:
+    def __init__(
+        self,
+        lab: Lab,
+        *arguments: str,
+        env: Mapping[str, str] | None = None,
+        **overrides: Any,
+    ) -> None:
         """`overrides` replace keys of the lab's file, as `Lab.pair_config` takes them."""
         self.lab = lab
         self.config = lab.pair_config(**overrides)
         self.nodes = tuple(nat.name for nat in lab.plan.nats)
         self.daemons: dict[str, Daemon] = {
-            node: lab.start_nathb(node, self.config, *arguments) for node in self.nodes
+            node: lab.start_nathb(node, self.config, *arguments, env=env) for node in self.nodes
         }
 
     def snapshot(self, node: str) -> dict[str, Any]:
