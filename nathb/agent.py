@@ -7,28 +7,26 @@ only ever called in the background, so that no API call delays a check.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable
 
 from nathb import __version__
 from nathb.core.case import Known
 from nathb.core.decide import decide
 from nathb.core.edges import Edges
-from nathb.core.errors import BlindError, NathbError
+from nathb.core.errors import BlindError
 from nathb.core.events import Event, EventKind
 from nathb.core.model import Group, Ruling
 from nathb.core.path import Path, Pulse
-from nathb.core.snapshot import Counters, Home, Snapshot, Told
+from nathb.core.snapshot import Counters, Home, Snapshot
 from nathb.core.telling import Teller
 from nathb.core.view import Intent, View
 from nathb.core.watch import UPLINK, Watch
 from nathb.mover import Mover
+from nathb.reporter import Reporter
 from nathb.sight import BRISK, Sight
 
 IDLE = 1.0
 """Longest time between two steps in seconds, so that status and watchdog stay fresh."""
-TOLD = 10
-"""How many of the last sentences the snapshot shows."""
 
 
 class Agent:
@@ -46,20 +44,18 @@ class Agent:
         self.pid = pid
         self.dry_run = dry_run
         self.counters = Counters()
+        self.reporter = Reporter(edges, IDLE)
         self.mover = Mover(edges, self.counters)
         self.teller = Teller()
         self.stopping = False
         self.leaving = False
         self.undrained: dict[str, float] = {}
         self.rulings: tuple[Ruling, ...] = ()
-        self._told: deque[Told] = deque(maxlen=TOLD)
         self._expected_at = float("inf")
         self._suspended = self._time_suspended()
         self._suspected = False
         self._silent: set[str] = set()
         self._refreshed_at = float("-inf")
-        self._published = True
-        self._reported_at = float("-inf")
         self._begin(group)
 
     def step(self) -> float:
@@ -72,7 +68,7 @@ class Agent:
         self._decide(now)
         self._ask(now)
         self.sight.look(now)
-        self._report(now)
+        self.reporter.report(now, self.status, lambda: self.snapshot(now))
         due_at = min(self.watch.wake_at(), self.sight.wake_at(now))
         self._expected_at = min(now + IDLE, max(now, due_at))
         return self._expected_at
@@ -80,8 +76,7 @@ class Agent:
     def reload(self, group: Group, edges: Edges) -> None:
         """Go on with another file. If targets or timers changed, all is UNKNOWN anew (R1)."""
         watch, sight, same = self.watch, self.sight, _targets(group) == _targets(self.group)
-        self.edges = edges
-        self.mover.edges = edges
+        self.edges = self.mover.edges = self.reporter.edges = edges
         self._begin(group)
         self.sight.carry_on_from(sight)
         if same:
@@ -102,11 +97,8 @@ class Agent:
         return self.mover.idle
 
     def tell(self, event: Event) -> None:
-        """Tell an event, and show it in the snapshot."""
-        self.edges.journal.tell(event)
-        at = self.edges.clock.monotonic()
-        self._told.append(Told(at, event.kind.value, event.message))
-        self._reported_at = float("-inf")
+        """Tell an event that this process' surroundings have brought about."""
+        self.reporter.tell(event)
 
     def _begin(self, group: Group) -> None:
         now = self.edges.clock.monotonic()
@@ -162,11 +154,11 @@ class Agent:
         answers = self.edges.calls.ended()
         for ticket, answer in answers:
             if self.mover.owns(ticket):
-                self._tell_all(self.mover.ended(ticket, answer, now))
+                self.reporter.tell_all(self.mover.ended(ticket, answer, now))
                 # until just after settle, when a contradiction becomes news
                 self.sight.look_again(now, self.group.settle + BRISK)
             elif self.sight.owns(ticket):
-                self._tell_all(self.sight.learn(ticket, answer, now))
+                self.reporter.tell_all(self.sight.learn(ticket, answer, now))
         if self.sight.view is not None and self.sight.view is not view:
             self._take_in(self.sight.view, view, now)
         if answers:
@@ -178,9 +170,9 @@ class Agent:
 
     def _take_in(self, view: View, before: View | None, now: float) -> None:
         self.watch.set_pins(self.sight.pinned())
-        self._tell_all(self.teller.pins(view.pins))
-        self._tell_all(self.teller.intent(view.intent))
-        self._tell_all(self.mover.observe(view, self.group))
+        self.reporter.tell_all(self.teller.pins(view.pins))
+        self.reporter.tell_all(self.teller.intent(view.intent))
+        self.reporter.tell_all(self.mover.observe(view, self.group))
         ended = (before.intent if before is not None else Intent()).drained - view.intent.drained
         self.undrained = {**self.undrained, **dict.fromkeys(ended, now)}
         if before is not None and before.holdings != view.holdings:
@@ -192,14 +184,14 @@ class Agent:
         """Tell new verdicts, and look at EC2 the moment anything comes into doubt."""
         self.watch.expire(now)
         for name in (UPLINK, *self.watch.peers):
-            self._tell_all(self.teller.verdict(name, self.watch.evidence(name)))
-        self._tell_all(self.teller.pulses(self._pulses()))
+            self.reporter.tell_all(self.teller.verdict(name, self.watch.evidence(name)))
+        self.reporter.tell_all(self.teller.pulses(self._pulses()))
         peers = self.watch.peers
         silent = {name for name in peers if self.watch.evidence(name).silent_since is not None}
         if silent - self._silent or (self.watch.suspecting and not self._suspected):
             self.sight.look_again(now, self.group.settle)
         self._suspected, self._silent = self.watch.suspecting, silent
-        self._tell_all(self.teller.view(self.sight.view, now, self.group.view_max_age))
+        self.reporter.tell_all(self.teller.view(self.sight.view, now, self.group.view_max_age))
 
     def _decide(self, now: float) -> None:
         known = Known(
@@ -217,7 +209,7 @@ class Agent:
         )
         self.rulings = decide(known)
         told = self.teller.rulings(self.rulings, known.view, now, dry_run=self.dry_run)
-        self._tell_all(told)
+        self.reporter.tell_all(told)
         self._refresh([ruling.fresh for ruling in self.rulings if ruling.fresh], now)
         for ruling in self.rulings:
             move = ruling.move
@@ -260,29 +252,6 @@ class Agent:
 
     # --- tell -------------------------------------------------------------------------------
 
-    def _tell_all(self, events: Iterable[Event]) -> None:
-        for event in events:
-            self.tell(event)
-
-    def _report(self, now: float) -> None:
-        """At most once per IDLE, or at once after an event. Getting here is progress."""
-        if now < self._reported_at + IDLE:
-            return
-        self._reported_at = now
-        self.edges.manager.watchdog()
-        self.edges.manager.status(self.status())
-        self._publish(now)
-
-    def _publish(self, now: float) -> None:
-        """Show the snapshot to whoever asks; the daemon works without it, and tells so once."""
-        could, self._published = self._published, True
-        try:
-            self.edges.publish(self.snapshot(now))
-        except NathbError as error:
-            self._published = False
-            if could:
-                self.tell(Event(kind=EventKind.STATUS_LOST, message=str(error)))
-
     def status(self) -> str:
         """Return in one line how things stand, for STATUS= of the service manager."""
         peers = ", ".join(f"{name} {s.verdict.value}" for name, s in self.watch.peers.items())
@@ -309,7 +278,7 @@ class Agent:
             view_max_age=self.group.view_max_age,
             homes=tuple(Home(route, self.group.order(route)[0]) for route in self.group.routes()),
             rulings=self.rulings,
-            told=tuple(self._told),
+            told=self.reporter.lately,
             counters=self.counters,
         )
 

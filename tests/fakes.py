@@ -244,6 +244,7 @@ class Post:
         self.journal = FakeJournal()
         self.manager = FakeManager()
         self.snapshots: list[Snapshot] = []
+        self.publish: Callable[[Snapshot], None] = self.snapshots.append
         self.names: dict[str, tuple[str, ...]] = {}
         self.edges = Edges(
             clock=world.clock,
@@ -252,7 +253,7 @@ class Post:
             calls=FakeCalls(world),
             journal=self.journal,
             manager=self.manager,
-            publish=self.snapshots.append,
+            publish=lambda snapshot: self.publish(snapshot),
             resolve=self._resolve,
             jitter=lambda: 0.5,
         )

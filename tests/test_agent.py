@@ -598,7 +598,7 @@ def test_a_status_file_that_cannot_be_written_is_told_once_and_stops_nothing() -
     def full(_snapshot: Snapshot) -> None:
         raise SnapshotError("status.json: no space left")
 
-    post.agent.edges = replace(post.edges, publish=full)
+    post.publish = full
     world.run(70.0)
     assert post.journal.kinds() == ["status-lost"]
     world.answers = dead(C)

@@ -24,7 +24,8 @@ MAY_IMPORT = {
     "host": {"host", "core"},
     "mover": {"core"},
     "sight": {"core"},
-    "agent": {"core", "mover", "sight"},
+    "reporter": {"core"},
+    "agent": {"core", "mover", "reporter", "sight"},
 }
 SEES_EVERYTHING = {"commands", "cli", "__main__"}
 FILES = sorted(HOUSE.rglob("*.py"))
