@@ -253,13 +253,16 @@ class Post:
             calls=FakeCalls(world),
             journal=self.journal,
             manager=self.manager,
-            publish=lambda snapshot: self.publish(snapshot),
+            publish=self._publish,
             resolve=self._resolve,
             jitter=lambda: 0.5,
         )
         self.agent = Agent(world.group, me, self.edges, dry_run=dry_run)
         self.wake_at = world.clock.now
         self.frozen = False
+
+    def _publish(self, snapshot: Snapshot) -> None:
+        self.publish(snapshot)
 
     def _resolve(self, name: str) -> tuple[str, ...]:
         if name not in self.names:
