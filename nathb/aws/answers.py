@@ -79,6 +79,13 @@ class Entry(Answer, frozen=True):
         return self.origin in {"EnableVgwRoutePropagation", "Advertisement"}
 
 
+class Association(Answer, frozen=True):
+    """What a table steers: a subnet, or every subnet of the VPC that has no table of its own."""
+
+    main: bool = False
+    subnet_id: str = ""
+
+
 class Table(Answer, frozen=True):
     """A route table, with the tags that carry operators' intent.
 
@@ -88,6 +95,8 @@ class Table(Answer, frozen=True):
     route_table_id: str
     routes: tuple[Entry, ...] = ()
     tags: tuple[Tag, ...] = ()
+    vpc_id: str = ""
+    associations: tuple[Association, ...] = ()
 
 
 class Attachment(Answer, frozen=True):
@@ -97,12 +106,21 @@ class Attachment(Answer, frozen=True):
     network_card_index: int = 0
 
 
+class Elastic(Answer, frozen=True):
+    """The public address that an interface's private one is translated to."""
+
+    public_ip: str = ""
+
+
 class Interface(Answer, frozen=True):
-    """An instance's network interface."""
+    """An instance's network interface. While `source_dest_check` is on it forwards nothing."""
 
     network_interface_id: str
     private_ip_address: str = ""
     attachment: Attachment = Attachment()
+    subnet_id: str = ""
+    source_dest_check: bool = True
+    association: Elastic = Elastic()
 
     @property
     def is_primary(self) -> bool:
@@ -127,6 +145,7 @@ class Machine(Answer, frozen=True):
     subnet_id: str = ""
     vpc_id: str = ""
     network_interfaces: tuple[Interface, ...] = ()
+    tags: tuple[Tag, ...] = ()
 
 
 class Reservation(Answer, frozen=True):

@@ -1,4 +1,4 @@
-"""Which instance stands for which node, out of what DescribeInstances lists. Pure."""
+"""Which instance stands for which node, out of what DescribeInstances lists."""
 
 from __future__ import annotations
 
@@ -12,12 +12,34 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nathb.aws.answers import Interface, Machine
-    from nathb.core.model import Node
+    from nathb.aws.reading import Reader
+    from nathb.core.model import Group, Node
 
 LEAVING = {"shutting-down": 0, "terminated": 1}
 """States that an instance does not come back from; the lower says the more about right now."""
 
 STATES = {state.value: state for state in InstanceState}
+
+
+def machines_of(group: Group, reader: Reader) -> dict[str, Machine | None]:
+    """Return the machine that stands for each node now, by the node's name; None for none.
+
+    One DescribeInstances for all nodes with an `instance`, and one for each `match`.
+    CloudError(REFUSED) when a `match` finds two that are in use.
+    """
+    ids = [node.instance for node in group.nodes if node.instance]
+    # As a filter: InstanceIds= would fail for all when EC2 has forgotten one.
+    listed = reader.instances(group.name, [("instance-id", ids)]) if ids else []
+    by_id = {machine.instance_id: machine for machine in listed}
+    return {
+        node.name: by_id.get(node.instance) if node.instance else _matched(node, reader)
+        for node in group.nodes
+    }
+
+
+def _matched(node: Node, reader: Reader) -> Machine | None:
+    filters = [(key, [value]) for key, value in node.match]
+    return choose(node, reader.instances(node.name, filters))
 
 
 def choose(node: Node, listed: Sequence[Machine]) -> Machine | None:

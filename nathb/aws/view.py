@@ -1,14 +1,13 @@
 """From route tables, as EC2 lists them, to holdings, pins and intent. Pure.
 
-EC2 spells an address one way and a file another (`::/0`, `0::/0`), so networks are compared as
-networks; routes keep the file's spelling.
+Routes keep the file's spelling, whatever EC2's is.
 """
 
 from __future__ import annotations
 
-from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
+from nathb.aws.routes import find, leads_to
 from nathb.core.view import Holding, Intent, Pin, PinState, RouteState, View
 
 if TYPE_CHECKING:
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 
     from nathb.aws.answers import Entry, Table
     from nathb.core.model import Group, Route
-    from nathb.core.view import Instance, Roster
+    from nathb.core.view import Roster
 
 DRAIN_TAG = "nathb:drain"
 """Names of drained nodes, separated by spaces or commas."""
@@ -40,7 +39,7 @@ def reduce_view(at: float, group: Group, roster: Roster, tables: Iterable[Table]
         holdings=tuple(
             _holding(route, entry, roster)
             for route in group.routes()
-            if (entry := _find(listed.get(route.table), route.destination))
+            if (entry := find(listed.get(route.table), route.destination))
         ),
         pins=_pins(group, roster, listed.get(roster.own_table)),
         intent=_intent(group, listed),
@@ -60,7 +59,7 @@ def _holding(route: Route, entry: Entry, roster: Roster) -> Holding:
 def _pins(group: Group, roster: Roster, own: Table | None) -> tuple[Pin, ...]:
     """Say how each heartbeat of every *other* node is routed from here."""
     return tuple(
-        _pin(node.name, address, roster, _find(own, address))
+        _pin(node.name, address, roster, find(own, address))
         for node in group.nodes
         if node.name != roster.me
         for address in node.heartbeat
@@ -70,43 +69,13 @@ def _pins(group: Group, roster: Roster, own: Table | None) -> tuple[Pin, ...]:
 def _pin(node: str, address: str, roster: Roster, entry: Entry | None) -> Pin:
     if entry is None:
         return Pin(node, address, PinState.MISSING, table=roster.own_table)
-    if not _leads_to(entry, roster.instance(node)):
+    if not leads_to(entry, roster.instance(node)):
         state = PinState.ELSEWHERE
     elif _state(entry) is RouteState.BLACKHOLE:
         state = PinState.BLACKHOLE
     else:
         state = PinState.GOOD
     return Pin(node, address, state, entry.target, roster.own_table)
-
-
-def _leads_to(entry: Entry, peer: Instance | None) -> bool:
-    """Whether the route takes the clients' own way into the peer: the interface they use.
-
-    Another interface of the same peer may pass pings while clients are cut off. The instance id
-    is asked only where no interface is shown.
-    """
-    if peer is None or entry.is_propagated:
-        return False
-    if entry.network_interface_id:
-        return entry.network_interface_id == peer.eni
-    return bool(entry.instance_id) and entry.instance_id == peer.instance
-
-
-def _find(table: Table | None, destination: str) -> Entry | None:
-    """Return the route that carries a destination: the static one, where there are two."""
-    if table is None:
-        return None
-    wanted = _network(destination)
-    found = [entry for entry in table.routes if _network(entry.destination) == wanted]
-    return min(found, key=lambda entry: entry.is_propagated, default=None)
-
-
-def _network(text: str) -> str:
-    """Return the one spelling of a network or address; other words stay as they are."""
-    try:
-        return str(ip_network(text, strict=False))
-    except ValueError:
-        return text
 
 
 def _state(entry: Entry) -> RouteState:
