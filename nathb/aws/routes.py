@@ -41,6 +41,11 @@ def family(destination: str) -> str:
     return "DestinationIpv6CidrBlock" if ":" in destination else "DestinationCidrBlock"
 
 
+def host_route(address: str) -> str:
+    """Return the destination that covers one address and no other, as a pin has it."""
+    return str(ip_network(address))
+
+
 def _network(text: str) -> str:
     """Return the one spelling of a network or address; other words stay as they are."""
     try:

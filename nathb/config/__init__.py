@@ -8,6 +8,8 @@
     group       values to what a Group takes, and how they must agree
     unwise      what is legal and yet unwise
     mistakes    where mistakes gather until the whole file has been read
+    digest      whether two files mean the same
+    edit        another instance for a node, comments kept
 
 `load` and `parse` read a file; `warnings` is what `nathb check` has to add.
 """
@@ -19,12 +21,13 @@ from pathlib import PurePath
 from typing import Any
 
 from nathb.config import document, fields, stream
+from nathb.config.digest import digest
 from nathb.config.group import read
 from nathb.config.mistakes import Mistakes, TooManyError, WrongError
 from nathb.config.unwise import warnings
 from nathb.core.model import Group
 
-__all__ = ["load", "parse", "warnings"]
+__all__ = ["digest", "load", "parse", "warnings"]
 
 _UNOPENED: dict[type[OSError], str] = {
     FileNotFoundError: "there is no such file; check the name, or start from example.yaml",

@@ -1,0 +1,142 @@
+"""`nathb plan` and `nathb apply`: make EC2 match the file, and show beforehand what that takes."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+
+from nathb import config
+from nathb.aws.apply import carry_out as call
+from nathb.aws.client import make_client
+from nathb.aws.plan import Plan, plan
+from nathb.aws.reading import Reader
+from nathb.aws.survey import survey
+from nathb.commands.locate import add_group, locate
+from nathb.core.errors import CloudError, UsageError
+from nathb.core.model import Group, Route
+
+SETTLING = 5
+"""How often EC2 is looked at again, a second apart, until it shows what was written."""
+
+
+def add_parser(verbs: Any) -> None:
+    """Add both verbs to the command line."""
+    planning = _add(
+        verbs,
+        "plan",
+        "show what would make EC2 match the file",
+        "Show the pins, source/dest checks and routes that differ from the file, and change "
+        "nothing. Exit 0 when there is nothing to do, 1 otherwise.",
+        "example: nathb plan tokyo",
+    )
+    planning.add_argument("--json", action="store_true", help="print the plan as JSON")
+    planning.set_defaults(carry_out=show)
+    applying = _add(
+        verbs,
+        "apply",
+        "make EC2 match the file",
+        "Show the plan, ask, and carry it out. May be repeated at any time; touches nothing that "
+        "the file does not name. Routes that another node of the group holds are left to the "
+        "daemons.",
+        "example: nathb apply tokyo --yes",
+    )
+    applying.add_argument("--yes", action="store_true", help="do not ask")
+    applying.set_defaults(carry_out=apply)
+
+
+def _add(verbs: Any, name: str, short: str, long: str, example: str) -> argparse.ArgumentParser:
+    verb: argparse.ArgumentParser = verbs.add_parser(
+        name, help=short, description=long, epilog=example
+    )
+    add_group(verb)
+    verb.add_argument(
+        "--adopt",
+        action="store_true",
+        help="also move guarded routes home that point outside of the group now",
+    )
+    return verb
+
+
+def show(given: argparse.Namespace) -> int:
+    """Print the plan; return 0 when EC2 matches the file, 1 when it does not."""
+    group = config.load(locate(given.group))
+    client = make_client(group.region)
+    found = look(client, group, adopt=given.adopt)
+    if given.json:
+        print(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+    else:
+        print("\n".join(page(group, found)))
+    return 0 if is_done(found) else 1
+
+
+def apply(given: argparse.Namespace) -> int:
+    """Show the plan, carry it out when that is wanted; return 0 when EC2 then matches the file."""
+    group = config.load(locate(given.group))
+    client = make_client(group.region)
+    found = look(client, group, adopt=given.adopt)
+    print("\n".join(page(group, found)), flush=True)
+    if found.steps:
+        if not given.yes and not _is_wanted():
+            print("nothing was changed")
+            return 1
+        perform(client, found, print)
+        found = _settled(client, group, adopt=given.adopt)
+        print("\n".join(page(group, found)))
+    return 0 if is_done(found) else 1
+
+
+def look(client: Any, group: Group, *, adopt: bool) -> Plan:
+    """Return what EC2 lacks now. CloudError when it cannot be read."""
+    adopted: Iterable[Route] = group.routes() if adopt else ()
+    return plan(survey(Reader(client), group), config.digest(group), frozenset(adopted))
+
+
+def perform(client: Any, wanted: Plan, say: Callable[[str], object]) -> None:
+    """Carry out the steps in order; CloudError, saying how many are left, at the first refusal."""
+    for number, step in enumerate(wanted.steps, 1):
+        try:
+            call(client, step)
+        except CloudError as error:
+            left = len(wanted.steps) - number + 1
+            message = f"{error}; {left} of {len(wanted.steps)} steps are left: run it again then"
+            raise CloudError(error.failure, message, error.request_id) from error
+        say(f"done: {step.sentence}")
+
+
+def _settled(client: Any, group: Group, *, adopt: bool) -> Plan:
+    """Look until EC2 shows what was written: Describe may lag behind a write."""
+    found = look(client, group, adopt=adopt)
+    for _ in range(SETTLING):
+        if not found.steps:
+            break
+        time.sleep(1.0)
+        found = look(client, group, adopt=adopt)
+    return found
+
+
+def is_done(found: Plan) -> bool:
+    """Whether nothing is left to do, neither by `apply` nor by a person."""
+    return not found.steps and not any(note.bad for note in found.notes)
+
+
+def page(group: Group, found: Plan) -> list[str]:
+    """Return the lines that show a plan to people."""
+    notes = [f"  {'!' if note.bad else '-'} {note.subject}: {note.text}" for note in found.notes]
+    if not found.steps:
+        verdict = "EC2 matches the file" if is_done(found) else "nothing is left to apply, but"
+        return [f"{group.name}: {verdict}", *notes]
+    count = f"{len(found.steps)} step{'s' if len(found.steps) > 1 else ''}"
+    steps = [f"  {number}. {step.sentence}" for number, step in enumerate(found.steps, 1)]
+    return [f"{group.name}: {count} to make EC2 match the file", *steps, *notes]
+
+
+def _is_wanted() -> bool:
+    """Ask the person at the terminal; where there is none, it has to be said beforehand."""
+    if not sys.stdin.isatty():
+        raise UsageError("apply: there is nobody to ask; look at the plan, then repeat with --yes")
+    return input("Carry this out? [y/N] ").strip().lower() in {"y", "yes"}
