@@ -112,6 +112,13 @@ class Elastic(Answer, frozen=True):
     public_ip: str = ""
 
 
+class Address(Answer, frozen=True):
+    """One private address of an interface, and the public one that it may have."""
+
+    private_ip_address: str = ""
+    association: Elastic = Elastic()
+
+
 class Interface(Answer, frozen=True):
     """An instance's network interface. While `source_dest_check` is on it forwards nothing."""
 
@@ -121,6 +128,7 @@ class Interface(Answer, frozen=True):
     subnet_id: str = ""
     source_dest_check: bool = True
     association: Elastic = Elastic()
+    private_ip_addresses: tuple[Address, ...] = ()
 
     @property
     def is_primary(self) -> bool:
@@ -132,6 +140,12 @@ class State(Answer, frozen=True):
     """What an instance is doing; `name` is EC2's word."""
 
     name: str
+
+
+class Placement(Answer, frozen=True):
+    """Where an instance runs."""
+
+    availability_zone: str = ""
 
 
 class Machine(Answer, frozen=True):
@@ -146,6 +160,7 @@ class Machine(Answer, frozen=True):
     vpc_id: str = ""
     network_interfaces: tuple[Interface, ...] = ()
     tags: tuple[Tag, ...] = ()
+    placement: Placement = Placement()
 
 
 class Reservation(Answer, frozen=True):

@@ -16,8 +16,8 @@ from msgspec import Struct
 from nathb.aws.answers import Entry, Table
 from nathb.aws.routes import host_route
 from nathb.aws.survey import Survey
-from nathb.core.model import Node, Route
-from nathb.core.view import InstanceState
+from nathb.core.model import Group, Node, Route
+from nathb.core.view import Instance, InstanceState
 
 FILE_TAG = "nathb:file"
 """A tag on every guarded table: the digest of the file that was applied last."""
@@ -35,10 +35,12 @@ class Action(Enum):
 
 
 class Step(Struct, frozen=True, kw_only=True):
-    """One call. `resource` is the id it changes; `sentence` says what it does, and why."""
+    """One call. `resource` is the id it changes; `fault` says what is wrong, `sentence` what the
+    call does about it."""
 
     action: Action
     resource: str
+    fault: str
     sentence: str
     node: str = ""
     destination: str = ""
@@ -47,12 +49,13 @@ class Step(Struct, frozen=True, kw_only=True):
 
 
 class Note(Struct, frozen=True):
-    """What the file names, and no step can or should mend; `text` says why and what to do."""
+    """What the file names, and no step can or should mend: why, and who has to do what."""
 
     subject: str
     text: str
+    mend: str
     bad: bool = True
-    """False where the daemons, or nobody, need to do something about it."""
+    """False where nobody has to do anything about it."""
 
 
 class Plan(Struct, frozen=True):
@@ -60,6 +63,15 @@ class Plan(Struct, frozen=True):
 
     steps: tuple[Step, ...] = ()
     notes: tuple[Note, ...] = ()
+
+    def step(self, resource: str, destination: str = "") -> Step | None:
+        """Return the step that changes this route or resource; None when there is none."""
+        wanted = (resource, destination)
+        return next((one for one in self.steps if (one.resource, one.destination) == wanted), None)
+
+    def note(self, subject: str) -> Note | None:
+        """Return the first note about a subject; None when there is none."""
+        return next((one for one in self.notes if one.subject == subject), None)
 
 
 def plan(seen: Survey, digest: str, adopted: frozenset[Route] = frozenset()) -> Plan:
@@ -83,26 +95,31 @@ def _nodes(seen: Survey) -> Iterator[Step | Note]:
     for node in seen.group.nodes:
         instance = seen.instance(node.name)
         if instance.state not in FORWARDING:
-            yield Note(node.name, _gone(node, instance.state))
+            yield _gone(seen.group, node, instance)
         elif not instance.eni:
-            yield Note(node.name, "EC2 shows no interface of it; attach one, or name its `eni:`")
+            mend = "attach one, or name its `eni:` in the file"
+            yield Note(node.name, "EC2 shows no interface of it", mend)
         elif _is_checked(seen, node.name, instance.eni):
             yield Step(
                 action=Action.CHECK_OFF,
                 resource=instance.eni,
                 node=node.name,
-                sentence=f"switch the source/dest check of {node.name} off ({instance.eni}), "
-                "for with it EC2 drops whatever the node forwards",
+                fault=f"the source/dest check is on at {instance.eni}: EC2 drops what it forwards",
+                sentence=f"switch the source/dest check of {node.name} off ({instance.eni})",
             )
 
 
-def _gone(node: Node, state: InstanceState) -> str:
-    how = f"instance {node.instance}" if node.instance else "what its `match` finds"
-    if state is InstanceState.UNSEEN:
-        return f"EC2 does not show {how}; start one and run: nathb apply (with `match:`), or: " + (
-            f"nathb replace {node.name} i-NEW"
-        )
-    return f"{how} is {state.value}; start it, or replace it"
+def _gone(group: Group, node: Node, instance: Instance) -> Note:
+    """Say that nothing forwards for a node, and how something will again."""
+    replacing = f"nathb replace {group.name} {node.name} i-NEW"
+    if node.match:
+        replacing = f"start one with the tags of its `match`, then: nathb apply {group.name}"
+    if instance.state is InstanceState.UNSEEN:
+        how = f"instance {node.instance}" if node.instance else "instance with its tags"
+        return Note(node.name, f"EC2 shows no {how} in this region", replacing)
+    if instance.state in {InstanceState.STOPPED, InstanceState.STOPPING}:
+        replacing = f"aws ec2 start-instances --instance-ids {instance.instance}"
+    return Note(node.name, f"{instance.instance} is {instance.state.value}", replacing)
 
 
 def _is_checked(seen: Survey, node: str, eni: str) -> bool:
@@ -115,25 +132,31 @@ def _is_checked(seen: Survey, node: str, eni: str) -> bool:
 
 def _pins(seen: Survey) -> Iterator[Step | Note]:
     """Yield, for every node, what its own table lacks of the pins to the others."""
-    steered: dict[str, str] = {}
     for node in seen.group.nodes:
         table = seen.steering(node.name)
         if table is None:
             if node.name in seen.machines:
-                yield Note(node.name, "EC2 shows no table that steers its subnet; give it one")
+                mend = "associate its subnet with a table whose default route is a gateway"
+                yield Note(node.name, "EC2 shows no route table that steers its subnet", mend)
             continue
-        other = steered.setdefault(table.route_table_id, node.name)
-        if other != node.name:
+        if other := sharer(seen, node):
             yield Note(
                 node.name,
                 f"is steered by the same table as {other}, {table.route_table_id}: a heartbeat "
-                f"through {other} would be sent back to {other}; give each public subnet a table "
-                "of its own",
+                f"through {other} would be sent back to {other}",
+                "give each public subnet a table of its own, then: nathb apply " + seen.group.name,
             )
             continue
         for peer in seen.group.nodes:
             if peer is not node:
                 yield from _pins_to(seen, table, peer)
+
+
+def sharer(seen: Survey, node: Node) -> str:
+    """Name the first other node that the same table steers; empty when there is none."""
+    own = seen.steering(node.name)
+    others = (one.name for one in seen.group.nodes if one is not node)
+    return next((name for name in others if own and seen.steering(name) == own), "")
 
 
 def _pins_to(seen: Survey, table: Table, peer: Node) -> Iterator[Step]:
@@ -145,15 +168,15 @@ def _pins_to(seen: Survey, table: Table, peer: Node) -> Iterator[Step]:
         entry = seen.entry(table.route_table_id, destination)
         if entry is not None and seen.node_of(entry) == peer.name:
             continue
-        was = f" (now {entry.target or 'nowhere'})" if entry is not None else ""
+        was = "is missing" if entry is None else f"leads to {entry.target or 'nowhere'}"
         yield Step(
             action=Action.CREATE if entry is None else Action.REPLACE,
             resource=table.route_table_id,
             destination=destination,
             eni=instance.eni,
             node=peer.name,
-            sentence=f"pin {destination} in {table.route_table_id} to {peer.name}{was}, "
-            "so that its heartbeat crosses it",
+            fault=f"the pin {was}, so the heartbeat does not cross {peer.name}",
+            sentence=f"pin {destination} in {table.route_table_id} to {peer.name}",
         )
 
 
@@ -165,19 +188,13 @@ def _routes(seen: Survey, adopted: frozenset[Route]) -> Iterator[Step | Note]:
     for route in seen.group.routes():
         home = seen.group.order(route)[0]
         instance = seen.instance(home)
-        if route.table not in seen.tables:
-            yield Note(str(route), f"EC2 shows no table {route.table}; correct it in the file")
-            continue
         entry = seen.entry(route.table, route.destination)
         holder = "" if entry is None else seen.node_of(entry)
+        note = _left_alone(seen, route, entry, holder, is_adopted=route in adopted)
+        if note is not None:
+            yield note
+            continue
         if holder == home:
-            continue
-        if instance.state not in FORWARDING or not instance.eni:
-            yield Note(str(route), f"its home {home} is not there: left as it is", bad=False)
-            continue
-        reason = _left_alone(entry, holder, home, is_adopted=route in adopted)
-        if reason is not None:
-            yield Note(str(route), reason, bad=not holder)
             continue
         yield Step(
             action=Action.CREATE if entry is None else Action.REPLACE,
@@ -185,28 +202,40 @@ def _routes(seen: Survey, adopted: frozenset[Route]) -> Iterator[Step | Note]:
             destination=route.destination,
             eni=instance.eni,
             node=home,
-            sentence=_towards_home(route, entry, home),
+            fault=_fault(entry),
+            sentence=f"point {route} at its home {home}",
         )
 
 
-def _left_alone(entry: Entry | None, holder: str, home: str, *, is_adopted: bool) -> str | None:
-    """Say why a route that is not at home is not moved; None when it should be."""
-    if entry is None:
+def _left_alone(
+    seen: Survey, route: Route, entry: Entry | None, holder: str, *, is_adopted: bool
+) -> Note | None:
+    """Say why a route is not pointed at its home; None when it should be, or is already."""
+    subject, home = str(route), seen.group.order(route)[0]
+    instance = seen.instance(home)
+    if route.table not in seen.tables:
+        return Note(subject, "EC2 shows no such table", "correct it in the file")
+    if entry is not None and entry.is_propagated:
+        mend = "create a static route beside it"
+        return Note(subject, "is propagated, which no call can replace", mend)
+    if holder not in {"", home}:
+        mend = f"nothing: the daemons return it once {home} is alive"
+        return Note(subject, f"{holder} holds it", mend, bad=False)
+    if holder == home:
         return None
-    if entry.is_propagated:
-        return "is propagated, which no call can replace; create a static route beside it"
-    if holder:
-        return f"{holder} holds it; the daemons return it once {home} is alive"
-    if entry.state == "blackhole" or is_adopted:
+    if instance.state not in FORWARDING or not instance.eni:
+        return Note(subject, f"its home {home} is not there: left as it is", "see there", bad=False)
+    if entry is None or entry.state == "blackhole" or is_adopted:
         return None
-    return f"points at {entry.target}, outside the group; to take it over: nathb apply --adopt"
+    adopting = f"if it is to be guarded: nathb apply {seen.group.name} --adopt"
+    return Note(subject, f"points at {entry.target}, outside the group", adopting)
 
 
-def _towards_home(route: Route, entry: Entry | None, home: str) -> str:
+def _fault(entry: Entry | None) -> str:
     if entry is None:
-        return f"create {route} to its home {home}"
+        return "the route is missing"
     how = "a blackhole" if entry.state == "blackhole" else "outside the group"
-    return f"point {route} at its home {home} (now {entry.target or 'nowhere'}, {how})"
+    return f"the route points at {entry.target or 'nowhere'}, {how}"
 
 
 def _digest(seen: Survey, digest: str) -> Iterator[Step]:
@@ -219,6 +248,12 @@ def _digest(seen: Survey, digest: str) -> Iterator[Step]:
                 action=Action.TAG,
                 resource=table,
                 value=digest,
-                sentence=f"note the file's digest {digest} on {table}, "
-                "so that every node can tell whether its file is the same",
+                fault=_other_file(tags.get(FILE_TAG, "")),
+                sentence=f"note the file's digest {digest} on {table}",
             )
+
+
+def _other_file(noted: str) -> str:
+    if not noted:
+        return "no file was applied yet, so the nodes cannot tell whether theirs are alike"
+    return f"another file was applied last (digest {noted}); see which of the two is right"

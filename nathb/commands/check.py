@@ -1,34 +1,56 @@
-"""`nathb check`: is the file good?"""
+"""`nathb check`: is the file good? With --aws: is everything around it?"""
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from nathb import config
+from nathb.aws.client import make_client
+from nathb.aws.ec2 import Cloud
+from nathb.aws.identity import find_me
+from nathb.aws.imds import Metadata
+from nathb.aws.inspect import inspect_nodes
+from nathb.aws.inspect_routes import inspect_routes
+from nathb.aws.permissions import inspect_permissions
+from nathb.aws.plan import plan
+from nathb.aws.reading import Reader
+from nathb.aws.survey import Survey, survey
 from nathb.commands.locate import add_group, locate
-from nathb.core.errors import FileError, Mistake
+from nathb.commands.reach import inspect_reach
+from nathb.core.errors import CloudError, FileError, IdentityError, Mistake, SnapshotError
+from nathb.core.finding import Finding, Level, bad, good, warning
 from nathb.core.model import Group
+from nathb.host.forwarding import inspect_forwarding
+from nathb.host.runtime import default_path, read
 
 
 def add_parser(verbs: Any) -> None:
     """Add the verb to the command line."""
     verb: argparse.ArgumentParser = verbs.add_parser(
         "check",
-        help="check the file of a group",
-        description="Check the file of a group: every mistake at once, each with its mend.",
-        epilog="example: nathb check /etc/nathb/tokyo.yaml",
+        help="check the file of a group, and with --aws all that it rests on",
+        description="Check the file of a group: every mistake at once, each with its mend. With "
+        "--aws also EC2 and this node: identity, instances, pins, routes, permissions, forwarding, "
+        "masquerade, and who answers. Nothing is changed. Exit 0 when nothing is bad, 1 when "
+        "something is, 78 when the file is.",
+        epilog="example: sudo nathb check tokyo --aws",
     )
     add_group(verb)
+    verb.add_argument("--aws", action="store_true", help="also look at EC2 and at this node")
+    verb.add_argument("--node", metavar="NAME", help="be this node, whatever the instance says")
     verb.add_argument("--json", action="store_true", help="print the findings as JSON")
     verb.set_defaults(carry_out=carry_out)
 
 
 def carry_out(given: argparse.Namespace) -> int:
-    """Print what is wrong or unwise; return 0 for a good file, 78 for a bad one."""
+    """Print what was found; return 0 when nothing is bad, 1 when something is, 78 for the file."""
     path = locate(given.group)
     try:
         group = config.load(path)
@@ -39,13 +61,81 @@ def carry_out(given: argparse.Namespace) -> int:
             print(error, file=sys.stderr)
         return 78
     unwise = config.warnings(group, str(path))
+    if given.aws:
+        return _with_aws(group, path, unwise, given)
     if given.json:
         print(_as_json(True, unwise))
         return 0
-    for warning in unwise:
-        print(f"{warning} (warning)")
+    for mistake in unwise:
+        print(f"{mistake} (warning)")
     print(f"{path}: good: {_summary(group)}")
     return 0
+
+
+def _with_aws(
+    group: Group, path: Path, unwise: tuple[Mistake, ...], given: argparse.Namespace
+) -> int:
+    """Print the findings about the file, EC2 and this node, as they come."""
+    found: list[Finding] = []
+    for finding in _everything(group, path, unwise, given.node):
+        found.append(finding)
+        if not given.json:
+            print(finding, flush=True)
+    count = {level: sum(one.level is level for one in found) for level in Level}
+    if given.json:
+        print(_as_json(not count[Level.BAD], tuple(found)))
+    else:
+        print(f"{count[Level.BAD]} bad, {count[Level.WARNING]} to be considered, ", end="")
+        print(f"{count[Level.GOOD]} good")
+    return 1 if count[Level.BAD] else 0
+
+
+def _everything(
+    group: Group, path: Path, unwise: tuple[Mistake, ...], named: str | None
+) -> Iterator[Finding]:
+    yield good(str(path), _summary(group))
+    for mistake in unwise:
+        yield warning(f"{mistake.file}:{mistake.line}", f"{mistake.path}: {mistake.text}", "")
+    try:
+        client = make_client(group.region)
+        seen = survey(Reader(client), group)
+    except (CloudError, IdentityError) as error:
+        yield bad("EC2", str(error), "")
+        return
+    planned = plan(seen, config.digest(group))
+    yield from inspect_nodes(seen, planned)
+    yield from inspect_routes(seen, planned)
+    try:
+        yield from inspect_permissions(client, seen)
+    except CloudError as error:
+        yield bad("EC2", str(error), "")
+    yield from _here(seen, named or _who(group, client))
+
+
+def _who(group: Group, client: Any) -> str | IdentityError:
+    """Return which node this is, or why that cannot be told."""
+    try:
+        instance = Metadata.from_environment(os.environ).instance_id()
+        return find_me(group, Cloud(client, group), instance)
+    except IdentityError as error:
+        return error
+
+
+def _here(seen: Survey, me: str | IdentityError) -> Iterator[Finding]:
+    """Yield what can be seen only on a node itself."""
+    if isinstance(me, IdentityError) or me not in {node.name for node in seen.group.nodes}:
+        text = str(me) if isinstance(me, IdentityError) else f"{me} is no node of the group"
+        yield warning("this machine", text, "run it on each node as well")
+        return
+    yield good("this node", f"is {me}")
+    yield from inspect_forwarding()
+    yield from inspect_reach(seen, me)
+    try:
+        read(Path(default_path(seen.group.name)))
+        yield good("this node", "its daemon runs")
+    except SnapshotError:
+        mend = f"systemctl enable --now nathb@{seen.group.name}"
+        yield warning("this node", "its daemon does not run", mend)
 
 
 def _summary(group: Group) -> str:
@@ -54,5 +144,5 @@ def _summary(group: Group) -> str:
     return f"group {group.name}, nodes {nodes}, {routes} route{'s' if routes != 1 else ''}"
 
 
-def _as_json(good: bool, findings: tuple[Mistake, ...]) -> str:
-    return msgspec.json.encode({"good": good, "findings": findings}).decode()
+def _as_json(is_good: bool, findings: tuple[Mistake, ...] | tuple[Finding, ...]) -> str:
+    return msgspec.json.encode({"good": is_good, "findings": findings}).decode()

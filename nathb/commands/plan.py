@@ -126,12 +126,15 @@ def is_done(found: Plan) -> bool:
 
 def page(group: Group, found: Plan) -> list[str]:
     """Return the lines that show a plan to people."""
-    notes = [f"  {'!' if note.bad else '-'} {note.subject}: {note.text}" for note in found.notes]
+    notes = [
+        f"  {'!' if note.bad else '-'} {note.subject}: {note.text}; {note.mend}"
+        for note in found.notes
+    ]
     if not found.steps:
         verdict = "EC2 matches the file" if is_done(found) else "nothing is left to apply, but"
         return [f"{group.name}: {verdict}", *notes]
     count = f"{len(found.steps)} step{'s' if len(found.steps) > 1 else ''}"
-    steps = [f"  {number}. {step.sentence}" for number, step in enumerate(found.steps, 1)]
+    steps = [f"  {at}. {one.sentence}: {one.fault}" for at, one in enumerate(found.steps, 1)]
     return [f"{group.name}: {count} to make EC2 match the file", *steps, *notes]
 
 

@@ -1,0 +1,364 @@
+"""Misconfigurations, one by one: each is found, its mend is named, and the mend makes it good."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from msgspec import Struct
+from msgspec.structs import replace
+
+from nathb.aws.apply import carry_out
+from nathb.aws.inspect import inspect_nodes
+from nathb.aws.inspect_routes import inspect_routes
+from nathb.aws.permissions import inspect_permissions
+from nathb.aws.plan import FILE_TAG, plan
+from nathb.aws.reading import Reader
+from nathb.aws.survey import survey
+from nathb.core.finding import Finding, Level
+from nathb.core.model import Group, Route
+from tests.aws.world import ANYWHERE, World, launch, route, table
+
+DIGEST = "0123456789abcdef"
+
+
+class Site(Struct):
+    """A world and the file that somebody wrote for it."""
+
+    world: World
+    group: Group
+    notes: dict[str, str] = {}
+    """What a test's break leaves for its mend."""
+
+    @property
+    def ec2(self) -> Any:
+        return self.world.ec2
+
+    def found(self) -> list[Finding]:
+        seen = survey(Reader(self.ec2), self.group)
+        planned = plan(seen, DIGEST)
+        permissions = inspect_permissions(self.ec2, seen)
+        return [*inspect_nodes(seen, planned), *inspect_routes(seen, planned), *permissions]
+
+    def wrong(self) -> list[Finding]:
+        return [one for one in self.found() if one.level is not Level.GOOD]
+
+    def apply(self, adopted: frozenset[Route] = frozenset()) -> None:
+        for step in plan(survey(Reader(self.ec2), self.group), DIGEST, adopted).steps:
+            carry_out(self.ec2, step)
+
+    def edit(self, node: str, **changes: Any) -> None:
+        """Change what the file says of a node."""
+        nodes = [replace(n, **changes) if n.name == node else n for n in self.group.nodes]
+        self.group = replace(self.group, nodes=tuple(nodes))
+
+    def mend(self, command: str) -> None:
+        """Do what the mend says."""
+        words = shlex.split(command.rpartition(": ")[2])
+        if words[:2] == ["nathb", "apply"]:
+            self.apply(frozenset(self.group.routes() if "--adopt" in words else ()))
+        else:
+            assert words[:2] == ["aws", "ec2"], command
+            self.aws(words[2], words[3:])
+
+    def aws(self, verb: str, options: list[str]) -> None:
+        """Carry out a command line of the AWS CLI's."""
+        call = getattr(self.ec2, verb.replace("-", "_"))
+        operation = self.ec2.meta.method_to_api_mapping[verb.replace("-", "_")]
+        members = self.ec2.meta.service_model.operation_model(operation).input_shape.members
+        request: dict[str, Any] = {}
+        for option, value in zip(options[::2], options[1::2], strict=True):
+            name = next(one for one in members if _dashed(one) == option.removeprefix("--"))
+            meant = self.notes.get(value, value)
+            request[name] = [meant] if members[name].type_name == "list" else meant
+        call(**request)
+
+
+def _dashed(name: str) -> str:
+    """NetworkInterfaceId as the CLI spells it: network-interface-id."""
+    return "".join(f"-{c.lower()}" if c.isupper() else c for c in name).lstrip("-")
+
+
+@pytest.fixture
+def site(world: World) -> Site:
+    """A pair about which there is nothing to say."""
+    ec2 = world.ec2
+    gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
+    ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=world.vpc)
+    made = Site(world, world.group, {"igw-…": gateway})
+    for name in world.public:
+        ec2.create_route(
+            RouteTableId=world.public[name],
+            DestinationCidrBlock=ANYWHERE,
+            GatewayId=gateway,
+        )
+        address = ec2.allocate_address(Domain="vpc")["AllocationId"]
+        ec2.associate_address(AllocationId=address, NetworkInterfaceId=world.enis[name])
+    made.apply()
+    return made
+
+
+def test_of_a_pair_that_is_well_everything_is_good_but_its_zones(site: Site) -> None:
+    # moto puts all subnets that name no zone into one
+    assert [one.text for one in site.wrong()] == [
+        one.text for one in site.wrong() if "several nodes are in the zone" in one.text
+    ]
+    assert len(site.found()) >= 12
+
+
+# --- what can go wrong --------------------------------------------------------------------------
+
+
+def pin_missing(site: Site) -> None:
+    site.ec2.delete_route(
+        RouteTableId=site.world.public["nat-a"], DestinationCidrBlock="8.8.4.4/32"
+    )
+
+
+def pin_elsewhere(site: Site) -> None:
+    own = site.world.enis["nat-a"]
+    site.world.point(site.world.public["nat-a"], "8.8.4.4/32", NetworkInterfaceId=own)
+
+
+def check_on(site: Site) -> None:
+    site.ec2.modify_network_interface_attribute(
+        NetworkInterfaceId=site.world.enis["nat-c"], SourceDestCheck={"Value": True}
+    )
+
+
+def route_missing(site: Site) -> None:
+    site.ec2.delete_route(RouteTableId=site.world.private["nat-c"], DestinationCidrBlock=ANYWHERE)
+
+
+def route_outside(site: Site) -> None:
+    site.world.point(site.world.private["nat-c"], ANYWHERE, GatewayId=site.notes["igw-…"])
+
+
+def stopped(site: Site) -> None:
+    site.ec2.stop_instances(InstanceIds=[site.world.instances["nat-c"]])
+
+
+def no_public_address(site: Site) -> None:
+    listed = site.ec2.describe_addresses()["Addresses"]
+    eni = site.world.enis["nat-a"]
+    mine = next(one for one in listed if one.get("NetworkInterfaceId") == eni)
+    site.ec2.disassociate_address(AssociationId=mine["AssociationId"])
+    site.notes["eipalloc-…"] = mine["AllocationId"]
+
+
+def no_way_out(site: Site) -> None:
+    site.ec2.delete_route(RouteTableId=site.world.public["nat-a"], DestinationCidrBlock=ANYWHERE)
+
+
+def foreign_source(site: Site) -> None:
+    site.edit("nat-a", source="10.0.0.99")
+
+
+def another_file(site: Site) -> None:
+    site.ec2.create_tags(
+        Resources=[site.world.private["nat-a"]],
+        Tags=[{"Key": FILE_TAG, "Value": "fedcba9876543210"}],
+    )
+
+
+def never_applied(site: Site) -> None:
+    for name in site.world.private.values():
+        site.ec2.delete_tags(Resources=[name], Tags=[{"Key": FILE_TAG}])
+
+
+MENDED_BY_COMMAND: dict[str, tuple[Callable[[Site], None], Level, str]] = {
+    "a pin is missing": (pin_missing, Level.BAD, "the pin is missing"),
+    "a pin leads elsewhere": (pin_elsewhere, Level.BAD, "the pin leads to eni-"),
+    "a source/dest check is on": (check_on, Level.BAD, "source/dest check is on"),
+    "a guarded route is missing": (route_missing, Level.BAD, "the route is missing"),
+    "a guarded route leads outside": (route_outside, Level.BAD, "outside the group"),
+    "an instance is stopped": (stopped, Level.BAD, "is stopped"),
+    "no public address": (no_public_address, Level.WARNING, "has no public address"),
+    "no default route of its own": (no_way_out, Level.BAD, "its uplink is dead"),
+    "the source is not its own": (foreign_source, Level.BAD, "is no address of its interface"),
+    "another file was applied": (another_file, Level.WARNING, "another file was applied last"),
+    "no file was applied": (never_applied, Level.WARNING, "no file was applied yet"),
+}
+
+
+def told(site: Site, words: str) -> Finding:
+    return next(one for one in site.wrong() if words in one.text)
+
+
+@pytest.mark.parametrize("what", MENDED_BY_COMMAND)
+def test_what_a_command_mends_is_found_with_that_command(site: Site, what: str) -> None:
+    breaks, level, words = MENDED_BY_COMMAND[what]
+    before = site.wrong()
+    breaks(site)
+    finding = told(site, words)
+    assert finding.level is level
+    site.mend(finding.mend)
+    assert site.wrong() == before
+
+
+# --- what takes an edit of the file, or a decision ----------------------------------------------
+
+
+def mended(site: Site, breaks: Callable[[], None], words: str, mends: Callable[[], None]) -> str:
+    """Break it, find it, mend it, find nothing more; return the mend that was named."""
+    before = site.wrong()
+    breaks()
+    finding = told(site, words)
+    mends()
+    assert site.wrong() == before
+    return finding.mend
+
+
+def test_an_instance_that_is_gone_is_found_with_how_to_replace_it(site: Site) -> None:
+    old = site.world.instances["nat-a"]
+    mend = mended(
+        site,
+        lambda: site.edit("nat-a", instance="i-0123456789abcdef0"),
+        "EC2 shows no instance i-0123456789abcdef0",
+        lambda: site.edit("nat-a", instance=old),
+    )
+    assert mend == "nathb replace tokyo nat-a i-NEW"
+
+
+def test_a_node_that_no_instance_matches_is_found_with_how_to_start_one(site: Site) -> None:
+    name = f"nobody-{site.world.vpc}"
+    before = site.wrong()
+    site.edit("nat-a", instance="", match=(("tag:Name", name),))
+    assert "with the tags of its `match`" in told(site, "EC2 shows no instance").mend
+    made = launch(site.ec2, name, site.world.subnets["nat-a"])
+    eni = made["NetworkInterfaces"][0]["NetworkInterfaceId"]
+    address = site.ec2.allocate_address(Domain="vpc")["AllocationId"]
+    site.ec2.associate_address(AllocationId=address, NetworkInterfaceId=eni)
+    site.apply(frozenset(site.group.routes()))
+    assert site.wrong() == before
+
+
+def test_an_eni_of_another_instance_is_found(site: Site) -> None:
+    mend = mended(
+        site,
+        lambda: site.edit("nat-a", eni="eni-0123456789abcdef0"),
+        "its `eni` eni-0123456789abcdef0 is not one of its own",
+        lambda: site.edit("nat-a", eni=""),
+    )
+    assert "correct `eni:` in the file" in mend
+
+
+def test_a_source_with_a_public_address_is_found(site: Site) -> None:
+    listed = site.ec2.describe_instances(InstanceIds=[site.world.instances["nat-a"]])
+    own = listed["Reservations"][0]["Instances"][0]["PrivateIpAddress"]
+    mend = mended(
+        site,
+        lambda: site.edit("nat-a", source=own),
+        "so it proves no masquerade",
+        lambda: site.edit("nat-a", source=""),
+    )
+    assert "without a public one" in mend
+
+
+def test_a_table_that_does_not_exist_is_found(site: Site) -> None:
+    good = site.group.nodes[0].routes
+    mend = mended(
+        site,
+        lambda: site.edit("nat-a", routes=(*good, Route("rtb-0123456789abcdef0", ANYWHERE))),
+        "EC2 shows no such table",
+        lambda: site.edit("nat-a", routes=good),
+    )
+    assert mend == "correct it in the file"
+
+
+def test_a_guarded_table_that_steers_a_node_itself_is_found(site: Site) -> None:
+    good = site.group.nodes[0].routes
+    mend = mended(
+        site,
+        lambda: site.edit("nat-a", routes=(Route(site.world.public["nat-a"], ANYWHERE),)),
+        "whose packets would loop",
+        lambda: site.edit("nat-a", routes=good),
+    )
+    assert "private subnets' tables only" in mend
+
+
+def associate(site: Site, node: str, to: str) -> None:
+    """Let a node's own subnet be steered by another table."""
+    listed = site.ec2.describe_route_tables(
+        Filters=[{"Name": "association.subnet-id", "Values": [site.world.subnets[node]]}]
+    )
+    found = listed["RouteTables"][0]["Associations"]
+    mine = next(one for one in found if one.get("SubnetId") == site.world.subnets[node])
+    site.ec2.replace_route_table_association(
+        AssociationId=mine["RouteTableAssociationId"], RouteTableId=to
+    )
+
+
+def test_two_public_subnets_with_one_table_are_found(site: Site) -> None:
+    mend = mended(
+        site,
+        lambda: associate(site, "nat-c", site.world.public["nat-a"]),
+        "is steered by the same table as",
+        lambda: associate(site, "nat-c", site.world.public["nat-c"]),
+    )
+    assert "a table of its own" in mend
+
+
+def test_a_node_whose_own_packets_are_sent_to_a_node_is_found(site: Site) -> None:
+    elsewhere = table(site.ec2, site.world.vpc)
+
+    def breaks() -> None:
+        route(site.ec2, elsewhere, ANYWHERE, site.world.enis["nat-c"])
+        associate(site, "nat-a", elsewhere)
+
+    def mends() -> None:
+        associate(site, "nat-a", site.world.public["nat-a"])
+        site.ec2.delete_route(RouteTableId=elsewhere, DestinationCidrBlock=ANYWHERE)
+
+    mend = mended(site, breaks, "its own packets are sent to nat-c", mends)
+    assert "whose default route is a gateway" in mend
+
+
+def test_a_route_to_a_node_that_nobody_guards_is_found(site: Site) -> None:
+    stray = table(site.ec2, site.world.vpc)
+    before = site.wrong()
+    route(site.ec2, stray, "10.9.0.0/16", site.world.enis["nat-a"])
+    finding = told(site, "nobody moves it when nat-a dies")
+    assert finding.mend == "add it to the routes of nat-a in the file"
+    site.edit("nat-a", routes=(*site.group.nodes[0].routes, Route(stray, "10.9.0.0/16")))
+    site.apply()
+    assert site.wrong() == before
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("nathb:drain", "nat-a"), ("nathb:pause", "on"), ("nathb:revert", "on")]
+)
+def test_a_tag_that_somebody_forgot_is_found(site: Site, key: str, value: str) -> None:
+    where = site.world.private["nat-a"]
+    mended(
+        site,
+        lambda: site.ec2.create_tags(Resources=[where], Tags=[{"Key": key, "Value": value}]),
+        f"carries the tag {key}",
+        lambda: site.ec2.delete_tags(Resources=[where], Tags=[{"Key": key}]),
+    )
+
+
+@pytest.mark.parametrize(
+    ("action", "level", "mend"),
+    [
+        ("ReplaceRoute", Level.BAD, "nathb iam-policy tokyo"),
+        ("CreateTags", Level.WARNING, "nathb iam-policy tokyo --features drain,apply"),
+    ],
+)
+def test_a_permission_that_is_missing_is_found(
+    site: Site, action: str, level: Level, mend: str
+) -> None:
+    before = site.wrong()
+
+    def refuse(**_: Any) -> None:
+        answer = {"Error": {"Code": "UnauthorizedOperation", "Message": "no"}}
+        raise ClientError(answer, action)
+
+    site.ec2.meta.events.register(f"before-call.ec2.{action}", refuse)
+    finding = told(site, "this role may not")
+    site.ec2.meta.events.unregister(f"before-call.ec2.{action}", refuse)
+    assert (finding.level, finding.mend) == (level, mend)
+    assert site.wrong() == before
