@@ -40,7 +40,7 @@ def add_parser(verbs: Any) -> None:
         "--aws also EC2 and this node: identity, instances, pins, routes, permissions, forwarding, "
         "masquerade, and who answers. Nothing is changed. Exit 0 when nothing is bad, 1 when "
         "something is, 78 when the file is.",
-        epilog="example: sudo nathb check tokyo --aws",
+        epilog="example: nathb check tokyo --aws",
     )
     add_group(verb)
     verb.add_argument("--aws", action="store_true", help="also look at EC2 and at this node")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -40,8 +41,9 @@ def nathb(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_help_names_every_verb_and_each_verb_shows_an_example() -> None:
     top = nathb("--help")
     assert top.returncode == 0
-    for verb in ("run", "check", "status"):
-        assert verb in top.stdout
+    verbs = re.findall(r"^    ([a-z][a-z-]+)(?: {2,}|$)", top.stdout, flags=re.MULTILINE)
+    assert {"run", "check", "status", "plan", "apply", "replace"} <= set(verbs)
+    for verb in verbs:
         assert f"example: nathb {verb}" in nathb(verb, "--help").stdout
 
 
