@@ -15,7 +15,7 @@ from nathb.core.decide import decide
 from nathb.core.edges import Edges
 from nathb.core.errors import BlindError
 from nathb.core.events import Event, EventKind
-from nathb.core.model import Group, Ruling
+from nathb.core.model import Evidence, Group, Ruling
 from nathb.core.path import Path, Pulse
 from nathb.core.snapshot import Counters, Home, Snapshot
 from nathb.core.telling import Teller
@@ -50,6 +50,8 @@ class Agent:
         self.stopping = False
         self.leaving = False
         self.undrained: dict[str, float] = {}
+        self.evidence: dict[str, Evidence] = {}
+        """How the uplink and each peer stand in this round."""
         self.rulings: tuple[Ruling, ...] = ()
         self._expected_at = float("inf")
         self._suspended = self._time_suspended()
@@ -182,15 +184,16 @@ class Agent:
 
     def _judge(self, now: float) -> None:
         """Tell new verdicts, and look at EC2 the moment anything comes into doubt."""
-        self.watch.expire(now)
-        for name in (UPLINK, *self.watch.peers):
-            self.reporter.tell_all(self.teller.verdict(name, self.watch.evidence(name)))
+        self.watch.conclude(now)
+        self.evidence = {name: self.watch.evidence(name) for name in (UPLINK, *self.watch.peers)}
+        for name, evidence in self.evidence.items():
+            self.reporter.tell_all(self.teller.verdict(name, evidence))
         self.reporter.tell_all(self.teller.pulses(self._pulses()))
-        peers = self.watch.peers
-        silent = {name for name in peers if self.watch.evidence(name).silent_since is not None}
-        if silent - self._silent or (self.watch.suspecting and not self._suspected):
+        peers, suspecting = self.watch.peers, self.watch.suspecting
+        silent = {name for name in peers if self.evidence[name].silent_since is not None}
+        if silent - self._silent or (suspecting and not self._suspected):
             self.sight.look_again(now, self.group.settle)
-        self._suspected, self._silent = self.watch.suspecting, silent
+        self._suspected, self._silent = suspecting, silent
         self.reporter.tell_all(self.teller.view(self.sight.view, now, self.group.view_max_age))
 
     def _decide(self, now: float) -> None:
@@ -198,8 +201,8 @@ class Agent:
             now=now,
             me=self.me,
             group=self.group,
-            uplink=self.watch.evidence(UPLINK),
-            peers={name: self.watch.evidence(name) for name in self.watch.peers},
+            uplink=self.evidence[UPLINK],
+            peers={name: self.evidence[name] for name in self.watch.peers},
             view=self.sight.view,
             memory=self.mover.memory,
             undrained=self.undrained,

@@ -48,10 +48,9 @@ class Health(Struct, frozen=True):
     @property
     def settled(self) -> bool:
         """Whether the latest outcome agrees with the verdict; what is not is checked fast."""
-        return (self.verdict, self.latest) in {
-            (Verdict.UP, Outcome.HEARD),
-            (Verdict.DOWN, Outcome.MISSED),
-        }
+        if self.verdict is Verdict.UP:
+            return self.latest is Outcome.HEARD
+        return self.verdict is Verdict.DOWN and self.latest is Outcome.MISSED
 
 
 def limits(timers: Timers, *, hastened: bool) -> dict[Limit, int]:
@@ -85,7 +84,8 @@ def together(verdicts: Iterable[Verdict]) -> Verdict:
 
     DOWN takes all of them; with none at all there is nothing to go by.
     """
-    seen = set(verdicts)
+    seen = tuple(verdicts)
     if Verdict.UP in seen:
         return Verdict.UP
-    return Verdict.DOWN if seen == {Verdict.DOWN} else Verdict.UNKNOWN
+    silent = Verdict.DOWN in seen and Verdict.UNKNOWN not in seen
+    return Verdict.DOWN if silent else Verdict.UNKNOWN

@@ -7,8 +7,6 @@ dropped. A path is therefore never convicted by misses older than its newest ans
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from nathb.core.health import Health, Limit, count, judge
 from nathb.core.model import Outcome
 
@@ -73,11 +71,9 @@ class Path:
         self.health = judge(count(self.health, Outcome.HEARD), needed)
         return over
 
-    def overdue(self, now: float, timeout: float) -> Iterator[int]:
-        """Yield the tickets whose answer is `timeout` late, oldest first."""
-        for ticket, sent_at in list(self.in_flight.items()):
-            if now >= sent_at + timeout:
-                yield ticket
+    def overdue(self, now: float, timeout: float) -> list[int]:
+        """Return the tickets whose answer is `timeout` late, oldest first."""
+        return [ticket for ticket, sent_at in self.in_flight.items() if now >= sent_at + timeout]
 
     def missed(self, ticket: int, needed: dict[Limit, int]) -> None:
         """Note that no answer came in time."""

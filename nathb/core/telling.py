@@ -20,6 +20,8 @@ STANDINGS: dict[Rule, EventKind] = {
     Rule.R11: EventKind.DAMPED,
 }
 
+LEFT_ALONE = (EventKind.FOREIGN, EventKind.ROUTE_MISSING, EventKind.CONTESTED)
+
 VOID = {PinState.MISSING, PinState.ELSEWHERE}
 
 
@@ -46,7 +48,7 @@ class Teller:
             before = self._standing.get(ruling.route, (None,))
             if kind is None:
                 self._standing.pop(ruling.route, None)
-                if before[0] in {EventKind.FOREIGN, EventKind.ROUTE_MISSING, EventKind.CONTESTED}:
+                if before[0] in LEFT_ALONE:
                     yield sentences.left_alone(EventKind.ROUTE_GUARDED, ruling, now)
             elif key != before:
                 self._standing[ruling.route] = key

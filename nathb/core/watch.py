@@ -48,11 +48,14 @@ class Watch:
         self, timers: Timers, heartbeats: dict[str, tuple[str, ...]], now: float, source: str = ""
     ) -> None:
         self.timers = timers
+        self._limits = {hastened: limits(timers, hastened=hastened) for hastened in (False, True)}
         self.uplink = Subject(UPLINK, (), now)
         self.peers = {
             name: Subject(name, [Path(name, address, source) for address in addresses], now)
             for name, addresses in heartbeats.items()
         }
+        self._subjects = (self.uplink, *self.peers.values())
+        self._paths = [path for subject in self._subjects for path in subject.paths]
         self.pulses: dict[str, Pulse] = {}
         self.tickets: dict[int, Path | Pulse] = {}
         self.dropped: list[int] = []
@@ -68,6 +71,7 @@ class Watch:
         kept = [known.get(address) or Path(UPLINK, address) for address in addresses]
         self._drop(path for path in self.uplink.paths if path not in kept)
         self.uplink.paths = kept
+        self._paths = [*kept, *self._heartbeats()]
 
     def set_pulse(self, node: str, address: str) -> None:
         """Send the peer's pulse there; nothing changes when that is where it goes already."""
@@ -98,14 +102,15 @@ class Watch:
         for subject in self.peers.values():
             heard = [path.heard_at for path in subject.paths if path.heard_at is not None]
             subject.gone = subject.name in lost and max(heard, default=gone_at) <= gone_at
-            subject.hastened = subject.name in bad or subject.gone
-            for path in subject.paths:
-                path.judge(self._needed(subject))
+            before, subject.hastened = subject.hastened, subject.name in bad or subject.gone
+            if subject.hastened is not before:
+                for path in subject.paths:
+                    path.judge(self._needed(subject))
 
     def restart(self, now: float) -> None:
         """Forget everything in flight and every streak: this process was not there (R14)."""
         self._give_up(list(self.tickets))
-        for subject in self._subjects():
+        for subject in self._subjects:
             for path in subject.paths:
                 path.restart()
             subject.conclude(now)
@@ -117,7 +122,7 @@ class Watch:
     @property
     def suspecting(self) -> bool:
         """Whether anything is in doubt, so that all is asked fast."""
-        if any(not path.settled for path in self._paths()):
+        if any(not path.settled for path in self._paths):
             return True
         return any(
             pulse.alarming and self.peers[pulse.node].verdict is not Verdict.DOWN
@@ -132,7 +137,7 @@ class Watch:
     def due(self, now: float) -> list[Path | Pulse]:
         """Return what is to be asked now."""
         pace = self._pace()
-        paths = [path for path in self._paths() if not path.void and path.due_at(pace) <= now]
+        paths = [path for path in self._paths if not path.void and path.due_at(pace) <= now]
         pulses = [pulse for pulse in self.pulses.values() if self._pulse_due(pulse) <= now]
         return [*paths, *pulses]
 
@@ -151,9 +156,9 @@ class Watch:
     def wake_at(self) -> float:
         """When something is due next; infinity when nothing will be."""
         pace, timeout = self._pace(), self.timers.timeout
-        times = [path.due_at(pace) for path in self._paths() if not path.void]
+        times = [path.due_at(pace) for path in self._paths if not path.void]
         times += [self._pulse_due(pulse) for pulse in self.pulses.values()]
-        for path in self._paths():
+        for path in self._paths:
             times += [sent_at + timeout for sent_at in path.in_flight.values()]
         times += [self._pulse_deadline(p) for p in self.pulses.values() if p.ticket is not None]
         return min(times, default=float("inf"))
@@ -186,12 +191,12 @@ class Watch:
     def expire(self, now: float) -> list[int]:
         """Count what is overdue as Missed; return the tickets given up."""
         over: list[int] = []
-        for subject in self._subjects():
+        for subject in self._subjects:
             for path in subject.paths:
                 for ticket in path.overdue(now, self.timers.timeout):
                     path.missed(ticket, self._needed(subject))
                     over.append(ticket)
-            subject.conclude(now)
+        self.conclude(now)
         for pulse in self.pulses.values():
             if pulse.ticket is not None and self._pulse_deadline(pulse) <= now:
                 over.append(pulse.ticket)
@@ -199,6 +204,11 @@ class Watch:
         for ticket in over:
             del self.tickets[ticket]
         return over
+
+    def conclude(self, now: float) -> None:
+        """Bring all verdicts up to date with what was heard, missed, pinned and hastened."""
+        for subject in self._subjects:
+            subject.conclude(now)
 
     def evidence(self, name: str) -> Evidence:
         """Sum up how the uplink or a peer stands, for the rules to go by."""
@@ -213,11 +223,11 @@ class Watch:
         return Evidence(
             verdict=subject.verdict,
             since=subject.since,
-            heard_at=max((p.heard_at for p in paths if p.heard_at is not None), default=None),
+            heard_at=max([p.heard_at for p in paths if p.heard_at is not None], default=None),
             silent_since=silent_since,
-            doubted_since=min((sign for sign in signs if sign is not None), default=None),
-            addresses=tuple(path.address for path in paths),
-            missed=min((min(path.misses, needed) for path in paths), default=0),
+            doubted_since=min([sign for sign in signs if sign is not None], default=None),
+            addresses=tuple([path.address for path in paths]),
+            missed=min([needed, *[path.misses for path in paths]]) if paths else 0,
             needed=needed,
             hastened=subject.hastened,
             gone=subject.gone,
@@ -226,20 +236,14 @@ class Watch:
 
     # --- how --------------------------------------------------------------------------------
 
-    def _subjects(self) -> list[Subject]:
-        return [self.uplink, *self.peers.values()]
-
     def _subject(self, name: str) -> Subject:
         return self.uplink if name == UPLINK else self.peers[name]
-
-    def _paths(self) -> Iterator[Path]:
-        return (path for subject in self._subjects() for path in subject.paths)
 
     def _heartbeats(self) -> Iterator[Path]:
         return (path for subject in self.peers.values() for path in subject.paths)
 
     def _needed(self, subject: Subject) -> dict[Limit, int]:
-        return limits(self.timers, hastened=subject.hastened)
+        return self._limits[subject.hastened]
 
     def _pace(self) -> float:
         return self.timers.fast_interval if self.suspecting else self.timers.interval
