@@ -156,6 +156,8 @@ class Judge:
 
     def _look_for_the_stranded(self, view: View, now: float) -> None:
         """Clients must not stay where this node knows that nothing is forwarded."""
+        if not self.stranded and Verdict.DOWN not in self.post.witness.told.values():
+            return
         troubled = self._troubled(view, now)
         for holding in view.holdings:
             route, holder = holding.route, holding.node

@@ -125,10 +125,7 @@ class Witness:
 
     def verdict(self, subject: str) -> Verdict:
         """UP if any line is; DOWN takes all of them; void ones do not count."""
-        seen = {line.verdict for line in self.lines.get(subject, ()) if not line.void}
-        if Verdict.UP in seen:
-            return Verdict.UP
-        return Verdict.DOWN if seen == {Verdict.DOWN} else Verdict.UNKNOWN
+        return self.told.get(subject, Verdict.UNKNOWN)
 
     def is_gone(self, node: str) -> bool:
         """Whether EC2 says so, and the node was not heard since: then it is back (R13)."""
@@ -164,7 +161,12 @@ class Witness:
         self.lines[subject] = [new if line is old else line for line in self.lines[subject]]
 
     def _conclude(self, now: float) -> None:
-        for subject in self.lines:
-            verdict = self.verdict(subject)
+        for subject, lines in self.lines.items():
+            seen = [line.verdict for line in lines if not line.void]
+            verdict = Verdict.UNKNOWN
+            if Verdict.UP in seen:
+                verdict = Verdict.UP
+            elif seen and seen.count(Verdict.DOWN) == len(seen):
+                verdict = Verdict.DOWN
             if verdict is not self.told[subject]:
                 self.told[subject], self.since[subject] = verdict, now
