@@ -15,5 +15,6 @@ first live node and stay there. `python -m tests.sim --seeds 1000` runs many of 
     judge     watches one process: what it does, tells, and leaves undone
     world     all of it together, from the first round to the last
     book      the seeds that ever failed
+    tally     what many seeds amount to, in figures
     mutants   worlds in which one rule is broken on purpose
 """

@@ -1,92 +1,34 @@
 """Run many seeds on all cores: `python -m tests.sim --seeds 1000 [--from 0] [--jobs 2]`.
 
-Prints a table of figures. For a seed that fails it prints what was violated and how the trace
-ends, and the exit status is 1.
+Ends with a table of figures, also when it is interrupted. For a seed that fails it prints at once
+what was violated and how the trace ends, and goes on; the exit status is then 1. How far it has
+come is told on stderr now and then.
 """
 
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 
-from tests.sim.book import is_known
+from tests.sim.draw import EDITION
 from tests.sim.judge import OffenceError
-from tests.sim.world import World, world_of
+from tests.sim.tally import Tally, run, table
+from tests.sim.world import world_of
 
-LAST_LINES = 25
 CHUNK = 25
+TELL_EVERY = 30.0
+"""Seconds between two lines on how far it has come."""
+INTERRUPTED = 130
 
 
-@dataclass
-class Tally:
-    """What some seeds amounted to, and the story of each that failed."""
-
-    seeds: int = 0
-    seconds: float = 0.0
-    moves: int = 0
-    rounds: int = 0
-    faults: Counter[str] = field(default_factory=Counter)
-    known: list[int] = field(default_factory=list)
-    failed: dict[int, str] = field(default_factory=dict)
-
-    def take_in(self, world: World) -> None:
-        self.seeds += 1
-        self.seconds += world.seconds
-        self.moves += world.moves
-        self.rounds += world.rounds
-        self.faults += world.injected
-
-    def add(self, other: Tally) -> None:
-        self.seeds += other.seeds
-        self.seconds += other.seconds
-        self.moves += other.moves
-        self.rounds += other.rounds
-        self.faults += other.faults
-        self.known += other.known
-        self.failed |= other.failed
-
-
-def run(seeds: Iterable[int]) -> Tally:
-    """Live these seeds through, one after the other."""
-    tally = Tally()
-    for seed in seeds:
-        world = world_of(seed)
-        try:
-            world.live()
-        except OffenceError as offence:
-            if is_known(seed, offence):
-                tally.known.append(seed)
-            else:
-                ending = "\n".join(f"    {line}" for line in world.trace[1:][-LAST_LINES:])
-                tally.failed[seed] = f"{world.trace[0]}\n{ending}\n  violated: {offence}"
-        tally.take_in(world)
-    return tally
-
-
-def table(tally: Tally, took: float) -> str:
-    """Lay the figures out in two columns."""
-    figures = {
-        "seeds": f"{tally.seeds:,}",
-        "failed": f"{len(tally.failed):,}",
-        "failed as known": f"{len(tally.known):,}",
-        "simulated hours": f"{tally.seconds / 3600:,.1f}",
-        "rounds": f"{tally.rounds:,}",
-        "changes of routes": f"{tally.moves:,}",
-        "wall time": f"{took:,.1f} s",
-        "faults": f"{tally.faults.total():,}",
-    }
-    figures |= {f"  {kind}": f"{count:,}" for kind, count in sorted(tally.faults.items())}
-    return "\n".join(f"{name:24}{value:>14}" for name, value in figures.items())
-
-
-def show(seed: int) -> int:
+def show(seed: int, edition: int) -> int:
     """Print the whole trace of one seed; return 1 when something was violated."""
-    world = world_of(seed)
+    world = world_of(seed, edition)
     try:
         world.live()
     except OffenceError as offence:
@@ -97,26 +39,58 @@ def show(seed: int) -> int:
     return 0
 
 
+def live_all(every: range, jobs: int | None) -> tuple[Tally, bool]:
+    """Live all seeds through; return what they amounted to, and whether all had their turn."""
+    total, began = Tally(), time.perf_counter()
+    told_at = began
+    pool = ProcessPoolExecutor(jobs, initializer=_leave_interrupts_to_the_parent)
+    try:
+        for tally in _each(pool, every):
+            total.add(tally)
+            for story in tally.failed.values():
+                print(story, flush=True)
+            now = time.perf_counter()
+            if now >= told_at + TELL_EVERY:
+                told_at, left = now, (len(every) - total.seeds) * (now - began) / total.seeds
+                so_far = f"{total.seeds:,} of {len(every):,} seeds, {len(total.failed)} failed"
+                print(f"{so_far}; {left / 60:.0f} minutes to go", file=sys.stderr, flush=True)
+    except (KeyboardInterrupt, BrokenProcessPool):  # a worker that was killed breaks the pool
+        return total, False
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return total, True
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.sim", description=__doc__)
     parser.add_argument("--seeds", type=int, default=1000, help="how many")
     parser.add_argument("--from", type=int, default=0, dest="first", help="the first of them")
     parser.add_argument("--jobs", type=int, default=None, help="processes; all cores by default")
     parser.add_argument("--trace", type=int, help="print all of one seed's trace, and no table")
+    parser.add_argument("--edition", type=int, default=EDITION, help="of the seed to be traced")
     asked = parser.parse_args(arguments)
     if asked.trace is not None:
-        return show(asked.trace)
+        return show(asked.trace, asked.edition)
     began = time.perf_counter()
-    every = range(asked.first, asked.first + asked.seeds)
-    chunks = [every[start : start + CHUNK] for start in range(0, len(every), CHUNK)]
-    total = Tally()
-    with ProcessPoolExecutor(asked.jobs) as pool:
-        for tally in pool.map(run, chunks):
-            total.add(tally)
-            for story in tally.failed.values():
-                print(story, flush=True)
-    print(table(total, time.perf_counter() - began))
+    total, whole = live_all(range(asked.first, asked.first + asked.seeds), asked.jobs)
+    print(table(total, time.perf_counter() - began), flush=True)
+    if not whole:
+        print("interrupted: these are not all the seeds that were asked for", file=sys.stderr)
+        return INTERRUPTED
     return 1 if total.failed else 0
+
+
+def _each(pool: ProcessPoolExecutor, every: range) -> Iterator[Tally]:
+    """Yield what each chunk of seeds amounted to, as soon as it is done."""
+    chunks = (every[start : start + CHUNK] for start in range(0, len(every), CHUNK))
+    doing: list[Future[Tally]] = [pool.submit(run, chunk) for chunk in chunks]
+    for done in as_completed(doing):
+        yield done.result()
+
+
+def _leave_interrupts_to_the_parent() -> None:
+    """A Ctrl-C reaches the whole process group; the parent alone is to answer it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 if __name__ == "__main__":

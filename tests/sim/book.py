@@ -1,4 +1,4 @@
-"""The book of seeds that ever failed: one per line, each with a remark.
+"""The book of seeds that ever failed: one per line as `seed@edition`, each with a remark.
 
 A remark that begins with `open`, as in `open R7: …`, is a defect still to be mended: such a seed
 may violate that rule, and no other.
@@ -10,20 +10,28 @@ from pathlib import Path
 
 BOOK = Path(__file__).with_name("failed_seeds.txt")
 
+Key = tuple[int, int]
+"""A seed, and the edition of the plots in which it failed."""
 
-def _entries() -> dict[int, str]:
+
+def _entries() -> dict[Key, str]:
     lines = (line.partition("#")[0].split(maxsplit=1) for line in BOOK.read_text().splitlines())
-    return {int(words[0]): words[1] for words in lines if words}
+    return {_key(words[0]): words[1] for words in lines if words}
+
+
+def _key(text: str) -> Key:
+    seed, edition = text.split("@")
+    return int(seed), int(edition)
 
 
 FAILED = _entries()
 OPEN = {
-    seed: remark.partition(":")[0].removeprefix("open ")
-    for seed, remark in FAILED.items()
+    key: remark.partition(":")[0].removeprefix("open ")
+    for key, remark in FAILED.items()
     if remark.startswith("open ")
 }
 
 
-def is_known(seed: int, offence: Exception) -> bool:
+def is_known(key: Key, offence: Exception) -> bool:
     """Whether the book says that this seed may end like this."""
-    return seed in OPEN and f" {OPEN[seed]}:" in str(offence)
+    return key in OPEN and f" {OPEN[key]}:" in str(offence)

@@ -77,7 +77,7 @@ class Deed:
 
     @property
     def order(self) -> tuple[str, ...]:
-        return self.post.place.group.order(self.move.route)
+        return self.post.group.order(self.move.route)
 
     @property
     def holder(self) -> str:
@@ -104,11 +104,11 @@ def r9_paused_or_dry(deed: Deed) -> str:
 
 
 def r10_view(deed: Deed) -> str:
-    if deed.now - deed.view.at > deed.post.place.group.view_max_age:
+    if deed.now - deed.view.at > deed.post.group.view_max_age:
         return "R10: acted on a view that is too old"
     if deed.past.flying is not None:
         return "R10: began a write while another of this route was in flight"
-    settle = deed.post.place.group.settle
+    settle = deed.post.group.settle
     if deed.past.wrote is not None and deed.now < deed.past.wrote_at + settle:
         if deed.view.at < deed.past.wrote_at or deed.holder != deed.past.wrote.to:
             return "R10: did not wait for its own last write to show"
@@ -135,7 +135,7 @@ def bounded(deed: Deed) -> str:
 
 
 def r7_contested(deed: Deed) -> str:
-    group = deed.post.place.group
+    group = deed.post.group
     undone_at = deed.past.undone.get((deed.move.to, deed.move.cause))
     if undone_at is None or deed.post.witness.is_gone(deed.holder):
         return ""
@@ -225,7 +225,7 @@ def r11_damped(deed: Deed) -> str:
 def r4_when(deed: Deed) -> str:
     if not deed.returns:
         return ""
-    group = deed.post.place.group
+    group = deed.post.group
     if group.preempt is Preempt.MANUAL:
         return "" if deed.view.intent.revert else "R4: returned unasked, though preempt is manual"
     undrained_at = deed.post.judge.undrained_at.get(deed.move.to, float("-inf"))

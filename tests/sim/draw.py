@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from random import Random
 
+from msgspec.structs import replace
+
 from nathb.core.model import Group, Node, Preempt, Route, Timers
+from tests.sim.net import TARGET_NAME, source
 
 NAMES = ("nat-a", "nat-c", "nat-d", "nat-e")
 LETTERS = "acde"
@@ -52,6 +55,20 @@ KINDS: dict[str, float] = {
     "reload": 0.15,
     "flapping": 0.12,
 }
+LATER_KINDS: dict[str, float] = {
+    # what came with the second edition
+    "ec2-hangs": 0.25,
+    "unmasqueraded": 0.2,
+    "names-lost": 0.2,
+    "names-moved": 0.1,
+    "revert": 0.1,
+    "reload-changed": 0.25,
+}
+EDITION = 2
+"""What seeds stand for. Older editions are drawn as they were, for the seeds in the book."""
+
+SPARE = Route("rtb-0000000a", "10.9.0.0/16")
+"""A route that EC2 has, and that only a changed file guards."""
 
 
 @dataclass(frozen=True)
@@ -80,24 +97,30 @@ class Plot:
     """Nodes that run dry until the world is healed."""
     lost: frozenset[str] = frozenset()
     """Nodes that are dead when all else is healed, and stay so."""
+    edition: int = EDITION
 
     def __str__(self) -> str:
         kinds = ", ".join(sorted({fault.kind for fault in self.faults})) or "no faults"
         check = self.group.check
+        edition = "" if self.edition == EDITION else f" of edition {self.edition}"
+        nodes, routes = len(self.group.nodes), len(self.group.routes())
         return (
-            f"seed {self.seed}: {len(self.group.nodes)} nodes, {len(self.group.routes())} routes, "
+            f"seed {self.seed}{edition}: {nodes} nodes, {routes} routes, "
             f"pulse {check.pulse:g}, fall {check.fall}, {self.group.preempt.value}; {kinds}"
         )
 
 
-def draw(seed: int) -> Plot:
-    """Return what this seed stands for. The same seed is the same plot for ever."""
+def draw(seed: int, edition: int = EDITION) -> Plot:
+    """Return what this seed stands for. The same seed of an edition is the same plot for ever."""
     rng = Random(f"plot {seed}")
     group = _group(rng)
+    if edition > 1:
+        group = _with_names_and_sources(Random(f"names {seed}"), group)
     names = [node.name for node in group.nodes]
     dry = frozenset({rng.choice(names)} if rng.random() < 0.04 else ())
     lost = frozenset({rng.choice(names)} if rng.random() < 0.25 else ())
-    return Plot(seed, group, _faults(rng, names), dry, lost)
+    kinds = KINDS if edition == 1 else KINDS | LATER_KINDS
+    return Plot(seed, group, _faults(rng, names, kinds), dry, lost, edition)
 
 
 def _group(rng: Random) -> Group:
@@ -134,8 +157,17 @@ def _node(rng: Random, number: int) -> Node:
     return Node(NAMES[number], tuple(beats), tuple(routes), instance=f"i-0000000{letter}")
 
 
-def _faults(rng: Random, names: list[str]) -> tuple[Fault, ...]:
-    mix = [kind for kind, likely in KINDS.items() if rng.random() < likely * 0.6]
+def _with_names_and_sources(rng: Random, group: Group) -> Group:
+    if rng.random() < 0.3:
+        group = replace(group, uplink=(TARGET_NAME, *group.uplink[1:]))
+    if rng.random() < 0.3:
+        sourced = (replace(node, source=source(n)) for n, node in enumerate(group.nodes))
+        group = replace(group, nodes=tuple(sourced))
+    return group
+
+
+def _faults(rng: Random, names: list[str], kinds: dict[str, float]) -> tuple[Fault, ...]:
+    mix = [kind for kind, likely in kinds.items() if rng.random() < likely * 0.6]
     if not mix:
         return ()
     faults: list[Fault] = []

@@ -52,6 +52,7 @@ class Moods:
     applied_without_reply: int = 0
     lost_without_reply: int = 0
     throttled: int = 0
+    hanging: int = 0
 
     @property
     def well(self) -> bool:
@@ -63,6 +64,7 @@ class Moods:
             or self.applied_without_reply
             or self.lost_without_reply
             or self.throttled
+            or self.hanging
         )
 
 
@@ -123,6 +125,10 @@ class SimEC2:
         """Seconds that the next call will take."""
         return self.rng.uniform(0.2, 2.5) if self.moods.slow else LATENCY
 
+    def hang(self, longest: float) -> float:
+        """Seconds after which the next call is given up by its client; 0 when it does not hang."""
+        return self.rng.uniform(longest / 2, longest) if self.moods.hanging else 0.0
+
     def roster(self, me: str, at: float) -> Roster:
         self._answer("DescribeInstances")
         instances = tuple(
@@ -131,7 +137,8 @@ class SimEC2:
         )
         return Roster(at, me, instances, "rtb-own")
 
-    def view(self, me: str, at: float) -> View:
+    def view(self, me: str, at: float, routes: tuple[Route, ...]) -> View:
+        """Answer a Describe of these routes."""
         if self.moods.unreadable:
             raise CloudError(Failure.DENIED, "as the faults have it")
         self._answer("DescribeRouteTables")
@@ -143,6 +150,7 @@ class SimEC2:
                 RouteState.BLACKHOLE if self.is_gone(to) else RouteState.ACTIVE,
             )
             for route, to in self._shown().items()
+            if route in routes
         )
         pins = tuple(
             Pin(node, address, self.pin(asker, node, address), table="rtb-own")
@@ -197,6 +205,7 @@ class SimCloud:
     ec2: SimEC2
     me: str
     epoch: int
+    group: Group
     left_at: float = 0.0
     refused: list[str] = field(default_factory=list)
 
@@ -204,13 +213,11 @@ class SimCloud:
         return self.ec2.roster(me, self.left_at)
 
     def view(self, roster: Roster) -> View:
-        return self.ec2.view(roster.me, self.left_at)
+        return self.ec2.view(roster.me, self.left_at, self.group.routes())
 
     def move(self, move: Move, target: str, not_after: float) -> Done:
         if self.left_at > not_after:
             raise CloudError(Failure.EXPIRED, "decided too long ago")
-        if move.route not in self.ec2.routes or move.to not in self.ec2.states:
-            self.refused.append(f"wrote {move.route} to {move.to}, which the file does not name")
         if target != eni(move.to):
             self.refused.append(f"pointed {move.route} at {target}, meaning {move.to}")
         self.ec2.replace_route(self.me, self.epoch, move)

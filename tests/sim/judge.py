@@ -124,7 +124,7 @@ class Judge:
             past = self.past[holding.route]
             wrote = past.wrote
             contradicts = wrote is not None and holding.node != wrote.to
-            if contradicts and view.at < past.wrote_at + self.post.place.group.settle:
+            if contradicts and view.at < past.wrote_at + self.post.group.settle:
                 continue  # Describe may lag behind a write (R10)
             if holding.node != past.shown:
                 past.shown, past.shown_at = holding.node, view.at
@@ -135,7 +135,7 @@ class Judge:
 
     def _undone(self, past: Past, wrote: Move, seen_at: float) -> None:
         """Another hand has moved the route after us, or so a view says that is no stale one."""
-        group = self.post.place.group
+        group = self.post.group
         past.wrote = None
         if seen_at - past.wrote_at < group.contest_hold - group.settle:
             past.undone[wrote.to, wrote.cause] = seen_at
@@ -172,7 +172,7 @@ class Judge:
         return (
             post.dry_run
             or view.intent.paused
-            or now - view.at > post.place.group.view_max_age
+            or now - view.at > post.group.view_max_age
             or post.place.net.unable[post.me, GATEWAY] > 0
             or now - max(post.place.ec2.well_since, post.witness.since[UPLINK]) < TROUBLE_LASTS
         )
@@ -180,7 +180,7 @@ class Judge:
     def _must_move(self, view: View, route: Route, holder: str) -> bool:
         """Whether it is this node that has to move the route away from a node known DOWN."""
         post, witness = self.post, self.post.witness
-        order = post.place.group.order(route)
+        order = post.group.order(route)
         if holder == post.me:
             to = self._first_alive(view, tuple(name for name in order if name != holder))
             silent_since = witness.silent_since(UPLINK)
@@ -201,7 +201,7 @@ class Judge:
         A view that another hand's move has made old is no news until `settle` has passed, and is
         read again within `refresh`. Who takes needs a fresh uplink too: an interval and a timeout.
         """
-        group = self.post.place.group
+        group = self.post.group
         uplink = group.check.interval + group.check.timeout if holder != self.post.me else 0.0
         return uplink + group.settle + group.refresh + 2.0
 

@@ -246,7 +246,7 @@ MUTANTS: dict[str, Mutant] = {
     "R10: a view of any age will do": Mutant(
         ruled_by(*instead(rules.r10_views, _any_age)),
         "R10",
-        "describe-denied",
+        "ec2-hangs",
     ),
     "R11 is dropped": Mutant(_without_damping(), "R11", "flapping"),
     "R12: a void pin counts as health": Mutant(seeing(pinned=_every_pin), "R1|R3", "pin-missing"),

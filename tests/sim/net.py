@@ -13,12 +13,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from random import Random
 
+from nathb.core.errors import ResolveError
 from nathb.core.model import Group
 from nathb.core.view import PinState
 
 RTT = 0.004
 GATEWAY = "internet"
 """The far end of every link that leaves through a gateway."""
+
+TARGET_NAME = "target.example"
+"""What a file may call an uplink target."""
+TARGETS = ("1.1.1.1",), ("1.0.0.1",)
+"""What that name stands for, and what it stands for once it has moved."""
 
 Link = tuple[str, str]
 
@@ -48,6 +54,12 @@ class Network:
     """Askers whose answers come twice."""
     unable: Counter[Link] = field(default_factory=Counter)
     """Whose sends fail (EPERM), and to where."""
+    unmasqueraded: Counter[str] = field(default_factory=Counter)
+    """Machines that forward without masquerading: a private source gets no answer."""
+    nameless: Counter[str] = field(default_factory=Counter)
+    """Nodes that cannot resolve any name."""
+    moved: int = 0
+    """How many faults have the target's name stand for another address."""
 
     def delay(self, asker: str) -> float:
         """Seconds until an answer arrives."""
@@ -57,11 +69,13 @@ class Network:
         """Whether a ping of the peer's own address comes back."""
         return not self.mute[asker, peer] and self._passes_between(asker, peer)
 
-    def crosses_peer(self, asker: str, peer: str, pin: PinState) -> bool:
-        """Whether a heartbeat that this pin steers comes back."""
+    def crosses_peer(self, asker: str, peer: str, pin: PinState, source: str = "") -> bool:
+        """Whether a heartbeat that this pin steers comes back to the address it left from."""
         if pin is PinState.MISSING:
             return self.reaches_internet(asker)
         if pin is not PinState.GOOD or self.deaf[peer]:
+            return False
+        if source and self.unmasqueraded[peer]:
             return False
         return self._passes_between(asker, peer) and self.reaches_internet(peer)
 
@@ -72,6 +86,12 @@ class Network:
     def reaches_target(self, node: str) -> bool:
         """Whether an uplink target answers."""
         return not self.targets_lost[node] and self.reaches_internet(node)
+
+    def resolve(self, asker: str, name: str) -> tuple[str, ...]:
+        """Return what a name stands for; ResolveError when the asker cannot know."""
+        if self.nameless[asker] or name != TARGET_NAME:
+            raise ResolveError(f"{name}: as the faults have it")
+        return TARGETS[self.moved > 0]
 
     def _passes_between(self, asker: str, peer: str) -> bool:
         return not self.down[peer] and self._there_and_back(asker, peer)
@@ -101,6 +121,11 @@ class Addresses:
 def private(number: int) -> str:
     """Private address of the group's so-many-th node."""
     return f"10.0.{number}.10"
+
+
+def source(number: int) -> str:
+    """A private address of that node which has no public one."""
+    return f"10.0.{number}.11"
 
 
 def links(ones: Iterable[str], others: Iterable[str]) -> list[Link]:

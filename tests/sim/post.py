@@ -13,7 +13,7 @@ from random import Random
 
 from nathb.agent import Agent
 from nathb.core.edges import Edges
-from nathb.core.errors import BlindError, CloudError
+from nathb.core.errors import BlindError, CloudError, ResolveError
 from nathb.core.events import Event
 from nathb.core.model import Failure, Group
 from tests.sim.clock import SimClock
@@ -26,6 +26,11 @@ BREATH = 0.001
 """Seconds between two steps of a process, however eager it is."""
 SOCKET_TIMEOUT = 2.0
 """Seconds that a call takes whose answer never comes."""
+LONGEST_WRITE = 5.0
+"""Seconds that a write can take at most: to connect, and to wait for its answer."""
+LONGEST_READ = 22.0
+"""The same for a look: two questions, each asked twice, with a pause of a second between."""
+HUNG = Failure.NO_REPLY, "given up, with or without effect"
 FOREVER = float("inf")
 
 
@@ -54,6 +59,8 @@ class Post:
         self.frozen = 0
         self.agent: Agent | None = None
         self.dry_run = False
+        self.file = place.group
+        """What the machine has in its file system; `group` is what its process has read of it."""
         self.wake_at = FOREVER
         self.steps = 0
 
@@ -62,12 +69,13 @@ class Post:
         place = self.place
         self.epoch += 1
         self.dry_run = dry_run
-        self.witness = Witness(place.group, self.me)
+        self.group = self.file
+        self.witness = Witness(self.group, self.me)
         self.judge = Judge(self)
         self.wire = Wire(self)
-        self.cloud = SimCloud(place.ec2, self.me, self.epoch)
+        self.cloud = SimCloud(place.ec2, self.me, self.epoch, self.group)
         self.calls = Calls(self)
-        self.agent = place.agent(place.group, self.me, self._edges(), dry_run=dry_run)
+        self.agent = place.agent(self.group, self.me, self._edges(), dry_run=dry_run)
         self.expected_at, self.wake_at = FOREVER, place.clock.now
 
     def kill(self) -> None:
@@ -75,10 +83,15 @@ class Post:
         self.agent, self.wake_at = None, FOREVER
         self.epoch += 1
 
-    def reload(self) -> None:
-        """Read the file again: it says the same, so evidence stays."""
+    def reload(self, file: Group | None = None) -> None:
+        """Read the file again, or another. If targets or timers are the same, evidence stays."""
+        self.file = file or self.file
         if self.agent is not None:
-            self.agent.reload(self.place.group, self.agent.edges)
+            before, self.group = self.group, self.file
+            self.cloud.group = self.group
+            self.agent.reload(self.group, self.agent.edges)
+            if _targets(self.group) != _targets(before):
+                self.witness.restart(self.group)
             self.expected_at = FOREVER
             self.wake()
 
@@ -109,7 +122,8 @@ class Post:
         """Let the witness see what EC2 has shown to the process by now."""
         if self.agent is not None:
             sight = self.agent.sight
-            self.witness.look(sight.view, sight.roster, self.place.clock.now)
+            now = self.place.clock.now
+            self.witness.look(sight.view, sight.roster, sight.addresses, now)
 
     def tell(self, event: Event) -> None:
         """Take a record into the journal."""
@@ -127,7 +141,7 @@ class Post:
             journal=self,
             manager=Silent(),
             publish=lambda _snapshot: None,
-            resolve=lambda _name: (),
+            resolve=lambda name: self.place.net.resolve(self.me, name),
             jitter=self.place.rng.random,
         )
 
@@ -154,16 +168,17 @@ class Wire:
     forgotten: set[int] = field(default_factory=set)
     tickets: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
-    def send(self, address: str, source: str = "") -> int:  # noqa: ARG002
+    def send(self, address: str, source: str = "") -> int:
         post, place = self.post, self.post.place
         addresses = place.addresses
         peer = addresses.heartbeats.get(address) or addresses.privates.get(address)
+        post.look()
         if place.net.unable[post.me, peer or GATEWAY]:
+            post.witness.could_not_ask(address)
             raise BlindError("Operation not permitted")
         ticket = next(self.tickets)
-        post.look()
         post.witness.asked(address, ticket, place.clock.now)
-        if self._is_answered(address):
+        if self._is_answered(address, source):
             for _ in range(2 if place.net.echoing[post.me] else 1):
                 place.clock.later(place.net.delay(post.me), lambda: self._arrive(address, ticket))
         return ticket
@@ -182,11 +197,11 @@ class Wire:
         if self.post.agent is not None and self.post.wire is self:
             self.post.wake()
 
-    def _is_answered(self, address: str) -> bool:
+    def _is_answered(self, address: str, source: str) -> bool:
         place, me = self.post.place, self.post.me
         peer = place.addresses.heartbeats.get(address)
         if peer is not None:
-            return place.net.crosses_peer(me, peer, place.ec2.pin(me, peer, address))
+            return place.net.crosses_peer(me, peer, place.ec2.pin(me, peer, address), source)
         peer = place.addresses.privates.get(address)
         if peer is not None:
             return place.net.reaches_peer(me, peer)
@@ -207,8 +222,13 @@ class Calls:
         place = self.post.place
         self.post.judge.begun(ticket, place.clock.now)
         half = place.ec2.latency() / 2
+        hang = place.ec2.hang(LONGEST_WRITE if isinstance(ticket, tuple) else LONGEST_READ)
         sent_at = place.clock.now
-        place.clock.later(half, lambda: self._carry_out(ticket, call, sent_at, half))
+        if hang:
+            place.clock.later(hang, lambda: self._answer(ticket, CloudError(*HUNG)))
+            if place.rng.random() < 0.5:
+                return
+        place.clock.later(half, lambda: self._carry_out(ticket, call, sent_at, half, hang))
 
     def ended(self) -> list[tuple[Hashable, object]]:
         done, self.done = self.done, []
@@ -221,13 +241,20 @@ class Calls:
         return self.post.epoch != self.epoch
 
     def _carry_out(
-        self, ticket: Hashable, call: Callable[[], object], sent_at: float, half: float
+        self,
+        ticket: Hashable,
+        call: Callable[[], object],
+        sent_at: float,
+        half: float,
+        hang: float,
     ) -> None:
         post, place = self.post, self.post.place
         now = place.clock.now
         if not self._orphaned and post.frozen and place.rng.random() < 0.5:
             # The whole process stands still, and the request has yet to leave it.
-            place.clock.later(0.5, lambda: self._carry_out(ticket, call, now + 0.5, half))
+            if hang:
+                return
+            place.clock.later(0.5, lambda: self._carry_out(ticket, call, now + 0.5, half, hang))
             return
         if self._orphaned and place.rng.random() < 0.5:
             return
@@ -235,8 +262,10 @@ class Calls:
         answer: object
         try:
             answer = call()
-        except CloudError as error:
+        except (CloudError, ResolveError) as error:
             answer = error
+        if hang:
+            return
         lost = isinstance(answer, CloudError) and answer.failure is Failure.NO_REPLY
         place.clock.later(SOCKET_TIMEOUT if lost else half, lambda: self._answer(ticket, answer))
 
@@ -244,3 +273,8 @@ class Calls:
         if not self._orphaned:
             self.done.append((ticket, answer))
             self.post.wake()
+
+
+def _targets(group: Group) -> tuple[object, ...]:
+    """What evidence is about: once any of it changes, nothing is known any more (R1)."""
+    return group.nodes, group.uplink, group.check

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from nathb.core.addresses import is_address
 from nathb.core.model import Group, Timers, Verdict
 from nathb.core.view import PinState, Roster, RouteState, View
 
@@ -27,6 +28,12 @@ class Line:
     missed: int = 0
     heard_at: float | None = None
     silent_since: float | None = None
+    unasked: bool = False
+    """Whether none of its checks could be sent so far: then it says nothing either."""
+
+    @property
+    def speaks(self) -> bool:
+        return not self.void and not self.unasked
 
     def judge(self, rise: int, fall: int) -> None:
         if self.heard >= rise:
@@ -69,8 +76,11 @@ class Witness:
         self.hastened: frozenset[str] = frozenset()
         self.listed_gone: frozenset[str] = frozenset()
         self.listed_at = float("-inf")
+        self.uplink = group.uplink
         self._seen: tuple[View | None, Roster | None] = (None, None)
-        self._add(UPLINK, group.uplink, void=False)
+        self._addresses: dict[str, tuple[str, ...]] = {}
+        self._stale = False
+        self._add(UPLINK, tuple(filter(is_address, group.uplink)), void=False)
         for node in group.nodes:
             if node.name != self.me:
                 self._add(node.name, node.heartbeat, void=True)
@@ -83,11 +93,20 @@ class Witness:
 
     def asked(self, address: str, ticket: int, now: float) -> None:
         if address in self.where:
-            self.where[address][1].in_flight[ticket] = now
+            line = self.where[address][1]
+            line.in_flight[ticket] = now
+            self._stale, line.unasked = self._stale or line.unasked, False
+
+    def could_not_ask(self, address: str) -> None:
+        """Note that nothing was sent: it changes what was never asked, and nothing else."""
+        if address in self.where:
+            line = self.where[address][1]
+            if line.heard == line.missed == 0 and not line.unasked:
+                self._stale = line.unasked = True
 
     def hear(self, tickets: list[tuple[str, int]], now: float) -> None:
         """Take in what was received by now, and what was not."""
-        changed = False
+        changed, self._stale = self._stale, False
         for address, ticket in tickets:
             subject, line = self.where.get(address, ("", None))
             if line is not None and ticket in line.in_flight:
@@ -101,8 +120,18 @@ class Witness:
         if changed:
             self._conclude(now)
 
-    def look(self, view: View | None, roster: Roster | None, now: float) -> None:
-        """Take in what EC2 was last seen to show: void pins, and who it says is gone."""
+    def look(
+        self,
+        view: View | None,
+        roster: Roster | None,
+        addresses: dict[str, tuple[str, ...]],
+        now: float,
+    ) -> None:
+        """Take in what EC2 was last seen to show (void pins, who is gone), and what names mean."""
+        if self._addresses != addresses:
+            self._addresses = dict(addresses)
+            self._resolved()
+            self._conclude(now)
         if self._seen[0] is view and self._seen[1] is roster:
             return
         self._seen = (view, roster)
@@ -138,7 +167,7 @@ class Witness:
 
     def silent_since(self, subject: str) -> float | None:
         """Since when no line has answered; None while one of them does."""
-        times = [one.silent_since for one in self.lines[subject] if not one.void]
+        times = [one.silent_since for one in self.lines[subject] if one.speaks]
         silent = [at for at in times if at is not None]
         return max(silent) if silent and len(silent) == len(times) else None
 
@@ -154,6 +183,17 @@ class Witness:
             self.where[address] = (subject, line)
             self.lines[subject].append(line)
 
+    def _resolved(self) -> None:
+        """Ask what the uplink's names stand for now; what stays keeps its evidence."""
+        found = ((one,) if is_address(one) else self._addresses.get(one, ()) for one in self.uplink)
+        wanted = list(dict.fromkeys(address for several in found for address in several))
+        before = {a: line for a, (subject, line) in self.where.items() if subject == UPLINK}
+        for address in before.keys() - set(wanted):
+            del self.where[address]
+        lines = {address: before.get(address) or Line(void=False) for address in wanted}
+        self.where |= {address: (UPLINK, line) for address, line in lines.items()}
+        self.lines[UPLINK] = list(lines.values())
+
     def _renew(self, subject: str, address: str, *, void: bool) -> None:
         old = self.where[address][1]
         new = Line(void)
@@ -162,7 +202,7 @@ class Witness:
 
     def _conclude(self, now: float) -> None:
         for subject, lines in self.lines.items():
-            seen = [line.verdict for line in lines if not line.void]
+            seen = [line.verdict for line in lines if line.speaks]
             verdict = Verdict.UNKNOWN
             if Verdict.UP in seen:
                 verdict = Verdict.UP

@@ -11,12 +11,12 @@ from nathb.agent import Agent
 from nathb.core.memory import BACKOFF
 from nathb.core.model import Failure, Preempt, Route, Rule
 from tests.sim.clock import START, SimClock
-from tests.sim.draw import CALM, Fault, Plot, draw
+from tests.sim.draw import CALM, EDITION, Fault, Plot, draw
 from tests.sim.ec2 import FOREIGN, SimEC2
 from tests.sim.faults import FAULTS
 from tests.sim.judge import OffenceError
 from tests.sim.net import Addresses, Network
-from tests.sim.post import Place, Post
+from tests.sim.post import LONGEST_READ, Place, Post
 
 QUIET_ROUNDS = 1000
 """Steps that the nodes take in the end without a write, in every so-many-th seed …"""
@@ -43,6 +43,7 @@ class World:
         self.posts = {name: Post(place, name) for name in self.names}
         self.dead: Counter[str] = Counter()
         self.pauses = 0
+        self.reverts = 0
         self.injected: Counter[str] = Counter()
         self._over_at = self.clock.now + CALM
 
@@ -89,8 +90,7 @@ class World:
     def _stay_quiet(self) -> None:
         """Go on for many rounds: nothing may be written any more."""
         written = len(self.ec2.changes)
-        long = self.plot.seed % LONG_QUIET_EVERY == 0
-        until = self.rounds + (QUIET_ROUNDS if long else SHORT_QUIET_ROUNDS)
+        until = self.rounds + (QUIET_ROUNDS if self.quiet_is_long else SHORT_QUIET_ROUNDS)
         while self.rounds < until:
             self.run(self.clock.now + 5.0)
         if len(self.ec2.changes) > written:
@@ -103,7 +103,8 @@ class World:
         denied = self.injected["ec2-denied"] + self.injected["describe-denied"] > 0
         refusal = Failure.DENIED if denied else Failure.THROTTLED
         waits = 2 * group.preempt_delay + 2 * BACKOFF[refusal][1]
-        return 3 * self.verdict_takes() + views + waits
+        hangs = LONGEST_READ if self.injected["ec2-hangs"] else 0.0
+        return 3 * self.verdict_takes() + views + waits + hangs
 
     def verdict_takes(self) -> float:
         """Seconds from a change in the network to the last verdict on it."""
@@ -161,8 +162,13 @@ class World:
 
     @property
     def moves(self) -> int:
-        """How often a route was pointed elsewhere, by nodes and by hands."""
-        return len(self.ec2.changes)
+        """How often a node pointed a route elsewhere."""
+        return sum(change.who != "" for change in self.ec2.changes)
+
+    @property
+    def quiet_is_long(self) -> bool:
+        """Whether the end of this seed is watched for the full number of rounds."""
+        return self.plot.seed % LONG_QUIET_EVERY == 0
 
     # --- faults -----------------------------------------------------------------------------
 
@@ -196,8 +202,8 @@ class World:
         """Routes that do not point where they should; foreign ones are where they should be."""
         return [
             f"{route} is on {to}, not on {belongs}"
-            for route, to in self.ec2.routes.items()
-            if to not in {FOREIGN, belongs := self._belongs(route)}
+            for route in self.plot.group.routes()
+            if (to := self.ec2.routes[route]) not in {FOREIGN, belongs := self._belongs(route)}
         ]
 
     def _belongs(self, route: Route) -> str:
@@ -212,6 +218,6 @@ def _steps_at(post: Post) -> float:
     return post.steps_at
 
 
-def world_of(seed: int, agent: type[Agent] = Agent) -> World:
+def world_of(seed: int, edition: int = EDITION) -> World:
     """Return the world that a seed stands for, before its first round."""
-    return World(draw(seed), agent)
+    return World(draw(seed, edition))

@@ -1,0 +1,56 @@
+"""What each fault does: the lines before `yield` begin it, those after it end it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from nathb.core.view import PinState
+from tests.sim.draw import Fault
+from tests.sim.faults import cloud, machines, network, operators
+
+if TYPE_CHECKING:
+    from tests.sim.world import World
+
+FAULTS: dict[str, Callable[[World, Fault], Iterator[None]]] = {
+    "loss": network.loss,
+    "slow-answers": network.slow_answers,
+    "duplicates": network.duplicates,
+    "one-way": network.one_way,
+    "partition": network.partition,
+    "gateway-cut": network.gateway_cut,
+    "all-gateways-cut": network.all_gateways_cut,
+    "targets-lost": network.targets_lost,
+    "forwards-nothing": network.forwards_nothing,
+    "echo-closed": network.echo_closed,
+    "process-crash": machines.process_crash,
+    "host-crash": machines.host_crash,
+    "stop": machines.stop,
+    "stand-in-stopped": machines.stand_in_stopped,
+    "flapping": machines.flapping,
+    "freeze": machines.freeze,
+    "frozen-in-doubt": machines.frozen_in_doubt,
+    "blind": network.blind,
+    "ec2-slow": cloud.mood("slow"),
+    "ec2-throttled": cloud.mood("throttled"),
+    "ec2-unavailable": cloud.mood("unavailable"),
+    "ec2-denied": cloud.mood("denied"),
+    "describe-denied": cloud.mood("unreadable"),
+    "no-reply-applied": cloud.mood("applied_without_reply"),
+    "no-reply-lost": cloud.mood("lost_without_reply"),
+    "stale-describe": cloud.stale_describe,
+    "hand-moves": operators.hand_moves,
+    "hand-insists": operators.hand_insists,
+    "foreign": operators.foreign,
+    "pin-missing": cloud.pin(PinState.MISSING),
+    "pin-elsewhere": cloud.pin(PinState.ELSEWHERE),
+    "pause": operators.pause,
+    "drain": operators.drain,
+    "reload": operators.reload,
+    "ec2-hangs": cloud.mood("hanging"),
+    "unmasqueraded": network.unmasqueraded,
+    "names-lost": network.names_lost,
+    "names-moved": network.names_moved,
+    "revert": operators.revert,
+    "reload-changed": operators.reload_changed,
+}

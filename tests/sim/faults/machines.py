@@ -1,0 +1,91 @@
+"""What may befall machines, and the processes on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from nathb.core.view import InstanceState
+from tests.sim.draw import Fault
+
+if TYPE_CHECKING:
+    from tests.sim.world import World
+
+Course = Iterator[None]
+STOPPING = 4.0
+"""Seconds for which an instance that is being stopped goes on forwarding."""
+
+
+def process_crash(world: World, fault: Fault) -> Course:
+    """The process is killed, and started again later; the machine goes on forwarding."""
+    world.kill(fault.who)
+    yield
+    world.revive(fault.who)
+
+
+def host_crash(world: World, fault: Fault) -> Course:
+    """The machine hangs, and EC2 does not know of it."""
+    world.net.down[fault.who] += 1
+    world.kill(fault.who)
+    yield
+    world.net.down[fault.who] -= 1
+    world.revive(fault.who)
+
+
+def stop(world: World, fault: Fault) -> Course:
+    """An operator stops the instance: blackholes at once, silence a little later."""
+    who, halted = fault.who, [False]
+
+    def halt() -> None:
+        if not halted[0]:
+            halted[0] = True
+            world.net.down[who] += 1
+            world.kill(who)
+            world.ec2.states[who] = InstanceState.STOPPED
+
+    world.ec2.states[who] = InstanceState.STOPPING
+    world.clock.later(STOPPING, halt)
+    yield
+    halt()
+    world.net.down[who] -= 1
+    world.ec2.states[who] = InstanceState.RUNNING
+    world.revive(who)
+
+
+def stand_in_stopped(world: World, fault: Fault) -> Course:
+    """A hand moves every route to one node, and then that node is stopped."""
+    for route, to in world.ec2.routes.items():
+        if to in world.names and to != fault.who:
+            world.ec2.change(route, fault.who)
+    stopping = Fault("stop", 0.0, fault.lasts, fault.who, fault.other, 1)
+    world.clock.later(0.5, lambda: world.begin(stopping))
+    world.lasts_until(world.clock.now + 0.5 + fault.lasts)
+    yield
+
+
+def flapping(world: World, fault: Fault) -> Course:
+    """A machine goes and comes, again and again."""
+    again = Fault("host-crash", 0.0, 4.0, fault.who, fault.other, 1)
+    for number in range(4):
+        world.clock.later(number * 16.0, lambda: world.begin(again))
+    world.lasts_until(world.clock.now + 4 * 16.0)
+    yield
+
+
+def frozen_in_doubt(world: World, fault: Fault) -> Course:
+    """A node freezes just as it begins to miss another, which is back before it goes on."""
+    gone = Fault("host-crash", 0.0, 3.0, fault.other, fault.who, 1)
+    doubts = world.plot.group.check.interval + fault.size / 4
+    world.begin(gone)
+    world.clock.later(doubts, lambda: world.begin(Fault("freeze", 0.0, 4.0, fault.who, "", 1)))
+    world.lasts_until(world.clock.now + doubts + 4.0)
+    yield
+
+
+def freeze(world: World, fault: Fault) -> Course:
+    """The process stands still."""
+    post = world.posts[fault.who]
+    post.frozen += 1
+    yield
+    post.frozen -= 1
+    post.wake()

@@ -1,0 +1,123 @@
+"""What operators do: by hand in the route tables, by intent, and in the file.
+
+Who acts on the process itself (a shutdown, an upgrade) finds `kill` and `revive` in the world.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from nathb.core.model import Group, Route
+from tests.sim.draw import SPARE, Fault
+from tests.sim.ec2 import FOREIGN
+
+if TYPE_CHECKING:
+    from tests.sim.world import World
+
+Course = Iterator[None]
+
+
+def hand_moves(world: World, fault: Fault) -> Course:
+    """A hand points a route at another node, and leaves it there."""
+    route = _route(world, fault)
+    if world.ec2.routes[route] in world.names:
+        world.ec2.change(route, fault.other)
+    yield
+
+
+def hand_insists(world: World, fault: Fault) -> Course:
+    """A hand points a route at one node, whatever the nodes do about it."""
+    route = _route(world, fault)
+    over = [False]
+
+    def insist() -> None:
+        if over[0]:
+            return
+        if world.ec2.routes[route] not in {fault.who, FOREIGN}:
+            world.ec2.change(route, fault.who)
+        world.clock.later(3.0, insist)
+
+    insist()
+    yield
+    over[0] = True
+
+
+def foreign(world: World, fault: Fault) -> Course:
+    """A route is pointed outside the group; later it comes back, or does not."""
+    route = _route(world, fault)
+    world.ec2.change(route, FOREIGN)
+    yield
+    if world.ec2.routes[route] == FOREIGN and fault.size > 2:
+        world.ec2.change(route, fault.who)
+
+
+def pause(world: World, _fault: Fault) -> Course:
+    """The group is paused."""
+    world.pauses += 1
+    world.ec2.intent = replace(world.ec2.intent, paused=True)
+    yield
+    world.pauses -= 1
+    world.ec2.intent = replace(world.ec2.intent, paused=world.pauses > 0)
+
+
+def drain(world: World, fault: Fault) -> Course:
+    """A node is drained."""
+    world.ec2.intent = replace(world.ec2.intent, drained=world.ec2.intent.drained | {fault.who})
+    yield
+    world.ec2.intent = replace(world.ec2.intent, drained=world.ec2.intent.drained - {fault.who})
+
+
+def reload(world: World, fault: Fault) -> Course:
+    """A process reads its file again."""
+    world.posts[fault.who].reload()
+    yield
+
+
+def revert(world: World, _fault: Fault) -> Course:
+    """Under `preempt: manual`, an operator lets the routes go home."""
+    world.reverts += 1
+    world.ec2.intent = replace(world.ec2.intent, revert=True)
+    yield
+    world.reverts -= 1
+    world.ec2.intent = replace(world.ec2.intent, revert=world.reverts > 0)
+
+
+def reload_changed(world: World, fault: Fault) -> Course:
+    """One machine, or all one after the other, get another file; later they get the old one."""
+    file = _another(world.plot.group, fault.size)
+    world.ec2.routes.setdefault(SPARE, file.nodes[0].name)
+    befallen = world.names if fault.size > 3 else [fault.who]
+    over = [False]
+
+    def roll_out(name: str) -> None:
+        if not over[0]:
+            world.posts[name].reload(file)
+
+    for number, name in enumerate(befallen):
+        world.clock.later(number * 0.7, lambda name=name: roll_out(name))
+    yield
+    over[0] = True
+    for name in befallen:
+        world.posts[name].reload(world.plot.group)
+
+
+def _another(group: Group, size: int) -> Group:
+    """The same nodes, with other timers, other targets, one route more, or one route less."""
+    first, *others = group.nodes
+    last = group.nodes[-1]
+    if size % 4 == 0:
+        slower = replace(group.check, interval=group.check.interval + 1.0, fall=4, rise=1)
+        return replace(group, check=slower)
+    if size % 4 == 1:
+        return replace(group, uplink=("8.26.56.26",))
+    if size % 4 == 2:
+        return replace(group, nodes=(replace(first, routes=(*first.routes, SPARE)), *others))
+    return replace(group, nodes=(*group.nodes[:-1], replace(last, routes=last.routes[:-1])))
+
+
+def _route(world: World, fault: Fault) -> Route:
+    routes = world.plot.group.routes()
+    return routes[fault.size % len(routes)]
