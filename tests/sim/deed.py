@@ -21,7 +21,13 @@ if TYPE_CHECKING:
 FIRST_BACKOFF = 0.1
 """Seconds that must pass after a refusal: half of the shortest first backoff, and a little less."""
 MOST_TRIES, PER = 25, 60.0
-"""One process begins no more writes of one route than this in so many seconds."""
+"""One process begins no more writes of one route than this in so many seconds.
+
+No write is begun without a wish that evidence calls for, one that was carried out ends the wish
+(R10), and one that another hand has undone is not repeated within `contest_hold` (R7). What is left
+to bound are refusals: backoff lets one try through per 1.5 s at the most, 2,400 an hour, for as
+long as EC2 refuses. Here it refuses for less than 15 s at a time.
+"""
 MANY_TAKES, WITHIN, DAMPED_FOR = 3, 120.0, 900.0
 """So many takes of a route in so short a time must delay its return for longer than this (R11)."""
 
@@ -69,7 +75,8 @@ class Deed:
 
     @property
     def hands_over(self) -> bool:
-        return not self.takes and not self.releases and self.me in self.view.intent.drained
+        absent = self.post.leaving > 0 or self.me in self.view.intent.drained
+        return not self.takes and not self.releases and absent
 
     @property
     def returns(self) -> bool:
@@ -91,7 +98,9 @@ class Deed:
         return self.post.witness.verdict(UPLINK if node == self.me else node)
 
     def alive(self, node: str) -> bool:
-        return self.verdict(node) is Verdict.UP and node not in self.view.intent.drained
+        leaves = node == self.me and self.post.leaving > 0
+        up = self.verdict(node) is Verdict.UP
+        return up and not leaves and node not in self.view.intent.drained
 
 
 # --- the questions ------------------------------------------------------------------------------
@@ -121,6 +130,14 @@ def r8_foreign(deed: Deed) -> str:
     if deed.holder == "" and not deed.blackhole:
         return "R8: took what points outside the group"
     return ""
+
+
+def r8_configured(deed: Deed) -> str:
+    group = deed.post.group
+    if deed.move.route not in group.routes():
+        return "R8: wrote a route that its file does not name"
+    names = [node.name for node in group.nodes]
+    return "" if deed.move.to in names else "R8: wrote to a target outside the group"
 
 
 def backoff(deed: Deed) -> str:
@@ -199,6 +216,8 @@ def r5_release(deed: Deed) -> str:
 def r6_hand_over(deed: Deed) -> str:
     if not deed.hands_over:
         return ""
+    if deed.verdict(deed.me) is not Verdict.UP:
+        return "R6: handed over with an uplink that is not UP"
     first = next((name for name in deed.order if deed.alive(name)), "")
     return "" if deed.move.to == first else "R6: handed over to another than the first in order"
 
@@ -238,6 +257,7 @@ def r4_when(deed: Deed) -> str:
 
 QUESTIONS: tuple[Callable[[Deed], str], ...] = (
     r9_paused_or_dry,
+    r8_configured,
     r8_foreign,
     r10_view,
     backoff,

@@ -61,6 +61,8 @@ LATER_KINDS: dict[str, float] = {
     "unmasqueraded": 0.2,
     "names-lost": 0.2,
     "names-moved": 0.1,
+    "shutdown": 0.3,
+    "drained-unsure": 0.12,
     "revert": 0.1,
     "reload-changed": 0.25,
 }

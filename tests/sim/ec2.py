@@ -209,6 +209,16 @@ class SimCloud:
     left_at: float = 0.0
     refused: list[str] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        self.named: set[Route] = set()
+        """What any file named that this process has read: it may have been asked for by then."""
+        self.read(self.group)
+
+    def read(self, group: Group) -> None:
+        """Go by this file from now on."""
+        self.group = group
+        self.named |= set(group.routes())
+
     def roster(self, me: str) -> Roster:
         return self.ec2.roster(me, self.left_at)
 
@@ -218,8 +228,10 @@ class SimCloud:
     def move(self, move: Move, target: str, not_after: float) -> Done:
         if self.left_at > not_after:
             raise CloudError(Failure.EXPIRED, "decided too long ago")
+        if move.route not in self.named or move.to not in self.ec2.states:
+            self.refused.append(f"R8: wrote {move.route} to {move.to}, which no file names")
         if target != eni(move.to):
-            self.refused.append(f"pointed {move.route} at {target}, meaning {move.to}")
+            self.refused.append(f"R8: pointed {move.route} at {target}, meaning {move.to}")
         self.ec2.replace_route(self.me, self.epoch, move)
         if self.ec2.loses_reply():
             raise CloudError(Failure.NO_REPLY, "no reply, applied")

@@ -50,9 +50,10 @@ class Judge:
         agent = self.post.agent
         if agent is None or not (isinstance(ticket, tuple) and ticket[0] == "move"):
             return
-        ruling = next(one for one in agent.rulings if str(one.route) == ticket[1])
-        move, view = ruling.move, agent.sight.view
-        assert move is not None, f"{ticket} was begun without a wish"
+        wishes = (one.move for one in agent.rulings if str(one.route) == ticket[1])
+        move, view = next(wishes, None), agent.sight.view
+        if move is None:
+            raise self._violation(f"R8: wrote {ticket[1]}, which nobody wished for", now)
         if view is None:
             raise self._violation(f"R10: wrote {move.route} without a view", now)
         self.post.look()
@@ -102,7 +103,7 @@ class Judge:
         if self.owed and any(count > 0 for count in self.owed.values()):
             raise self._violation(f"history: done and not told: {dict(self.owed)}", now)
         if self.post.cloud.refused:
-            raise self._violation(f"R8: {self.post.cloud.refused[0]}", now)
+            raise self._violation(self.post.cloud.refused[0], now)
         agent = self.post.agent
         if agent is None:
             return
@@ -111,6 +112,17 @@ class Judge:
             return
         self.look(agent.sight.view, now)
         self._look_for_the_stranded(agent.sight.view, now)
+
+    def left(self, now: float) -> None:
+        """Judge a process that says it may leave: has it handed over all that it could?"""
+        view, witness, me = self.seen, self.post.witness, self.post.me
+        if view is None or self._troubled(view, now) or witness.verdict(UPLINK) is not Verdict.UP:
+            return
+        for holding in view.holdings:
+            to = self._first_alive(view, self.post.group.order(holding.route))
+            could = to != "" and witness.silent_since(to) is None
+            if holding.node == me and could and not self._left_alone(holding.route):
+                raise self._violation(f"R6: leaves with {holding.route}, {to} being alive", now)
 
     def look(self, view: View, now: float) -> None:
         """Take in a view, if it is a new one."""
@@ -208,6 +220,8 @@ class Judge:
     def _first_alive(self, view: View, order: tuple[str, ...]) -> str:
         witness, me = self.post.witness, self.post.me
         for name in order:
+            if name == me and self.post.leaving:
+                continue
             if witness.verdict(UPLINK if name == me else name) is Verdict.UP:
                 if name not in view.intent.drained:
                     return name

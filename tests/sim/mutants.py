@@ -19,7 +19,7 @@ from nathb.core import memory
 from nathb.core.case import Case, Known
 from nathb.core.decide import RULES, decide
 from nathb.core.memory import RouteMemory
-from nathb.core.model import Evidence, Move, Verdict
+from nathb.core.model import Evidence, Move, Ruling, Timers, Verdict
 from nathb.core.path import Path, Pulse
 from nathb.core.view import View
 from nathb.core.watch import Watch
@@ -120,6 +120,15 @@ def _blind_to_drains(known: Known) -> object:
     return decide(replace(known, view=replace(known.view, intent=intent)))
 
 
+def _deaf_to_shutdown(known: Known) -> object:
+    return decide(replace(known, leaving=False))
+
+
+def _drained_whatever_the_uplink(case: Case) -> object:
+    sure = Evidence(Verdict.UP, 0.0, case.known.now, addresses=("1.1.1.1",))
+    return rules.r6_drain(replace(case, known=replace(case.known, uplink=sure)))
+
+
 def _blind_to_pause(known: Known) -> object:
     if known.view is None:
         return decide(known)
@@ -145,6 +154,15 @@ def _blind_is_missed(self: Watch, asked: Path | Pulse, why: str, now: float) -> 
         asked.asked(-1, now)
         asked.missed(-1, self._needed(self._subject(asked.subject)))
         self._subject(asked.subject).conclude(now)
+
+
+def _sourceless(self: Watch, timers: Timers, heartbeats: object, now: float, _source: str) -> None:
+    Watch.__init__(self, timers, heartbeats, now)
+
+
+def _astray(self: Mover, ruling: Ruling, move: Move, *rest: object) -> None:
+    """Write the route next to the one that was meant."""
+    Mover.start(self, ruling, replace(move, route=replace(move.route, destination="::/0")), *rest)
 
 
 def _every_pin(self: Sight) -> tuple[tuple[str, str], ...]:
@@ -237,8 +255,15 @@ MUTANTS: dict[str, Mutant] = {
         "targets-lost",
     ),
     "R6 is dropped": Mutant(deciding(_blind_to_drains), "R6", "drain"),
+    "R6: a shutdown is not noticed": Mutant(deciding(_deaf_to_shutdown), "R6", "shutdown"),
+    "R6 needs no uplink": Mutant(
+        ruled_by(*instead(rules.r6_drain, _drained_whatever_the_uplink)),
+        "R6",
+        "drained-unsure",
+    ),
     "R7 is dropped": Mutant(ruled_by(_repeats=_never), "R7", "hand-insists"),
     "R8 is dropped": Mutant(ruled_by(*instead(rules.r8_foreign, _take_foreign)), "R8", "foreign"),
+    "R8: another route is written": Mutant(moving(start=_astray), "R8"),
     "R9 is dropped": Mutant(deciding(_blind_to_pause), "R9", "pause"),
     "R10: nothing settles": Mutant(_without_settle(), "R10", "stale-describe"),
     "R10: two writes in flight": Mutant(_two_in_flight(), "R10"),
@@ -250,6 +275,12 @@ MUTANTS: dict[str, Mutant] = {
     ),
     "R11 is dropped": Mutant(_without_damping(), "R11", "flapping"),
     "R12: a void pin counts as health": Mutant(seeing(pinned=_every_pin), "R1|R3", "pin-missing"),
+    "R12: asks from the usual address": Mutant(watching(__init__=_sourceless), "R12"),
+    "R1: a changed file leaves evidence as it was": Mutant(
+        type("Mutant", (Agent,), {"reload": rewired(Agent.reload, _targets=_always)}),
+        "R1|R3",
+        "reload-changed",
+    ),
     "R14 is dropped": Mutant(
         type("Mutant", (Agent,), {"_notice_stall": lambda _self, _now: None}),
         "R1",

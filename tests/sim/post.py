@@ -57,6 +57,7 @@ class Post:
         self.me = me
         self.epoch = 0
         self.frozen = 0
+        self.leaving = 0
         self.agent: Agent | None = None
         self.dry_run = False
         self.file = place.group
@@ -76,7 +77,22 @@ class Post:
         self.cloud = SimCloud(place.ec2, self.me, self.epoch, self.group)
         self.calls = Calls(self)
         self.agent = place.agent(self.group, self.me, self._edges(), dry_run=dry_run)
+        self.agent.leaving = self.leaving > 0
         self.expected_at, self.wake_at = FOREVER, place.clock.now
+
+    def leave(self) -> None:
+        """Tell the process that the machine is shutting down."""
+        if self.agent is not None:
+            self.agent.leaving = True
+            self.wake()
+
+    def has_left(self) -> bool:
+        """Whether the process says that it may go; what it leaves behind is then judged."""
+        if self.agent is None or self.frozen or self.wake_at <= self.place.clock.now:
+            return self.agent is None
+        if self.agent.may_leave:
+            self.judge.left(self.place.clock.now)
+        return self.agent.may_leave
 
     def kill(self) -> None:
         """End the process as SIGKILL does."""
@@ -88,7 +104,7 @@ class Post:
         self.file = file or self.file
         if self.agent is not None:
             before, self.group = self.group, self.file
-            self.cloud.group = self.group
+            self.cloud.read(self.group)
             self.agent.reload(self.group, self.agent.edges)
             if _targets(self.group) != _targets(before):
                 self.witness.restart(self.group)
@@ -173,6 +189,8 @@ class Wire:
         addresses = place.addresses
         peer = addresses.heartbeats.get(address) or addresses.privates.get(address)
         post.look()
+        if address in addresses.heartbeats and source != post.group.node(post.me).source:
+            post.cloud.refused.append(f"R12: asked {address} from {source or 'the usual address'}")
         if place.net.unable[post.me, peer or GATEWAY]:
             post.witness.could_not_ask(address)
             raise BlindError("Operation not permitted")

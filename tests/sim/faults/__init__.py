@@ -51,6 +51,8 @@ FAULTS: dict[str, Callable[[World, Fault], Iterator[None]]] = {
     "unmasqueraded": network.unmasqueraded,
     "names-lost": network.names_lost,
     "names-moved": network.names_moved,
+    "shutdown": machines.shutdown,
+    "drained-unsure": operators.drained_unsure,
     "revert": operators.revert,
     "reload-changed": operators.reload_changed,
 }

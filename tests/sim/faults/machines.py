@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 Course = Iterator[None]
 STOPPING = 4.0
 """Seconds for which an instance that is being stopped goes on forwarding."""
+LEAVING = 8.0
+"""Seconds for which a machine that shuts down waits for its process."""
 
 
 def process_crash(world: World, fault: Fault) -> Course:
@@ -49,6 +51,40 @@ def stop(world: World, fault: Fault) -> Course:
     halt()
     world.net.down[who] -= 1
     world.ec2.states[who] = InstanceState.RUNNING
+    world.revive(who)
+
+
+def shutdown(world: World, fault: Fault) -> Course:
+    """The machine shuts down, as for a reboot; its process may leave first, but not for long."""
+    who, post, halted = fault.who, world.posts[fault.who], [False]
+    known_to_ec2 = fault.size > 3
+    until = world.clock.now + LEAVING
+
+    def halt() -> None:
+        if not halted[0]:
+            halted[0] = True
+            world.net.down[who] += 1
+            world.kill(who)
+
+    def leave() -> None:
+        if halted[0]:
+            return
+        if post.agent is None or post.has_left() or world.clock.now >= until:
+            halt()
+        else:
+            world.clock.later(0.05, leave)
+
+    if known_to_ec2:
+        world.ec2.states[who] = InstanceState.STOPPING
+    post.leaving += 1
+    post.leave()
+    world.clock.later(0.05, leave)
+    yield
+    halt()
+    post.leaving -= 1
+    world.net.down[who] -= 1
+    if known_to_ec2:
+        world.ec2.states[who] = InstanceState.RUNNING
     world.revive(who)
 
 

@@ -1,7 +1,4 @@
-"""What operators do: by hand in the route tables, by intent, and in the file.
-
-Who acts on the process itself (a shutdown, an upgrade) finds `kill` and `revive` in the world.
-"""
+"""What operators do: by hand in the route tables, by intent, and in the file."""
 
 from __future__ import annotations
 
@@ -13,6 +10,7 @@ from msgspec.structs import replace
 from nathb.core.model import Group, Route
 from tests.sim.draw import SPARE, Fault
 from tests.sim.ec2 import FOREIGN
+from tests.sim.net import GATEWAY
 
 if TYPE_CHECKING:
     from tests.sim.world import World
@@ -74,6 +72,19 @@ def reload(world: World, fault: Fault) -> Course:
     """A process reads its file again."""
     world.posts[fault.who].reload()
     yield
+
+
+def drained_unsure(world: World, fault: Fault) -> Course:
+    """A node is drained while its process, just started, cannot ask its uplink."""
+    uplink = (fault.who, GATEWAY)
+    world.net.unable[uplink] += 1
+    world.kill(fault.who)
+    world.clock.later(0.2, lambda: world.revive(fault.who))
+    draining = drain(world, fault)
+    next(draining)
+    yield
+    next(draining, None)
+    world.net.unable[uplink] -= 1
 
 
 def revert(world: World, _fault: Fault) -> Course:
