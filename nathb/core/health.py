@@ -15,7 +15,7 @@ whether this streak, at this length, turns the verdict:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from enum import Enum
 
 from msgspec import Struct
@@ -79,13 +79,12 @@ def judge(health: Health, needed: dict[Limit, int]) -> Health:
     return Health(verdict, health.latest, health.streak)
 
 
-def together(verdicts: Iterable[Verdict]) -> Verdict:
+def together(verdicts: Sequence[Verdict]) -> Verdict:
     """Return the verdict on a subject with several addresses: UP if any answers.
 
     DOWN takes all of them; with none at all there is nothing to go by.
     """
-    seen = tuple(verdicts)
-    if Verdict.UP in seen:
+    if Verdict.UP in verdicts:
         return Verdict.UP
-    silent = Verdict.DOWN in seen and Verdict.UNKNOWN not in seen
+    silent = Verdict.DOWN in verdicts and Verdict.UNKNOWN not in verdicts
     return Verdict.DOWN if silent else Verdict.UNKNOWN

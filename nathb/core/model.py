@@ -112,9 +112,8 @@ class Group(Struct, frozen=True, omit_defaults=True):
 
     def order(self, route: Route) -> tuple[str, ...]:
         """Names by preference: the route's home, then the others as listed, wrapping round."""
-        names = [node.name for node in self.nodes]
-        home = next(index for index, node in enumerate(self.nodes) if route in node.routes)
-        return tuple(names[home:] + names[:home])
+        home = [route in node.routes for node in self.nodes].index(True)
+        return tuple([node.name for node in self.nodes[home:] + self.nodes[:home]])
 
 
 # --- what is concluded ------------------------------------------------------------------------

@@ -32,7 +32,7 @@ class Subject:
 
     def conclude(self, now: float) -> None:
         """Bring the verdict up to date with the paths that can say anything."""
-        verdict = together(path.health.verdict for path in self.paths if path.speaks)
+        verdict = together([path.health.verdict for path in self.paths if path.speaks])
         if verdict is not self.verdict:
             self.verdict, self.since = verdict, now
 
@@ -122,12 +122,13 @@ class Watch:
     @property
     def suspecting(self) -> bool:
         """Whether anything is in doubt, so that all is asked fast."""
-        if any(not path.settled for path in self._paths):
-            return True
-        return any(
-            pulse.alarming and self.peers[pulse.node].verdict is not Verdict.DOWN
-            for pulse in self.pulses.values()
-        )
+        for path in self._paths:
+            if not path.settled:
+                return True
+        for pulse in self.pulses.values():
+            if pulse.alarming and self.peers[pulse.node].verdict is not Verdict.DOWN:
+                return True
+        return False
 
     def ask(self, node: str) -> None:
         """Make the next check of this peer due at once, whatever the pace."""
