@@ -80,8 +80,13 @@ def unmasqueraded(world: World, fault: Fault) -> Course:
 
 
 def names_lost(world: World, fault: Fault) -> Course:
-    """One node, or nobody, resolves the names of the uplink's targets."""
-    return _on_nodes(world.net.nameless, world.names if fault.size > 3 else [fault.who])
+    """A process starts while it, or nobody, can resolve the names of the uplink's targets."""
+    befallen = world.names if fault.size > 3 else [fault.who]
+    world.net.nameless.update(befallen)
+    world.kill(fault.who)
+    world.clock.later(0.2, lambda: world.revive(fault.who))
+    yield
+    world.net.nameless.subtract(befallen)
 
 
 def names_moved(world: World, _fault: Fault) -> Course:

@@ -99,7 +99,7 @@ def revert(world: World, _fault: Fault) -> Course:
 def reload_changed(world: World, fault: Fault) -> Course:
     """One machine, or all one after the other, get another file; later they get the old one."""
     file = _another(world.plot.group, fault.size)
-    world.ec2.routes.setdefault(SPARE, file.nodes[0].name)
+    world.ec2.routes.setdefault(SPARE, fault.other)
     befallen = world.names if fault.size > 3 else [fault.who]
     over = [False]
 
