@@ -7,10 +7,11 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from nathb.agent import Agent
 from tests.sim.book import is_known
-from tests.sim.draw import EDITION
+from tests.sim.draw import EDITION, draw
 from tests.sim.judge import OffenceError
-from tests.sim.world import World, world_of
+from tests.sim.world import World
 
 LAST_LINES = 25
 
@@ -55,11 +56,11 @@ class Tally:
         self.failed |= other.failed
 
 
-def run(seeds: Iterable[int]) -> Tally:
+def run(seeds: Iterable[int], agent: type[Agent] = Agent) -> Tally:
     """Live these seeds through, one after the other. A defect of any sort fails its seed only."""
     tally = Tally()
     for seed in seeds:
-        world = world_of(seed)
+        world = World(draw(seed), agent)
         try:
             world.live()
         except OffenceError as offence:

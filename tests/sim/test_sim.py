@@ -11,11 +11,17 @@ from pathlib import Path
 
 import pytest
 
+from nathb.agent import Agent
+from nathb.aws.client import CONNECT_TIMEOUT, READ_TIMEOUT
+from nathb.aws.reading import PAUSES
+from nathb.core.looking import GIVE_UP
 from tests.sim.book import FAILED, OPEN, Key, is_known
 from tests.sim.draw import EDITION, KINDS, LATER_KINDS, draw
 from tests.sim.faults import FAULTS
 from tests.sim.judge import OffenceError
 from tests.sim.mutants import MUTANTS
+from tests.sim.post import LONGEST_READ, LONGEST_WRITE
+from tests.sim.tally import run, table
 from tests.sim.world import World, world_of
 
 ROOT = Path(__file__).parent.parent.parent
@@ -67,6 +73,36 @@ def test_each_seed_draws_its_own_mix_and_says_so_first() -> None:
     first_lines = [world_of(seed).trace[0] for seed in range(20)]
     assert [line.split(":")[0] for line in first_lines] == [f"seed {n}" for n in range(20)]
     assert len({line.partition(":")[2] for line in first_lines}) == 20
+
+
+class Fallen(Agent):
+    """An agent with a defect of the plainest sort."""
+
+    def step(self) -> float:
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(
+    ("agent", "end"),
+    [(MUTANTS["R8: another route is written"].agent, "violated: "), (Fallen, "broke down: ")],
+)
+def test_a_seed_that_fails_is_told_with_its_story_and_the_next_one_is_lived(
+    agent: type[Agent], end: str
+) -> None:
+    tally = run(range(3), agent)
+    assert tally.seeds == 3
+    assert len(tally.failed) > 1
+    for seed, story in tally.failed.items():
+        assert story.startswith(f"seed {seed}: ")
+        assert end in story
+    assert table(tally, 1.0).endswith(f"failed seeds: {', '.join(map(str, tally.failed))}")
+
+
+def test_calls_hang_for_as_long_as_the_client_and_its_repeated_reads_allow() -> None:
+    once = CONNECT_TIMEOUT + READ_TIMEOUT
+    assert once == LONGEST_WRITE
+    assert 2 * (2 * once + max(PAUSES.values())) == LONGEST_READ
+    assert LONGEST_READ > GIVE_UP
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

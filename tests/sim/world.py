@@ -19,7 +19,7 @@ from tests.sim.net import Addresses, Network
 from tests.sim.post import LONGEST_READ, Place, Post
 
 QUIET_ROUNDS = 1000
-"""Steps that the nodes take in the end without a write, in every so-many-th seed …"""
+"""Steps that all nodes together take at rest without a write, in every so-many-th seed …"""
 SHORT_QUIET_ROUNDS = 150
 """… and in the others, which the steady state of the first ones speaks for."""
 LONG_QUIET_EVERY = 8
