@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from nathb import config
+from nathb.aws.client import make_client
+from nathb.aws.reading import Reader
+from nathb.aws.survey import survey
 from nathb.commands.locate import add_group, locate
-from nathb.core.errors import SnapshotError
-from nathb.core.model import Evidence, Route, Ruling
+from nathb.commands.paint import for_this_terminal
+from nathb.commands.screen import bystander, holder_of, screen
+from nathb.core.errors import CloudError, FileError, IdentityError, SnapshotError
 from nathb.core.snapshot import Snapshot
 from nathb.host.runtime import default_path, read
 
 STALE = 10.0
 """Seconds; a daemon that is alive writes every second."""
+CLEAR = "\x1b[H\x1b[2J"
+PACE = 1.0
+"""Seconds between two screens of --watch: as often as the daemon writes."""
 
 
 def add_parser(verbs: Any) -> None:
@@ -25,17 +35,41 @@ def add_parser(verbs: Any) -> None:
         "status",
         help="show how nodes, paths and routes stand",
         description="Show what each node, path and route is now, and what would happen next. "
-        "Exit 0 while all routes are at home and every peer is up, 1 otherwise.",
+        "Exit 0 while all routes are at home and every peer is up, 1 otherwise. Where no daemon "
+        "runs, show what EC2 shows.",
         epilog="example: nathb status tokyo --json | jq .peers",
     )
     add_group(verb)
-    verb.add_argument("--json", action="store_true", help="print the daemon's snapshot as JSON")
+    how = verb.add_mutually_exclusive_group()
+    how.add_argument("--json", action="store_true", help="print the daemon's snapshot as JSON")
+    how.add_argument("--schema", action="store_true", help="print the JSON Schema of --json")
+    how.add_argument("--watch", action="store_true", help="show it anew every second, until ^C")
     verb.set_defaults(carry_out=carry_out)
 
 
 def carry_out(given: argparse.Namespace) -> int:
     """Print the newest snapshot; return 0 when all is well, 1 when it is not."""
-    name = locate(given.group).stem
+    if given.schema:
+        print(_json(msgspec.json.encode(msgspec.json.schema(Snapshot))))
+        return 0
+    path = locate(given.group)
+    if given.watch:
+        return _watch(lambda: _fresh(path.stem), sys.stdout.write)
+    try:
+        snapshot = _fresh(path.stem)
+    except SnapshotError as error:
+        if given.json:
+            raise
+        return _without_daemon(path, error)
+    if given.json:
+        print(_json(msgspec.json.encode(snapshot)))
+    else:
+        print("\n".join(screen(snapshot, for_this_terminal())))
+    return 0 if all_is_well(snapshot) else 1
+
+
+def _fresh(name: str) -> Snapshot:
+    """Return the snapshot of a daemon that is alive; SnapshotError when there is none."""
     path = Path(default_path(name))
     snapshot = read(path)
     age = time.monotonic() - snapshot.at
@@ -44,11 +78,31 @@ def carry_out(given: argparse.Namespace) -> int:
             f"{path}: was last written {age:.0f} s ago; the daemon does not run or hangs: "
             f"systemctl status nathb@{name}"
         )
-    if given.json:
-        print(msgspec.json.format(msgspec.json.encode(snapshot), indent=2).decode())
-    else:
-        print("\n".join(screen(snapshot)))
-    return 0 if all_is_well(snapshot) else 1
+    return snapshot
+
+
+def _watch(look: Callable[[], Snapshot], write: Callable[[str], object]) -> int:
+    """Show one screen a second until interrupted."""
+    paint = for_this_terminal()
+    while True:
+        try:
+            lines = screen(look(), paint)
+        except SnapshotError as error:
+            lines = [str(error)]
+        write(CLEAR + "\n".join(lines) + "\n")
+        sys.stdout.flush()
+        time.sleep(PACE)
+
+
+def _without_daemon(path: Path, error: SnapshotError) -> int:
+    """Show what EC2 shows, if it can be asked; return 1, for nobody guards anything here."""
+    try:
+        group = config.load(path)
+        seen = survey(Reader(make_client(group.region)), group)
+    except (FileError, CloudError, IdentityError) as other:
+        raise SnapshotError(f"{error}\nnor does EC2 tell more: {other}") from other
+    print("\n".join(bystander(seen, str(error), for_this_terminal())))
+    return 1
 
 
 def all_is_well(snapshot: Snapshot) -> bool:
@@ -61,70 +115,9 @@ def all_is_well(snapshot: Snapshot) -> bool:
     paths = [snapshot.uplink, *snapshot.peers.values()]
     homes = {home.route: home.node for home in snapshot.homes}
     return all(path.verdict.value == "up" and not path.blind for path in paths) and all(
-        _holder(snapshot, route) == node for route, node in homes.items()
+        holder_of(snapshot, route) == node for route, node in homes.items()
     )
 
 
-def screen(snapshot: Snapshot) -> list[str]:
-    """Return the lines that show a snapshot to people."""
-    mode = " (dry run)" if snapshot.dry_run else ""
-    pace = ", checking fast" if snapshot.suspecting else ""
-    lines = [f"{snapshot.group} as seen by {snapshot.node}{mode}{pace}", ""]
-    lines.append(_path("uplink", snapshot.uplink, snapshot.at))
-    for name, evidence in snapshot.peers.items():
-        pulse = snapshot.pulses.get(name)
-        lines.append(_path(name, evidence, snapshot.at) + (f", pulse {pulse}" if pulse else ""))
-    lines.append(_view(snapshot))
-    lines.append("")
-    rulings = {ruling.route: ruling for ruling in snapshot.rulings}
-    for home in snapshot.homes:
-        holder = _holder(snapshot, home.route) or "not seen yet"
-        where = "at home" if holder == home.node else f"home is {home.node}"
-        lines.append(f"{home.route}  held by {holder} ({where})")
-        lines.append(f"    {_next(rulings.get(home.route), snapshot.at)}")
-    if snapshot.told:
-        lines += ["", "lately"]
-        lines += [f"  {_ago(snapshot.at - told.at)}  {told.message}" for told in snapshot.told]
-    return lines
-
-
-def _view(snapshot: Snapshot) -> str:
-    """How old the view is, and what operators ask for."""
-    view = snapshot.view
-    if view is None:
-        return "EC2          not read yet"
-    age = snapshot.at - view.at
-    old = ": too old to move anything" if age > snapshot.view_max_age else ""
-    paused = ", PAUSED: nothing is moved" if view.intent.paused else ""
-    drained = f", drained: {', '.join(sorted(view.intent.drained))}" if view.intent.drained else ""
-    return f"EC2          read {_ago(age).strip()} ago{old}{paused}{drained}"
-
-
-def _path(name: str, evidence: Evidence, at: float) -> str:
-    addresses = ", ".join(evidence.addresses) or "no address to ask"
-    missed = f", missed {evidence.missed} of {evidence.needed}" if evidence.missed else ""
-    since = _ago(at - evidence.since).strip()
-    blind = ", CANNOT ASK" if evidence.blind else ""
-    return f"{name:<12} {evidence.verdict.value:<8} for {since}: {addresses}{missed}{blind}"
-
-
-def _holder(snapshot: Snapshot, route: Route) -> str:
-    holding = snapshot.view.holding(route) if snapshot.view is not None else None
-    return "" if holding is None else holding.node or holding.target
-
-
-def _next(ruling: Ruling | None, at: float) -> str:
-    if ruling is None:
-        return "no ruling yet"
-    if ruling.move is not None:
-        would = "would move" if ruling.would else "moves"
-        return f"{would} to {ruling.move.to}: {ruling.reason} [{ruling.rule.value}]"
-    due = "" if ruling.due is None else f" in {max(0.0, ruling.due - at):.0f} s"
-    return f"{ruling.reason}{due} [{ruling.rule.value}]"
-
-
-def _ago(seconds: float) -> str:
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:5.0f} {unit}"
-    return f"{max(0.0, seconds):5.0f} s"
+def _json(data: bytes) -> str:
+    return msgspec.json.format(data, indent=2).decode()

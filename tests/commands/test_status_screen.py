@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from msgspec.structs import replace
 
-from nathb.commands.status import all_is_well, screen
+from nathb.commands.paint import coloured
+from nathb.commands.screen import screen
+from nathb.commands.status import all_is_well
 from nathb.core.model import Rule, Ruling
 from nathb.core.snapshot import Counters, Home, Snapshot, Told
 from nathb.core.view import Holding, Intent, View
@@ -39,15 +43,16 @@ AWAY = replace(
 def test_a_healthy_pair_is_one_screen_that_says_so() -> None:
     lines = screen(HEALTHY)
     assert lines[0] == "pair as seen by nat-a"
-    assert "uplink       up       for 30 s: 8.8.4.4" in lines
-    assert "nat-c        up       for 2 h: 8.8.4.4, pulse heard" in lines
+    assert "nat-a  UP       for 30 s     uplink 8.8.4.4 answers" in lines
+    assert "nat-c  UP       for 2 h      heartbeat 8.8.4.4 answers, pulse heard" in lines
+    assert "EC2    read 0 s ago" in lines
     assert f"{ROUTE_C}  held by nat-c (at home)" in lines
     assert all_is_well(HEALTHY)
 
 
 def test_a_route_away_from_home_says_where_why_and_when_it_returns() -> None:
     lines = screen(AWAY)
-    assert "nat-c        down     for 5 s: 8.8.4.4, missed 3 of 3, pulse heard" in lines
+    assert "nat-c  DOWN     for 5 s      heartbeat 8.8.4.4 missed 3 of 3, pulse heard" in lines
     assert f"{ROUTE_C}  held by nat-a (home is nat-c)" in lines
     assert "    nat-c is back; returns after a while in 42 s [R4]" in lines
     assert lines[-1].endswith("4 s  took rtb-0000000c")
@@ -81,7 +86,20 @@ def test_a_foreign_target_is_shown_by_its_id_and_a_dry_run_in_the_first_line() -
 def test_what_operators_ask_for_and_how_old_the_view_is_are_shown() -> None:
     asked = Intent(frozenset({"nat-c"}), paused=True)
     shown = screen(replace(HEALTHY, view=view(at=NOW - 400, intent=asked)))
-    assert (
-        "EC2          read 7 min ago: too old to move anything, PAUSED: nothing is moved, "
-        "drained: nat-c" in shown
-    )
+    assert "EC2    read 7 min ago: too old to move anything" in shown
+    assert "PAUSED: nothing is moved" in shown
+    assert "DRAINED: nat-c" in shown
+
+
+def test_doubt_is_shown_before_it_is_a_verdict() -> None:
+    doubted = replace(up(), missed=2, needed=3)
+    lines = screen(replace(HEALTHY, peers={"nat-c": doubted}, suspecting=True))
+    assert lines[0] == "pair as seen by nat-a, checking fast"
+    assert any("UP" in line and "heartbeat 8.8.4.4 missed 2 of 3" in line for line in lines)
+
+
+def test_colour_adds_nothing_but_colour() -> None:
+    for snapshot in (HEALTHY, AWAY):
+        painted = screen(snapshot, coloured)
+        assert painted != screen(snapshot)
+        assert [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in painted] == screen(snapshot)
