@@ -122,6 +122,16 @@ def test_status_without_a_daemon_says_so_with_a_mend_and_no_traceback(lab: Lab) 
     assert "Traceback" not in done.stderr
 
 
+def test_status_without_a_daemon_shows_what_ec2_shows(lab: Lab) -> None:
+    file = lab.install("nat-a", lab.pair_config())
+    lab.move("private-c", "0.0.0.0/0", "nat-a")
+    done = lab.run("nat-a", nathb("status", str(file)))
+    assert done.returncode == 1
+    assert "is the daemon running?" in done.stdout
+    assert "held by nat-a (home is nat-c)" in done.stdout
+    assert "running" in done.stdout
+
+
 def test_a_daemon_on_an_instance_that_is_not_in_the_file_says_which_are(lab: Lab) -> None:
     file = lab.install("app-a", lab.pair_config())
     done = lab.run("app-a", nathb("run", str(file)))
