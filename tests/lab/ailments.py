@@ -56,7 +56,8 @@ class Spell:
     """One ailment at work.
 
     `actions` and `callers` limit it; without callers it befalls every instance, and the operator
-    only by name. `times` calls suffer from it (None: all of them, until it is lifted).
+    only by name. `times` calls suffer from it (None: all of them, until it is lifted), after the
+    first `spare` that do not.
     """
 
     ailment: Ailment
@@ -64,6 +65,7 @@ class Spell:
     callers: frozenset[str] = frozenset()
     times: int | None = None
     seconds: float | None = None
+    spare: int = 0
     number: int = 0
     lifted: threading.Event = field(default_factory=threading.Event)
 
@@ -107,7 +109,11 @@ class Sickbed:
         with self._lock:
             struck: dict[Ailment | None, Spell] = {}
             for spell in self._spells:
-                if spell.befalls(action, caller):
+                if not spell.befalls(action, caller):
+                    continue
+                if spell.spare:
+                    spell.spare -= 1
+                else:
                     struck.setdefault(spell.ailment if spell.ailment in MILD else None, spell)
             for spell in struck.values():
                 if spell.times is not None:

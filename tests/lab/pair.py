@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Mapping
 from typing import Any
 
@@ -30,14 +31,11 @@ class Pair:
     """nathb on every NAT of the lab, with one file."""
 
     def __init__(
-        self,
-        lab: Lab,
-        *arguments: str,
-        env: Mapping[str, str] | None = None,
-        **overrides: Any,
+        self, lab: Lab, *arguments: str, env: Mapping[str, str] | None = None, **overrides: Any
     ) -> None:
         """`overrides` replace keys of the lab's file, as `Lab.pair_config` takes them."""
         self.lab = lab
+        self.env = env
         self.config = lab.pair_config(**overrides)
         self.nodes = tuple(nat.name for nat in lab.plan.nats)
         self.daemons: dict[str, Daemon] = {
@@ -76,8 +74,17 @@ class Pair:
 
     def restart(self, node: str, *arguments: str) -> Daemon:
         """Start a node's daemon again, after it has ended."""
-        self.daemons[node] = self.lab.start_nathb(node, self.config, *arguments)
+        self.daemons[node] = self.lab.start_nathb(node, self.config, *arguments, env=self.env)
         return self.daemons[node]
+
+    def reload(self, node: str, config: str) -> None:
+        """Write another file for this node, and have its daemon read it."""
+        self.lab.install(node, config)
+        self.daemons[node].signal(signal.SIGHUP)
+
+    def told(self, node: str, text: str) -> list[str]:
+        """The lines with `text` in them that this node's daemon has written so far."""
+        return [line for line in self.daemons[node].lines() if text in line]
 
     def wait_holder(self, zone: str, node: str, within: float) -> None:
         """Wait until a zone's default route points at this node."""

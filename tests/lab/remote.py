@@ -38,11 +38,12 @@ class ApiFaults:
         callers: Sequence[str] = (),
         times: int | None = None,
         seconds: float | None = None,
+        spare: int = 0,
     ) -> int:
         """Let calls suffer: those actions (default all), by those callers (default all instances).
 
-        `times` limits how many calls suffer; `seconds` is the latency, or the age of a stale
-        answer. Returns the number to lift it by.
+        The first `spare` of them are spared, `times` limits how many suffer then; `seconds` is the
+        latency, or the age of a stale answer. Returns the number to lift it by.
         """
         number: int = self._wire.ask(
             "fail",
@@ -51,6 +52,7 @@ class ApiFaults:
             callers=list(callers),
             times=times,
             seconds=seconds,
+            spare=spare,
         )
         return number
 

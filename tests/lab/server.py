@@ -62,6 +62,7 @@ def _obey(api: Ec2Api, do: str, **details: Any) -> Any:
                     frozenset(details["callers"]),
                     details["times"],
                     details["seconds"],
+                    details["spare"],
                 )
             )
         case "lift":

@@ -133,3 +133,9 @@ def test_a_stale_describe_may_be_so_many_seconds_old(lab: Lab) -> None:
     assert pause["Key"] not in now
     wait_until("the writes are older than that", lambda: eni_a not in describe(lab).text)
     assert pause["Key"] in describe(lab).text
+
+
+def test_the_first_calls_may_be_spared(lab: Lab) -> None:
+    lab.api.fail(Ailment.INTERNAL, spare=1, times=1)
+
+    assert [describe(lab).status for _ in range(3)] == [200, 500, 200]
