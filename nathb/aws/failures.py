@@ -26,7 +26,7 @@ CODES = {
     Failure.CREDENTIALS: """
         AuthFailure ExpiredToken ExpiredTokenException RequestExpired InvalidClientTokenId
         UnrecognizedClientException MissingAuthenticationToken SignatureDoesNotMatch
-        IncompleteSignature InvalidSignatureException
+        IncompleteSignature InvalidSignatureException RequestTimeTooSkewed RequestInTheFuture
     """,
     Failure.MISSING: "InvalidRouteTableID.NotFound InvalidRouteTableId.NotFound "
     "InvalidRoute.NotFound",
@@ -80,8 +80,8 @@ MENDS = {
     Failure.NO_REPLY: "a write may have been applied all the same, which the next look tells;"
     " if it lasts, check this node's path to the endpoint",
     Failure.DENIED: "allow ec2:{action} on {resource} in this node's role",
-    Failure.CREDENTIALS: "check this node's instance profile (or AWS_PROFILE and its keys), and"
-    " its clock",
+    Failure.CREDENTIALS: "check this node's instance profile (or AWS_PROFILE and its keys), that"
+    " its metadata service answers, and its clock (`timedatectl`)",
     Failure.MISSING: "correct it in the file, or create it",
     Failure.REFUSED: "correct what EC2 names",
 }

@@ -64,6 +64,7 @@ ANSWERS = {
     "denied": (error(403, "UnauthorizedOperation"), Failure.DENIED),
     "request expired": (error(400, "RequestExpired"), Failure.CREDENTIALS),
     "token expired": (error(400, "ExpiredToken"), Failure.CREDENTIALS),
+    "clock off": (error(403, "RequestTimeTooSkewed"), Failure.CREDENTIALS),
     "key unknown": (error(401, "AuthFailure"), Failure.CREDENTIALS),
     "no table": (error(400, "InvalidRouteTableID.NotFound"), Failure.MISSING),
     "no route": (error(400, "InvalidRoute.NotFound"), Failure.MISSING),
@@ -336,4 +337,5 @@ def test_without_credentials_nothing_is_sent_and_the_mend_is_named(script: Serve
     caught = failing(lambda: cloud.move(MOVE, "eni-c", LATER))
     assert caught.failure is Failure.CREDENTIALS
     assert "instance profile" in str(caught)
+    assert "metadata service answers, and its clock" in str(caught)
     assert script.asked == []
