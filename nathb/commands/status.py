@@ -75,8 +75,8 @@ def _fresh(name: str) -> Snapshot:
     age = time.monotonic() - snapshot.at
     if age > STALE:
         raise SnapshotError(
-            f"{path}: was last written {age:.0f} s ago; the daemon does not run or hangs: "
-            f"systemctl status nathb@{name}"
+            f"{path}: was last written {age:.0f} s ago; the daemon does not run, "
+            f"hangs or cannot write there: systemctl status nathb@{name}"
         )
     return snapshot
 

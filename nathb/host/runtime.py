@@ -53,7 +53,8 @@ def publish(path: Path, snapshot: Snapshot) -> None:
             raise
     except OSError as error:
         raise SnapshotError(
-            f"{path}: the state for `nathb status` cannot be written: {error.strerror}"
+            f"{path}: the state for `nathb status` cannot be written: {error.strerror}; "
+            f"routes are guarded all the same; see `df {path.parent}` and who may write there"
         ) from error
 
 
