@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl
 from uuid import uuid4
@@ -22,6 +23,7 @@ from tests.lab.web import Wsgi, reset
 
 READS = ("Describe", "Get", "List")
 SHOWN_IN_TABLES = ("Route", "Tags", "Instances")  # writes that change what a route table shows
+LARGEST_SKEW = timedelta(minutes=15)
 DRY_RUN = Refusal(412, "DryRunOperation", "Request would have succeeded, but DryRun flag is set.")
 
 
@@ -109,7 +111,7 @@ class Ec2Api:
         if Ailment.RESET in struck:
             reset(environ)
         for ailment, refusal in REFUSALS.items():
-            if ailment in struck:
+            if ailment in struck or (ailment is Ailment.EXPIRED and _is_skewed(environ)):
                 call.error = refusal.code
                 return Answer.refusing(refusal, call.request_id)
         answer = self._answer(call, environ)
@@ -158,3 +160,15 @@ class Ec2Api:
         then = time.monotonic() - seconds if seconds is not None else past[-1][0]
         tables = [tables for at, tables in past if at < then]
         return Answer(answer.status, answers.with_tables(answer.body, (tables or [{}])[-1]))
+
+
+def _is_skewed(environ: dict[str, Any]) -> bool:
+    """Whether the date that a request is signed with is too far off for EC2, as moto never minds.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html (RequestExpired)
+    """
+    date = environ.get("HTTP_X_AMZ_DATE")
+    if date is None:
+        return False
+    signed = datetime.strptime(date, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    return abs(datetime.now(UTC) - signed) > LARGEST_SKEW

@@ -14,7 +14,6 @@ from tests.lab.plan import Instance, Plan
 ROLE = "nathb"
 METADATA = "/latest/meta-data/"
 ROLE_PATH = f"{METADATA}iam/security-credentials/"
-ROLE_LASTS = timedelta(hours=6)
 LONGEST_TTL = 21600
 
 
@@ -77,7 +76,7 @@ class Imds:
             f"{METADATA}placement/availability-zone": zone,
             f"{METADATA}placement/region": self._plan.region,
             ROLE_PATH: ROLE,
-            ROLE_PATH + ROLE: _credentials(instance.name),
+            ROLE_PATH + ROLE: _credentials(instance.name, self._plan.role_lasts),
             "/latest/dynamic/instance-identity/document": json.dumps(document, indent=2),
         }
 
@@ -86,14 +85,14 @@ def _mac(instance: Instance) -> str:
     return "02:00:" + ":".join(f"{byte:02x}" for byte in instance.address.packed)
 
 
-def _credentials(name: str) -> str:
+def _credentials(name: str, lasts: timedelta) -> str:
     now = datetime.now(UTC)
     return json.dumps(
         {
             "Code": "Success",
             "Type": "AWS-HMAC",
             "LastUpdated": f"{now:%Y-%m-%dT%H:%M:%SZ}",
-            "Expiration": f"{now + ROLE_LASTS:%Y-%m-%dT%H:%M:%SZ}",
+            "Expiration": f"{now + lasts:%Y-%m-%dT%H:%M:%SZ}",
             "AccessKeyId": f"ASIALAB{name.upper().replace('-', '')}",
             "SecretAccessKey": "a-secret-of-the-lab",
             "Token": f"a-token-of-{name}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from enum import Enum
 from ipaddress import IPv4Address, IPv4Network
 
@@ -109,13 +110,15 @@ class Plan:
     """A whole lab.
 
     `destinations` are what each private route table sends to its own zone's NAT: the clients'
-    default route first of all, and as many more as a test wants to see moved.
+    default route first of all, and as many more as a test wants to see moved. `role_lasts` is how
+    long the credentials are good for that IMDS gives out.
     """
 
     zones: tuple[Zone, ...] = (ZONE_A, ZONE_C)
     destinations: tuple[str, ...] = (EVERYWHERE,)
     uplinks: tuple[IPv4Address, ...] = (IPv4Address("1.1.1.1"), IPv4Address("9.9.9.9"))
     region: str = "ap-northeast-1"
+    role_lasts: timedelta = timedelta(hours=6)
 
     def with_routes(self, count: int) -> Plan:
         """The same with `count` routes in each private table: the default route, 10.8.0.0/16, …"""

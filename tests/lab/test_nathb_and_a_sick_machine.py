@@ -1,0 +1,169 @@
+"""Its own machine fails nathb: pings that cannot leave, a full disk, a clock that is set."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.lab.hardships import (
+    WITHOUT_RAW_SOCKETS,
+    WallClock,
+    no_echo_requests_out,
+    queue_full,
+    small_run,
+)
+from tests.lab.lab import Lab
+from tests.lab.machine import wait_until
+from tests.lab.pair import DEFAULT, Pair
+from tests.lab.processes import nathb
+
+PATHS = 3
+"""What a node of a pair asks: two uplinks and a heartbeat."""
+
+
+def verdicts(pair: Pair, node: str) -> dict[str, str]:
+    """What the node thinks of its uplink and of its peer."""
+    now = pair.snapshot(node)
+    return {name: one["verdict"] for name, one in {"uplink": now["uplink"], **now["peers"]}.items()}
+
+
+GOOD = {"uplink": "up", "nat-c": "up"}
+
+
+# --- pings that cannot leave --------------------------------------------------------------------
+
+
+def test_r1_pings_that_the_own_firewall_drops_are_blind_and_convict_nobody(lab: Lab) -> None:
+    """Not even a peer that is dead: it is taken from once pings leave again."""
+    pair = Pair(lab).settle()
+    no_echo_requests_out(lab, "nat-a")
+    blind = pair.daemons["nat-a"].wait_line("cannot ask ")
+    assert "EPERM" in blind
+    assert "let ICMP echo requests out" in blind
+    lab.crash("nat-c")
+    before = pair.snapshot("nat-a")
+    time.sleep(6.0)
+    after = pair.snapshot("nat-a")
+    assert verdicts(pair, "nat-a") == GOOD
+    assert len(pair.told("nat-a", "cannot ask ")) == PATHS
+    assert pair.written() == []
+    # three paths every fast_interval of 50 ms, the pulse every 100 ms: asked again, not in a spin
+    tries = after["counters"]["blind"] - before["counters"]["blind"]
+    assert tries <= 1.2 * (PATHS * 20 + 10) * (after["at"] - before["at"])
+    no_echo_requests_out(lab, "nat-a", on=False)
+    lab.clients["app-c"].wait_served(via="nat-a", within=10.0)
+    assert len(pair.told("nat-a", "can be asked again")) == PATHS
+    assert pair.written() == [("nat-a", "nat-a")]
+
+
+def test_r1_a_full_queue_is_blind_on_ping_sockets_and_nothing_is_written(lab: Lab) -> None:
+    pair = Pair(lab).settle()
+    pair.daemons["nat-a"].stop()
+    file = str(lab.install("nat-a", pair.config))
+    pair.daemons["nat-a"] = lab.start("nat-a", [*WITHOUT_RAW_SOCKETS, *nathb("run", file)])
+    pair.daemons["nat-a"].wait_line("guards lab")
+    time.sleep(1.0)
+    pair.settle("nat-a")
+    queue_full(lab, "nat-a")
+    blind = pair.daemons["nat-a"].wait_line("cannot ask ")
+    assert "ENOBUFS" in blind
+    time.sleep(5.0)
+    assert verdicts(pair, "nat-a") == GOOD
+    assert len(pair.told("nat-a", "cannot ask ")) == PATHS
+    queue_full(lab, "nat-a", on=False)
+    pair.settle("nat-a")
+    assert len(pair.told("nat-a", "can be asked again")) == PATHS
+    assert [to for by, to in pair.written() if by == "nat-a"] == []
+
+
+def test_a_full_queue_is_silence_on_raw_sockets_and_the_own_uplink_is_blamed_for_it(
+    lab: Lab,
+) -> None:
+    """Clients of nat-a lose their way out with it: nat-c takes their route, and gives it back."""
+    pair = Pair(lab, preempt_delay="4s").settle()
+    queue_full(lab, "nat-a")
+    pair.daemons["nat-a"].wait_line("my uplink is down")
+    lab.clients["app-a"].wait_served(via="nat-c", within=10.0)
+    time.sleep(3.0)
+    queue_full(lab, "nat-a", on=False)
+    pair.wait_holder("a", "nat-a", within=20.0)
+    assert [to for by, to in pair.written() if by == "nat-c"] == ["nat-c", "nat-a"]
+    # a handover that was stuck in the queue may still leave when there is room again
+    assert {to for by, to in pair.written() if by == "nat-a"} <= {"nat-c"}
+
+
+# --- a full disk --------------------------------------------------------------------------------
+
+
+def test_a_full_run_is_told_once_and_the_takeover_is_made_all_the_same(lab: Lab) -> None:
+    with small_run(lab, "nat-a") as disk:
+        pair = Pair(lab, preempt_delay="60s").settle()
+        disk.fill()
+        lost = pair.daemons["nat-a"].wait_line("cannot be written")
+        assert "No space left on device; routes are guarded all the same" in lost
+        lab.crash("nat-c")
+        lab.clients["app-c"].wait_served(via="nat-a", within=10.0)
+        pair.daemons["nat-a"].wait_line(" took ")
+        wait_until(
+            "status says that it is stale",
+            lambda: "was last written" in pair.status("nat-a")[1],
+            10.0,
+        )
+        assert len(pair.told("nat-a", "cannot be written")) == 1
+        disk.clear()
+        wait_until(
+            "status shows it",
+            lambda: "held by nat-a (home is nat-c)" in pair.status("nat-a")[1],
+            10.0,
+        )
+        assert len(pair.told("nat-a", "cannot be written")) == 1
+        assert pair.written() == [("nat-a", "nat-a")]
+
+
+# --- a clock that is set ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("minutes", [10, -10])
+def test_r14_a_wall_clock_stepped_by_10_min_in_the_middle_of_a_crash_costs_the_takeover_no_time(
+    lab: Lab, minutes: int
+) -> None:
+    clock = WallClock(lab.directory)
+    pair = Pair(lab, env=clock.env, **DEFAULT).settle()
+    crashed = time.monotonic()
+    lab.crash("nat-c")
+    time.sleep(1.0)
+    clock.step(60 * minutes)
+    lab.clients["app-c"].wait_served(via="nat-a", within=10.0)
+    assert lab.clients["app-c"].outage(since=crashed) <= 4.5
+    assert pair.written() == [("nat-a", "nat-a")]
+    stamp = datetime.fromisoformat(pair.daemons["nat-a"].wait_line(" took ").split()[0])
+    assert abs(stamp - datetime.now(UTC)) > timedelta(minutes=9), "the clock was not stepped"
+
+
+@pytest.mark.parametrize("hours", [1, -1])
+def test_r14_a_wall_clock_stepped_by_an_hour_changes_no_verdict_and_ec2_takes_writes_once_it_is_set(
+    lab: Lab, hours: int
+) -> None:
+    """A signature that is 15 min off is refused (RequestExpired), and the lab's EC2 refuses it."""
+    clock = WallClock(lab.directory)
+    pair = Pair(lab, env=clock.env, refresh="1s").settle()
+    clock.step(3600 * hours)
+    refused = pair.daemons["nat-a"].wait_line("cannot read the route tables")
+    assert "RequestExpired" in refused
+    assert "its clock (`timedatectl`)" in refused
+    time.sleep(3.0)
+    assert verdicts(pair, "nat-a") == GOOD
+    assert not any(pair.told(node, "stalled") for node in pair.nodes)
+    assert pair.written() == []
+    lab.crash("nat-c")
+    pair.daemons["nat-a"].wait_line("could not take")
+    time.sleep(3.0)
+    assert not any(one.applied for one in lab.writes())
+    assert len(lab.writes()) <= 4
+    assert len(pair.told("nat-a", "could not take")) == 1
+    clock.step(0)
+    lab.clients["app-c"].wait_served(via="nat-a", within=10.0)
+    assert set(pair.written()) == {("nat-a", "nat-a")}
+    assert len([one for one in lab.writes() if one.applied]) == 1
