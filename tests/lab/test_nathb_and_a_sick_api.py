@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from tests.lab.ailments import Ailment
+from tests.lab.hardships import WallClock
 from tests.lab.lab import Lab
 from tests.lab.machine import wait_until
 from tests.lab.pair import DEFAULT, Pair
+from tests.lab.plan import PAIR, Plan
+from tests.lab.processes import Daemon
+
+
+def processor_time(daemon: Daemon) -> float:
+    """Seconds of CPU that a process has used: utime and stime of proc(5)."""
+    fields = Path(f"/proc/{daemon.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def test_503_for_the_first_6_s_of_an_outage_is_a_take_within_5_s_of_its_return(lab: Lab) -> None:
@@ -32,6 +46,31 @@ def test_503_for_the_first_6_s_of_an_outage_is_a_take_within_5_s_of_its_return(l
     assert not any("stalled" in line for line in pair.daemons["nat-a"].lines())
 
 
+def test_an_api_that_hangs_for_11_s_gets_a_try_every_few_seconds_and_the_next_one_after_it_takes(
+    lab: Lab,
+) -> None:
+    pair = Pair(lab, **DEFAULT).settle()
+    lab.api.fail(Ailment.HANG)
+    lab.crash("nat-c")
+    wait_until("a write hangs", lambda: len(lab.writes()) >= 1, 10.0)
+    before = pair.snapshot("nat-a")
+    time.sleep(11.0)
+    after = pair.snapshot("nat-a")
+    checks = after["counters"]["checks"] - before["counters"]["checks"]
+    assert checks >= after["at"] - before["at"], "the pulse alone is two a second"
+    tries = pair.written()
+    assert tries == [("nat-a", "nat-a")] * len(tries)
+    assert 3 <= len(tries) <= 4  # each waits for 3 s, then for 0.1 to 1.5 s more
+    lab.api.lift()
+    lifted = time.monotonic()
+    served = lab.clients["app-c"].wait_served(via="nat-a", within=15.0)
+    assert served - lifted <= 3.0
+    assert [one.applied for one in lab.writes()] == [False] * len(tries) + [True]
+    pair.daemons["nat-a"].wait_line(" took ")
+    assert len(pair.told("nat-a", "could not take")) == 1
+    assert not pair.told("nat-a", "stalled")
+
+
 @pytest.mark.parametrize(
     "ailment",
     [Ailment.THROTTLE, Ailment.INTERNAL, Ailment.RESET, Ailment.HANG],
@@ -46,8 +85,9 @@ def test_a_write_that_fails_in_whatever_way_is_tried_again_until_it_is_done(
     lab.clients["app-c"].wait_served(via="nat-a", within=20.0)
     pair.daemons["nat-a"].wait_line(" took ")
     lines = pair.daemons["nat-a"].lines()
-    assert any("could not take" in line for line in lines)
+    assert len([line for line in lines if "could not take" in line]) == 1
     assert len([line for line in lines if " took " in line]) == 1
+    assert [one.applied for one in lab.writes()] == [False, False, True]
 
 
 @pytest.mark.parametrize(
@@ -64,6 +104,7 @@ def test_a_write_applied_without_a_reply_is_seen_in_the_table_and_told_once(
     lines = pair.daemons["nat-a"].lines()
     assert len([line for line in lines if " took " in line]) == 1
     assert lab.holder("c") == "nat-a"
+    assert pair.written() in ([("nat-a", "nat-a")], [("nat-a", "nat-a")] * 2)
 
 
 def test_denied_says_which_permission_is_missing_and_does_not_hammer(lab: Lab) -> None:
@@ -76,6 +117,56 @@ def test_denied_says_which_permission_is_missing_and_does_not_hammer(lab: Lab) -
     assert len(pair.written()) <= 4
 
 
+def test_credentials_that_ec2_calls_expired_are_told_with_their_mend_and_tried_again_in_peace(
+    lab: Lab,
+) -> None:
+    pair = Pair(lab, **DEFAULT).settle()
+    lab.api.fail(Ailment.EXPIRED)
+    lab.crash("nat-c")
+    line = pair.daemons["nat-a"].wait_line("could not take")
+    assert "RequestExpired" in line
+    assert "check this node's instance profile" in line
+    refused = time.monotonic()
+    time.sleep(10.0)
+    assert len(pair.told("nat-a", "could not take")) == 1
+    assert len(lab.calls(caller="nat-a", action="ReplaceRoute", since=refused)) <= 5
+    assert len(lab.calls(caller="nat-a", since=refused)) <= 20
+    lab.api.lift()
+    lab.clients["app-c"].wait_served(via="nat-a", within=10.0)
+    assert [one.applied for one in lab.writes()].count(True) == 1
+
+
+def test_credentials_that_run_out_without_imds_are_renewed_and_used_as_soon_as_it_is_back(
+    make_lab: Callable[[Plan], Lab],
+) -> None:
+    """botocore renews what has less than 10 min left, and prolongs what is new and short of 20.
+
+    So they are given out for 21 min, and the clock is set 14 min on, which EC2 just allows.
+    """
+    lab = make_lab(replace(PAIR, role_lasts=timedelta(minutes=21)))
+    clock = WallClock(lab.directory)
+    pair = Pair(lab, env=clock.env, refresh="1s").settle()
+    lab.faults.imds_unreachable("nat-a")
+    clock.step(14 * 60)
+    lost = pair.daemons["nat-a"].wait_line("cannot read the route tables", within=15.0)
+    assert "that its metadata service answers" in lost
+    gone = time.monotonic()
+    lab.crash("nat-c")
+    pair.daemons["nat-a"].wait_line("could not take", within=20.0)
+    before, spent = pair.snapshot("nat-a"), processor_time(pair.daemons["nat-a"])
+    time.sleep(10.0)
+    after = pair.snapshot("nat-a")
+    assert lab.calls(caller="nat-a", since=gone) == []
+    assert after["counters"]["checks"] > before["counters"]["checks"]
+    assert after["counters"]["failed_moves"] - before["counters"]["failed_moves"] <= 8
+    assert processor_time(pair.daemons["nat-a"]) - spent <= 5.0
+    assert len(pair.told("nat-a", "could not take")) == 1
+    assert len(pair.told("nat-a", "cannot read the route tables")) == 1
+    lab.faults.imds_unreachable("nat-a", on=False)
+    lab.clients["app-c"].wait_served(via="nat-a", within=15.0)
+    assert pair.written() == [("nat-a", "nat-a")]
+
+
 def test_r10_describe_failing_does_not_block_a_takeover(lab: Lab) -> None:
     pair = Pair(lab, refresh="1s").settle()
     lab.api.fail(Ailment.DENIED, actions=["DescribeRouteTables", "DescribeInstances"])
@@ -83,6 +174,35 @@ def test_r10_describe_failing_does_not_block_a_takeover(lab: Lab) -> None:
     lab.crash("nat-c")
     lab.clients["app-c"].wait_served(via="nat-a", within=10.0)
     assert len(pair.written()) == 1
+
+
+def test_r10_a_describe_that_hangs_does_not_hold_up_a_takeover(lab: Lab) -> None:
+    pair = Pair(lab, **DEFAULT).settle()
+    lab.api.fail(Ailment.HANG, actions=["DescribeRouteTables", "DescribeInstances"])
+    crashed = time.monotonic()
+    lab.crash("nat-c")
+    lab.clients["app-c"].wait_served(via="nat-a", within=10.0)
+    assert lab.clients["app-c"].outage(since=crashed) <= 4.5
+    assert pair.written() == [("nat-a", "nat-a")]
+
+
+def test_r10_after_a_write_nothing_more_is_written_until_a_describe_has_shown_it(
+    lab: Lab,
+) -> None:
+    pair = Pair(lab, refresh="1s").settle()
+    lab.api.fail(Ailment.UNAVAILABLE, actions=["DescribeRouteTables"])
+    lab.crash("nat-c")
+    pair.daemons["nat-a"].wait_line(" took ")
+    lab.revive("nat-c")
+    pair.daemons["nat-a"].wait_line("nat-c is up")
+    time.sleep(10.0)  # of which preempt_delay is one
+    rules = {one["route"]["table"]: one["rule"] for one in pair.snapshot("nat-a")["rulings"]}
+    assert rules[lab.tables["private-c"]] == "R10"
+    assert pair.written() == [("nat-a", "nat-a")]
+    lab.api.lift()
+    pair.wait_holder("c", "nat-c", within=15.0)
+    time.sleep(2.0)
+    assert pair.written() == [("nat-a", "nat-a"), ("nat-a", "nat-c")]
 
 
 def test_r10_a_stale_describe_after_our_write_is_no_news(lab: Lab) -> None:
