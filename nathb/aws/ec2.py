@@ -101,19 +101,19 @@ class Cloud:
                 f"ReplaceRoute of {thing}: not sent: EC2 shows no interface of {move.to} that a"
                 " route could point at; see whether it still runs, or name one with `eni:`",
             )
-        sent = self._clock()
-        if sent > not_after:
-            raise CloudError(
-                Failure.EXPIRED,
-                f"ReplaceRoute of {thing}: not sent: {sent - not_after:.1f} s too late, and its"
-                " reasons may be gone; the next round decides anew",
-            )
+        request = {
+            "RouteTableId": move.route.table,
+            "NetworkInterfaceId": eni,
+            family(move.route.destination): move.route.destination,
+        }
         try:
-            answer = self._client.replace_route(
-                RouteTableId=move.route.table,
-                NetworkInterfaceId=eni,
-                **{family(move.route.destination): move.route.destination},
-            )
+            # To sign is to have credentials, and those may take seconds to come: not after the
+            # look at the clock, but before. What is signed here is thrown away.
+            self._client.generate_presigned_url("replace_route", Params=request)
+            sent = self._in_time(thing, not_after)
+            answer = self._client.replace_route(**request)
+        except CloudError:
+            raise
         except Exception as error:
             raise cloud_error(error, "ReplaceRoute", thing, move.route.table) from error
         request_id = request_id_of(answer)
@@ -124,6 +124,17 @@ class Cloud:
                 " see whether a proxy, or AWS_ENDPOINT_URL, puts something else in its place",
             )
         return Done(self._clock() - sent, request_id)
+
+    def _in_time(self, thing: str, not_after: float) -> float:
+        """Return the time, unless it is too late to send what was decided long ago."""
+        now = self._clock()
+        if now > not_after:
+            raise CloudError(
+                Failure.EXPIRED,
+                f"ReplaceRoute of {thing}: not sent: {now - not_after:.1f} s too late, and its"
+                " reasons may be gone; the next round decides anew",
+            )
+        return now
 
     # --- where --------------------------------------------------------------------------------
 

@@ -103,6 +103,7 @@ class Parrot:
     def __init__(self, tables: Any, instances: Any = None) -> None:
         self.describe_route_tables = lambda **_: tables
         self.replace_route = lambda **_: tables
+        self.generate_presigned_url = lambda *_, **__: ""
         self.describe_instances = lambda **_: instances
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import socket
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore import exceptions as boto
+from botocore.credentials import CredentialProvider, RefreshableCredentials
 
 from nathb.aws.client import make_client
 from nathb.aws.ec2 import Cloud
@@ -338,4 +340,41 @@ def test_without_credentials_nothing_is_sent_and_the_mend_is_named(script: Serve
     assert caught.failure is Failure.CREDENTIALS
     assert "instance profile" in str(caught)
     assert "metadata service answers, and its clock" in str(caught)
+    assert script.asked == []
+
+
+class SlowRole(CredentialProvider):
+    """Keys that are about to expire, and take 5 s to fetch, each time that they are needed."""
+
+    METHOD = CANONICAL_NAME = "slow-role"
+
+    def __init__(self, time: Time) -> None:
+        super().__init__()
+        self._time = time
+
+    def load(self) -> RefreshableCredentials:
+        """Return them as botocore wants them."""
+        return RefreshableCredentials.create_from_metadata(self._keys(), self._fetch, self.METHOD)
+
+    def _fetch(self) -> dict[str, str]:
+        self._time.now += 5.0
+        return self._keys()
+
+    def _keys(self) -> dict[str, str]:
+        soon = datetime.now(UTC) + timedelta(minutes=5)
+        keys = dict.fromkeys(("access_key", "secret_key", "token"), "x")
+        return keys | {"expiry_time": soon.isoformat()}
+
+
+def test_a_write_whose_credentials_come_too_late_is_not_sent(
+    script: Server, time: Time, tmp_path: Path
+):
+    session = session_at(script.url, tmp_path)
+    core = session._session
+    core._credentials = None
+    core.get_component("credential_provider").providers = [SlowRole(time)]
+    cloud = Cloud(make_client(session=session), GROUP, time.clock)
+    script.will(replaced())
+    caught = failing(lambda: cloud.move(MOVE, "eni-c", time.now + 2.0))
+    assert caught.failure is Failure.EXPIRED
     assert script.asked == []
