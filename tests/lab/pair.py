@@ -86,6 +86,15 @@ class Pair:
         """The lines with `text` in them that this node's daemon has written so far."""
         return [line for line in self.daemons[node].lines() if text in line]
 
+    def stalls(self, node: str, longer_than: float = 0.0) -> list[float]:
+        """By how many seconds its daemon was late, each time that it said so.
+
+        A crowded machine may stall it for a second or two at any time.
+        """
+        lines = self.told(node, "was stalled for ")
+        late = [float(line.partition("was stalled for ")[2].split()[0]) for line in lines]
+        return [seconds for seconds in late if seconds > longer_than]
+
     def wait_holder(self, zone: str, node: str, within: float) -> None:
         """Wait until a zone's default route points at this node."""
         wait_until(

@@ -29,7 +29,16 @@ def verdicts(pair: Pair, node: str) -> dict[str, str]:
     return {name: one["verdict"] for name, one in {"uplink": now["uplink"], **now["peers"]}.items()}
 
 
-GOOD = {"uplink": "up", "nat-c": "up"}
+def assert_blind_and_no_wiser(pair: Pair, node: str) -> None:
+    """No verdict has changed, and each path is told once; again if a stall made all unknown."""
+    stalls = len(pair.stalls(node))
+    assert set(verdicts(pair, node).values()) <= ({"up", "unknown"} if stalls else {"up"})
+    assert PATHS <= len(pair.told(node, "cannot ask ")) <= PATHS * (1 + stalls)
+
+
+def assert_told_that_it_sees_again(pair: Pair, node: str) -> None:
+    """Each path is told once; a stall may have wiped out that it could not be asked."""
+    assert len(pair.told(node, "can be asked again")) == PATHS or pair.stalls(node)
 
 
 # --- pings that cannot leave --------------------------------------------------------------------
@@ -46,15 +55,14 @@ def test_r1_pings_that_the_own_firewall_drops_are_blind_and_convict_nobody(lab: 
     before = pair.snapshot("nat-a")
     time.sleep(6.0)
     after = pair.snapshot("nat-a")
-    assert verdicts(pair, "nat-a") == GOOD
-    assert len(pair.told("nat-a", "cannot ask ")) == PATHS
+    assert_blind_and_no_wiser(pair, "nat-a")
     assert pair.written() == []
     # three paths every fast_interval of 50 ms, the pulse every 100 ms: asked again, not in a spin
     tries = after["counters"]["blind"] - before["counters"]["blind"]
     assert tries <= 1.2 * (PATHS * 20 + 10) * (after["at"] - before["at"])
     no_echo_requests_out(lab, "nat-a", on=False)
     lab.clients["app-c"].wait_served(via="nat-a", within=10.0)
-    assert len(pair.told("nat-a", "can be asked again")) == PATHS
+    assert_told_that_it_sees_again(pair, "nat-a")
     assert pair.written() == [("nat-a", "nat-a")]
 
 
@@ -70,11 +78,10 @@ def test_r1_a_full_queue_is_blind_on_ping_sockets_and_nothing_is_written(lab: La
     blind = pair.daemons["nat-a"].wait_line("cannot ask ")
     assert "ENOBUFS" in blind
     time.sleep(5.0)
-    assert verdicts(pair, "nat-a") == GOOD
-    assert len(pair.told("nat-a", "cannot ask ")) == PATHS
+    assert_blind_and_no_wiser(pair, "nat-a")
     queue_full(lab, "nat-a", on=False)
     pair.settle("nat-a")
-    assert len(pair.told("nat-a", "can be asked again")) == PATHS
+    assert_told_that_it_sees_again(pair, "nat-a")
     assert [to for by, to in pair.written() if by == "nat-a"] == []
 
 
@@ -154,8 +161,8 @@ def test_r14_a_wall_clock_stepped_by_an_hour_changes_no_verdict_and_ec2_takes_wr
     assert "RequestExpired" in refused
     assert "its clock (`timedatectl`)" in refused
     time.sleep(3.0)
-    assert verdicts(pair, "nat-a") == GOOD
-    assert not any(pair.told(node, "stalled") for node in pair.nodes)
+    assert set(verdicts(pair, "nat-a").values()) == {"up"}
+    assert not any(pair.stalls(node, longer_than=60.0) for node in pair.nodes)
     assert pair.written() == []
     lab.crash("nat-c")
     pair.daemons["nat-a"].wait_line("could not take")
