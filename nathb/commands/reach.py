@@ -52,7 +52,7 @@ def inspect_reach(seen: Survey, me: str) -> Iterator[Finding]:
 def _uplink(address: str) -> Question:
     mend = "see to this subnet's default route, this node's public address and its security group"
     text = f"{address} does not answer through this node's own gateway"
-    return Question("uplink", address, "answers", bad("uplink", text, mend))
+    return Question("uplink", address, f"{address} answers", bad("uplink", text, mend))
 
 
 def _heartbeat(peer: str, address: str, source: str) -> Question:
