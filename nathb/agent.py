@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from msgspec.structs import replace
+
 from nathb import __version__
 from nathb.core.case import Known
 from nathb.core.decide import decide
@@ -19,6 +21,7 @@ from nathb.core.model import Evidence, Group, Ruling
 from nathb.core.path import Path, Pulse
 from nathb.core.snapshot import Counters, Home, Snapshot
 from nathb.core.telling import Teller
+from nathb.core.trace import render
 from nathb.core.view import Intent, View
 from nathb.core.watch import UPLINK, Watch
 from nathb.mover import Mover
@@ -66,8 +69,7 @@ class Agent:
         self._notice_stall(now)
         self._hear(now)
         self._learn(now)
-        self._judge(now)
-        self._decide(now)
+        self._decide(now, self._judge(now))
         self._ask(now)
         self.sight.look(now)
         self.reporter.report(now, self.status, lambda: self.snapshot(now))
@@ -182,21 +184,24 @@ class Agent:
 
     # --- judge, decide, move ----------------------------------------------------------------
 
-    def _judge(self, now: float) -> None:
-        """Tell new verdicts, and look at EC2 the moment anything comes into doubt."""
+    def _judge(self, now: float) -> list[Event]:
+        """Return what is new in verdicts; look at EC2 the moment anything comes into doubt."""
         self.watch.conclude(now)
         self.evidence = {name: self.watch.evidence(name) for name in (UPLINK, *self.watch.peers)}
+        news: list[Event] = []
         for name, evidence in self.evidence.items():
-            self.reporter.tell_all(self.teller.verdict(name, evidence))
-        self.reporter.tell_all(self.teller.pulses(self._pulses()))
+            news += self.teller.verdict(name, evidence)
+        news += self.teller.pulses(self._pulses())
         peers, suspecting = self.watch.peers, self.watch.suspecting
         silent = {name for name in peers if self.evidence[name].silent_since is not None}
         if silent - self._silent or (suspecting and not self._suspected):
             self.sight.look_again(now, self.group.settle)
         self._suspected, self._silent = suspecting, silent
-        self.reporter.tell_all(self.teller.view(self.sight.view, now, self.group.view_max_age))
+        news += self.teller.view(self.sight.view, now, self.group.view_max_age)
+        return news
 
-    def _decide(self, now: float) -> None:
+    def _decide(self, now: float, news: list[Event]) -> None:
+        """Ask the rules, and tell the news with the round that they led to."""
         known = Known(
             now=now,
             me=self.me,
@@ -211,14 +216,19 @@ class Agent:
             dry_run=self.dry_run,
         )
         self.rulings = decide(known)
-        told = self.teller.rulings(self.rulings, known.view, now, dry_run=self.dry_run)
-        self.reporter.tell_all(told)
+        news += self.teller.rulings(self.rulings, known.view, now, dry_run=self.dry_run)
+        self.reporter.tell_all(self._with_round(event, known) for event in news)
         self._refresh([ruling.fresh for ruling in self.rulings if ruling.fresh], now)
         for ruling in self.rulings:
             move = ruling.move
             if move is None or ruling.would or self.stopping or not self.mover.may_start(move, now):
                 continue  # what still has to wait its turn is wished for again in the next round
             self.mover.start(ruling, move, known, self.sight.eni(move.to), now + self._patience)
+
+    def _with_round(self, event: Event, known: Known) -> Event:
+        """Return the event with what was known and ruled: on its route, or on all of them."""
+        rulings = (one for one in self.rulings if event.route in {None, one.route})
+        return replace(event, trace=render(known, tuple(rulings)))
 
     def _refresh(self, nodes: list[str], now: float) -> None:
         """Ask these peers and EC2 at once, for a ruling waits for it; again only after a while."""

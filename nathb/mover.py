@@ -78,10 +78,10 @@ class Mover:
         self.counters.failed_moves += 1
         if self._failures.get(route) != (move.cause, result.failure):
             self._failures[route] = (move.cause, result.failure)
-            yield sentences.move_failed(move, result)
+            yield sentences.move_failed(move, result, self._traces[route])
 
     def observe(self, view: View, group: Group) -> Iterator[Event]:
-        """Take in a view; yield events for moves that only now are seen to have been made."""
+        """Take in a view; yield events for moves, ours or not, that only it shows."""
         for route in group.routes():
             before = self._recall(route)
             after = observed(before, view.holding(route), view.at, group)
@@ -89,6 +89,8 @@ class Mover:
             if before.unsure is not None and after.wrote is before.unsure:
                 self._failures.pop(route, None)
                 yield self._moved(before.unsure.move, None)
+            elif before.holder is not None and after.holder and after.holder != before.holder:
+                yield sentences.moved_by_another(route, before.holder, after.holder)
 
     def _moved(self, move: Move, done: Done | None) -> Event:
         self.counters.moves += 1

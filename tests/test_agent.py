@@ -85,6 +85,33 @@ def test_the_round_of_a_take_can_be_replayed_from_the_journal() -> None:
     assert recorded.rulings[0].move is not None
 
 
+def test_a_failed_move_and_every_new_verdict_carry_the_round_too() -> None:
+    world = pair(A)
+    world.ec2.fails = refusing(Failure.DENIED, "ReplaceRoute")
+    world.answers = dead(C)
+    world.run(5.0)
+    down, failed = world.posts[A].journal.events
+    assert (down.kind.value, failed.kind.value) == ("peer-down", "move-failed")
+    assert failed.error == "as told"
+    for event, routes in ((down, {ROUTE_A, ROUTE_C}), (failed, {ROUTE_C})):
+        recorded, again = replay(event.trace)
+        assert {one.route for one in recorded.rulings} == routes
+        assert set(recorded.rulings) <= set(again)
+        assert recorded.known.peers[C].verdict is Verdict.DOWN
+
+
+def test_a_move_by_another_hand_is_told_once_and_ones_own_is_not() -> None:
+    world = pair()
+    world.answers = silent((C, GATEWAY))
+    world.run(60.0)
+    assert world.writes() == [(C, ROUTE_C.table, A)]
+    [seen] = world.posts[A].journal.events
+    assert (seen.kind.value, seen.route, seen.source, seen.target) == (
+        "moved-by-another", ROUTE_C, C, A,
+    )  # fmt: skip
+    assert "moved-by-another" not in world.posts[C].journal.kinds()
+
+
 def three_routes() -> tuple[World, list[str]]:
     """nat-c has three routes, its default route not the first; their destinations as written."""
     narrow = [Route(ROUTE_C.table, f"10.{number}.0.0/16") for number in (8, 9)]

@@ -27,6 +27,7 @@ class EventKind(Enum):
     HANDED_OVER = "handed-over"
     WOULD_MOVE = "would-move"
     MOVE_FAILED = "move-failed"
+    MOVED_BY_ANOTHER = "moved-by-another"
     PEER_UP = "peer-up"
     PEER_DOWN = "peer-down"
     UPLINK_UP = "uplink-up"
@@ -69,5 +70,7 @@ class Event(Struct, frozen=True, kw_only=True):
     detect_ms: int | None = None
     api_ms: int | None = None
     request_id: str = ""
+    error: str = ""
+    """What EC2, or whatever stood in its way, said to a move that failed."""
     trace: str = ""
     """The round that led here, as `core.trace` writes it; empty where no decision was made."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from nathb.core.events import Event, EventKind
-from nathb.core.model import Done, Evidence, Move, Rule, Ruling, Undone, Verdict
+from nathb.core.model import Done, Evidence, Move, Route, Rule, Ruling, Undone, Verdict
 from nathb.core.view import Pin, PinState
 
 MOVED: dict[Rule, tuple[EventKind, str]] = {
@@ -46,10 +46,19 @@ def moved(move: Move, done: Done | None, trace: str = "") -> Event:
     return replace(event, api_ms=api_ms, request_id=done.request_id, trace=trace)
 
 
-def move_failed(move: Move, undone: Undone) -> Event:
+def move_failed(move: Move, undone: Undone, trace: str = "") -> Event:
     """Tell a move that EC2 did not confirm."""
     message = f"could not {_fill(WISHED[move.rule], move)}: {undone.message}"
-    return replace(_event(EventKind.MOVE_FAILED, message, move), request_id=undone.request_id)
+    event = _event(EventKind.MOVE_FAILED, message, move)
+    return replace(event, request_id=undone.request_id, error=undone.message, trace=trace)
+
+
+def moved_by_another(route: Route, holder: str, to: str) -> Event:
+    """Tell a move that this node did not make; `holder` is empty for a target outside the group."""
+    message = f"{route} was moved from {holder or 'outside the group'} to {to} by another hand"
+    return Event(
+        kind=EventKind.MOVED_BY_ANOTHER, message=message, route=route, source=holder, target=to
+    )
 
 
 def would_move(move: Move, why: str) -> Event:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from nathb import __version__
 from nathb.core.events import EventKind
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ ENTRIES = {
     EventKind.HANDED_OVER: Entry("d11ff9bc807b4dc8b86c24e3aa15d413", Level.NOTICE),
     EventKind.WOULD_MOVE: Entry("806795c4371245b5b4aaeeb7aa7d12aa", Level.NOTICE),
     EventKind.MOVE_FAILED: Entry("4f4b5d2755b1467d96795b32a6afc044", Level.ERR),
+    EventKind.MOVED_BY_ANOTHER: Entry("2e57a53d313140f0a892b67921a26d87", Level.NOTICE),
     EventKind.PEER_UP: Entry("9a8af1c4afc647afb82867c04b74021f", Level.NOTICE),
     EventKind.PEER_DOWN: Entry("48b9bac16f62427cb18cc72149e1cd41", Level.WARNING),
     EventKind.UPLINK_UP: Entry("04b27f45396d47eda570b8ecd6d79842", Level.NOTICE),
@@ -103,6 +105,7 @@ def record(event: Event, group: str, node: str) -> Record:
         "NATHB_RULE": event.rule,
         "NATHB_DETECT_MS": "" if event.detect_ms is None else str(event.detect_ms),
         "NATHB_API_MS": "" if event.api_ms is None else str(event.api_ms),
+        "NATHB_ERROR": one_line(event.error),
         "AWS_REQUEST_ID": event.request_id,
         "NATHB_TRACE": event.trace,
     }
@@ -128,6 +131,7 @@ def _record(entry: Entry, message: str, fields: dict[str, str]) -> Record:
         "MESSAGE_ID": entry.message_id,
         "PRIORITY": str(entry.level.value),
         "SYSLOG_IDENTIFIER": "nathb",
+        "NATHB_VERSION": __version__,
     }
     given = ((name, value) for name, value in fields.items() if value)
     return Record(entry.level, sentence, (*always.items(), *given))

@@ -19,6 +19,7 @@ TOOK = Event(
     detect_ms=3400,
     api_ms=0,
     request_id="59dbff89-35bd-4eac-99ed-be587EXAMPLE",
+    error="no reply",
     trace='{"known":{}}',
 )
 SNAPSHOT = Snapshot(

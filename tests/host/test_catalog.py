@@ -23,6 +23,7 @@ CARRIED = {
     "NATHB_ROUTE_TABLE NATHB_DESTINATION NATHB_TO NATHB_REASON": (
         "took returned released handed-over would-move move-failed"
     ),
+    "NATHB_ROUTE_TABLE NATHB_DESTINATION NATHB_TO": "moved-by-another",
     "NATHB_ROUTE_TABLE NATHB_DESTINATION NATHB_REASON": (
         "contested foreign route-missing route-guarded damped"
     ),

@@ -7,6 +7,7 @@ import string
 import pytest
 from msgspec.structs import replace
 
+from nathb import __version__
 from nathb.core.events import Event, EventKind
 from nathb.host.entries import ENTRIES, LOST, Level, lost_record, one_line, record
 from tests.host.samples import TOOK
@@ -35,6 +36,7 @@ def test_an_event_fills_all_fields() -> None:
         "MESSAGE_ID": "920b5b55184f4dabb7b6c8064bb16a41",
         "PRIORITY": "4",
         "SYSLOG_IDENTIFIER": "nathb",
+        "NATHB_VERSION": __version__,
         "NATHB_GROUP": "tokyo",
         "NATHB_NODE": "nat-a",
         "NATHB_EVENT": "took",
@@ -46,6 +48,7 @@ def test_an_event_fills_all_fields() -> None:
         "NATHB_RULE": "R3",
         "NATHB_DETECT_MS": "3400",
         "NATHB_API_MS": "0",
+        "NATHB_ERROR": "no reply",
         "AWS_REQUEST_ID": "59dbff89-35bd-4eac-99ed-be587EXAMPLE",
         "NATHB_TRACE": '{"known":{}}',
     }
@@ -54,7 +57,7 @@ def test_an_event_fills_all_fields() -> None:
 def test_what_an_event_does_not_say_is_no_field() -> None:
     fields = dict(record(Event(kind=EventKind.STARTED, message="up"), "tokyo", "nat-a").fields)
     assert set(fields) == {
-        "MESSAGE", "MESSAGE_ID", "PRIORITY", "SYSLOG_IDENTIFIER",
+        "MESSAGE", "MESSAGE_ID", "PRIORITY", "SYSLOG_IDENTIFIER", "NATHB_VERSION",
         "NATHB_GROUP", "NATHB_NODE", "NATHB_EVENT",
     }  # fmt: skip
 
