@@ -7,6 +7,7 @@
     ├── IdentityError           which node or region this machine is could not be learned
     ├── CloudError              EC2 did not do what was asked; `failure` says in which way
     ├── SnapshotError           the daemon's state could not be written, or not be read
+    ├── DiaryError              the journal could not be read, or holds nothing of the kind
     ├── BusyError               so many calls hang already that another one is refused
     └── UsageError              a command was given what it cannot work with
 
@@ -77,6 +78,10 @@ class CloudError(NathbError):
 
 class SnapshotError(NathbError):
     """The file that `nathb status` reads could not be written, or is absent or damaged."""
+
+
+class DiaryError(NathbError):
+    """The journal cannot be read, or the answer to what was asked of it is no."""
 
 
 class BusyError(NathbError):

@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from nathb import __version__
-from nathb.core.events import EventKind
+from nathb.core.events import Event, EventKind
+from nathb.core.model import Route
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from nathb.core.events import Event
+    from collections.abc import Iterator, Mapping
 
 
 class Level(IntEnum):
@@ -79,6 +78,8 @@ ENTRIES = {
     EventKind.STATUS_LOST: Entry("4e7bbd8851a5410ea89008fa6234f811", Level.WARNING),
 }
 
+KINDS = {entry.message_id: kind for kind, entry in ENTRIES.items()}
+
 LOST = Entry("d3d282ddb66541358cd7f2fb383f3aa8", Level.WARNING)
 """The journal's own kind: events that could not be told, told as a number."""
 
@@ -110,6 +111,31 @@ def record(event: Event, group: str, node: str) -> Record:
         "NATHB_TRACE": event.trace,
     }
     return _record(ENTRIES[event.kind], event.message, fields)
+
+
+def event(fields: Mapping[str, str]) -> Event | None:
+    """Turn an entry's fields back into the event; None for an identifier that is no event's.
+
+    Whoever may write to the journal may have written this, so nothing in it is trusted to be there.
+    """
+    kind = KINDS.get(fields.get("MESSAGE_ID", ""))
+    if kind is None:
+        return None
+    table, destination = (fields.get(f"NATHB_{name}") for name in ("ROUTE_TABLE", "DESTINATION"))
+    return Event(
+        kind=kind,
+        message=one_line(fields.get("MESSAGE", "")),
+        route=Route(one_line(table), one_line(destination)) if table and destination else None,
+        source=one_line(fields.get("NATHB_FROM", "")),
+        target=one_line(fields.get("NATHB_TO", "")),
+        reason=one_line(fields.get("NATHB_REASON", "")),
+        rule=one_line(fields.get("NATHB_RULE", "")),
+        detect_ms=_whole(fields.get("NATHB_DETECT_MS")),
+        api_ms=_whole(fields.get("NATHB_API_MS")),
+        request_id=one_line(fields.get("AWS_REQUEST_ID", "")),
+        error=one_line(fields.get("NATHB_ERROR", "")),
+        trace=fields.get("NATHB_TRACE", ""),
+    )
 
 
 def lost_record(lost: int, group: str, node: str) -> Record:
@@ -144,3 +170,7 @@ def one_line(text: str) -> str:
 
 def _printable(text: str) -> Iterator[str]:
     return (character if character.isprintable() else " " for character in text)
+
+
+def _whole(text: str | None) -> int | None:
+    return int(text) if text is not None and text.isascii() and text.isdecimal() else None

@@ -29,7 +29,7 @@ exec "$0"
 
 
 class Journald:
-    """A context manager; `address` is where it listens, `entries` what it has written."""
+    """A context manager; `address` is where it listens, `directory` where it writes."""
 
     def __enter__(self) -> Self:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
@@ -44,6 +44,7 @@ class Journald:
                 pass
         self.root = f"/proc/{self._process.pid}/root"
         self.address = f"{self.root}/run/systemd/journal/socket"
+        self.directory = f"{self.root}/run/log/journal"
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -211,11 +211,13 @@ class Lab:
         *arguments: str,
         env: Mapping[str, str] | None = None,
         name: str = "lab",
+        journal: str = "",
     ) -> Daemon:
-        """`nathb run` with this file's text on a node."""
-        return self.start(
-            node, nathb("run", str(self.install(node, config, name)), *arguments), env
-        )
+        """`nathb run` with this file's text on a node; `journal` is a journald's socket for it."""
+        argv = nathb("run", str(self.install(node, config, name)), *arguments)
+        if journal:
+            argv = self.processes.under_journald(node, journal, argv)
+        return self.start(node, argv, env)
 
     def install(self, node: str, config: str, name: str = "lab") -> Path:
         """Write a group's file where a node can read it."""

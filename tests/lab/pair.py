@@ -31,15 +31,24 @@ class Pair:
     """nathb on every NAT of the lab, with one file."""
 
     def __init__(
-        self, lab: Lab, *arguments: str, env: Mapping[str, str] | None = None, **overrides: Any
+        self,
+        lab: Lab,
+        *arguments: str,
+        env: Mapping[str, str] | None = None,
+        journal: str = "",
+        **overrides: Any,
     ) -> None:
-        """`overrides` replace keys of the lab's file, as `Lab.pair_config` takes them."""
+        """`overrides` replace keys of the lab's file, as `Lab.pair_config` takes them.
+
+        With `journal`, a journald's socket, entries go there and not to the daemons' logs.
+        """
         self.lab = lab
         self.env = env
         self.config = lab.pair_config(**overrides)
         self.nodes = tuple(nat.name for nat in lab.plan.nats)
         self.daemons: dict[str, Daemon] = {
-            node: lab.start_nathb(node, self.config, *arguments, env=env) for node in self.nodes
+            node: lab.start_nathb(node, self.config, *arguments, env=env, journal=journal)
+            for node in self.nodes
         }
 
     def snapshot(self, node: str) -> dict[str, Any]:

@@ -30,6 +30,9 @@ CLOUD = {
 # One instance must not find another's sockets and state in /run, which this sandbox has but once.
 WITH_OWN_RUN = ("unshare", "--mount", "--", "sh", "-c", 'mount --bind "$0" /run && exec "$@"')
 
+# journald listens to a service's stderr, and says so in this variable: systemd.exec(5).
+STDERR_IS_JOURNAL = 'JOURNAL_STREAM=$(stat -Lc %d:%i /proc/self/fd/2) exec "$@"'
+
 
 @dataclass(frozen=True)
 class Command:
@@ -153,6 +156,14 @@ class Processes:
         run = self._directory / "run" / host
         run.mkdir(parents=True, exist_ok=True)
         return self._network.inside(host, *WITH_OWN_RUN, str(run), *argv)
+
+    def under_journald(self, host: str, socket: str, argv: Sequence[str]) -> list[str]:
+        """The command line for `argv` on an instance where this journald reads the journal."""
+        link = self._directory / "run" / host / "systemd" / "journal" / "socket"
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.unlink(missing_ok=True)
+        link.symlink_to(socket)
+        return ["sh", "-c", STDERR_IS_JOURNAL, "sh", *argv]
 
     def kill(self, host: str | None = None) -> list[Command]:
         """SIGKILL to all that runs on an instance, or on all; what was running."""

@@ -1,0 +1,202 @@
+"""`nathb explain`: why a move was made, from the round that its entry in the journal carries."""
+
+from __future__ import annotations
+
+import argparse
+import textwrap
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from nathb import __version__
+from nathb.commands import reading
+from nathb.commands.history import record
+from nathb.commands.locate import locate
+from nathb.commands.rounds import evidence, moments, picture
+from nathb.core import chronicle
+from nathb.core.chronicle import Happened
+from nathb.core.durations import humane
+from nathb.core.errors import DiaryError, UsageError
+from nathb.core.hearing import Answer, Hearing, decides_alike, hear
+from nathb.core.model import Ruling
+from nathb.core.trace import Round, parse
+
+
+class Explained(Struct, frozen=True):
+    """A move, the round that led to it, and what today's rules say to that round."""
+
+    number: int
+    one: Happened
+    around: tuple[tuple[float, Happened], ...]
+    """What else was told, with its seconds from the decision."""
+    recorded: Round | None = None
+    ruling: Ruling | None = None
+    hearing: Hearing | None = None
+    obstacle: str = ""
+    """Why there is no round to show."""
+
+    @property
+    def same(self) -> bool:
+        """Whether today's program decides as the recorded one did."""
+        if self.ruling is None or self.hearing is None:
+            return False
+        return decides_alike(self.ruling, self.hearing.ruling)
+
+
+def add_parser(verbs: Any) -> None:
+    """Add the verb to the command line."""
+    verb: argparse.ArgumentParser = verbs.add_parser(
+        "explain",
+        help="show why a route was moved, and ask today's rules again",
+        description="Show why a route was moved, or was to be moved: what led to it, what was "
+        "known, what each rule said; then put the same facts to today's program. N is the number "
+        "that `nathb history` shows, 1 for the last move. Exit 0 when today's program decides the "
+        "same, 1 when it does not or there is no such move.",
+        epilog="example: nathb explain tokyo 2",
+    )
+    reading.add_reading(verb)
+    verb.add_argument(
+        "number",
+        metavar="N",
+        nargs="?",
+        type=int,
+        default=1,
+        help="the N-th last move, 1 if left out",
+    )
+    verb.add_argument("--json", action="store_true", help="print all of it as one JSON object")
+    verb.set_defaults(carry_out=carry_out)
+
+
+def carry_out(given: argparse.Namespace) -> int:
+    """Print why; return 0 when today's rules decide the same, 1 when they do not."""
+    if given.number < 1:
+        raise UsageError(f"{given.number}: moves are counted from 1, the last one")
+    diary = reading.gather(given)
+    happened = chronicle.without_echoes(diary.happened)
+    numbers = reading.numbers(happened)
+    if not numbers:
+        raise reading.nothing(given, diary, "moved nothing")
+    wanted = next((index for index, one in numbers.items() if one == given.number), None)
+    if wanted is None:
+        moves = "1 move" if len(numbers) == 1 else f"{len(numbers)} moves"
+        raise DiaryError(
+            f"the journal has {moves} of {locate(given.group).stem} in that time, "
+            f"not {given.number}; see nathb history {given.group}"
+        )
+    explained = explain(happened, wanted, given.number)
+    if given.json:
+        print(as_json(explained))
+    else:
+        print("\n".join(screen(explained, locate(given.group).stem, time.time())))
+    return 0 if explained.same else 1
+
+
+def explain(happened: tuple[Happened, ...], wanted: int, number: int) -> Explained:
+    """Put together what is known of one move among all that happened."""
+    one = happened[wanted]
+    assert one.event is not None
+    trace, route = one.event.trace, one.event.route
+    if not trace or route is None:
+        why = "its entry carries no round: an older nathb wrote it"
+        return Explained(number, one, moments(happened, wanted, None), obstacle=why)
+    try:
+        recorded = parse(trace)
+        ruling = next(one for one in recorded.rulings if one.route == route)
+        hearing = hear(recorded.known, route)
+    except (UsageError, StopIteration, KeyError) as error:
+        why = f"its round cannot be read by this version of nathb: {error}"
+        return Explained(number, one, moments(happened, wanted, None), obstacle=why)
+    around = moments(happened, wanted, recorded.known)
+    return Explained(number, one, around, recorded, ruling, hearing)
+
+
+def as_json(explained: Explained) -> str:
+    """Return it all as one object; times in `known` are seconds of the recording machine."""
+    hearing = explained.hearing
+    answers = (*hearing.answers, *([hearing.held] if hearing.held else [])) if hearing else ()
+    whole = {
+        "move": record(explained.one, explained.number),
+        "around": [{"seconds": round(at, 3)} | record(one, None) for at, one in explained.around],
+        "known": explained.recorded.known if explained.recorded else None,
+        "rules": answers,
+        "recorded": explained.ruling,
+        "today": hearing.ruling if hearing else None,
+        "version": __version__,
+        "same": explained.same,
+        "obstacle": explained.obstacle or None,
+    }
+    return msgspec.json.format(msgspec.json.encode(whole), indent=2).decode()
+
+
+# --- for people ---------------------------------------------------------------------------------
+
+
+def screen(explained: Explained, group: str, now: float) -> list[str]:
+    """Return the lines that explain a move to people; `now` is seconds since 1970."""
+    one = explained.one
+    assert one.event is not None
+    passage = reading.passage(one.event)
+    by = f"by {one.node}" + (f", nathb {one.version}" if one.version else "")
+    lines = [
+        f"{group}, move {explained.number}: {reading.word(one)} {one.event.route}  {passage}",
+        f"{reading.moment(one.at)}, {humane(now - one.at)} ago, {by}",
+        *_wrapped(reading.why(one)),
+        "",
+        "What led to it, in time before and after the decision",
+        *picture(explained.around, explained.recorded, one),
+    ]
+    if explained.recorded is not None and explained.hearing is not None:
+        lines += ["", "What was known", *evidence(explained.recorded.known, one.event.route)]
+        lines += ["", "What the rules say to that, asked in this order until one answers"]
+        lines += _rules(explained.hearing)
+    return [*lines, "", *_verdict(explained)]
+
+
+def _rules(hearing: Hearing) -> Iterator[str]:
+    for answer in hearing.answers:
+        said = "-" if answer.ruling is None else _said(answer.ruling)
+        yield from _answer(answer, said)
+    if hearing.held is not None:
+        yield from _answer(hearing.held, f"HELD BACK: {hearing.ruling.reason}")
+    if not hearing.answers:
+        yield from _wrapped(f"{hearing.ruling.rule.value}  {_said(hearing.ruling)}")
+
+
+def _answer(answer: Answer, said: str) -> Iterator[str]:
+    yield from _wrapped(f"{answer.rule:<4} {answer.meaning}", "       ")
+    if said != "-":
+        yield from _wrapped(f"     → {said}", "         ")
+
+
+def _said(ruling: Ruling) -> str:
+    if ruling.move is None:
+        return f"stays: {ruling.reason}"
+    would = "would move" if ruling.would else "moves"
+    return f"{would} to {ruling.move.to}: {ruling.reason}"
+
+
+def _verdict(explained: Explained) -> Iterator[str]:
+    """Say whether today's program decides the same."""
+    then = f"nathb {explained.one.version}" if explained.one.version else "an older nathb"
+    if explained.obstacle or explained.ruling is None or explained.hearing is None:
+        yield from _wrapped(f"It cannot be replayed: {explained.obstacle}.", "")
+    elif explained.same:
+        yield f"Replayed with nathb {__version__}: the same facts lead to the same decision."
+    else:
+        yield f"Replayed with nathb {__version__}: TODAY'S PROGRAM DECIDES OTHERWISE."
+        yield from _wrapped(
+            f"then ({then}): {explained.ruling.rule.value}, {_said(explained.ruling)}"
+        )
+        today = explained.hearing.ruling
+        yield from _wrapped(f"today ({__version__}): {today.rule.value}, {_said(today)}")
+
+
+def _wrapped(text: str, under: str = "    ") -> list[str]:
+    """Break a text into lines, the first two columns in and the others under `under`."""
+    return textwrap.wrap(
+        text, reading.WIDTH, initial_indent="  " if under else "",
+        subsequent_indent=under, break_on_hyphens=False,
+    )  # fmt: skip

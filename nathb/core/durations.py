@@ -1,0 +1,24 @@
+"""Durations as people say them."""
+
+from __future__ import annotations
+
+STEPS = (
+    # up to so many seconds; the unit in seconds and its name; the next smaller one
+    (90 * 60.0, 60.0, "min", 0.0, ""),
+    (36 * 3600.0, 3600.0, "h", 60.0, "min"),
+    (float("inf"), 86400.0, "d", 3600.0, "h"),
+)
+
+
+def humane(seconds: float) -> str:
+    """Return a span of seconds in few words, as in `6 ms`, `3.4 s`, `12 min` or `5 h 10 min`."""
+    seconds = max(0.0, seconds)
+    if seconds < 0.9995:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 90:
+        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
+    _, size, unit, less, rest = next(step for step in STEPS if seconds < step[0])
+    if not less:
+        return f"{seconds / size:.0f} {unit}"
+    left = int(seconds % size // less)
+    return f"{int(seconds // size)} {unit}" + (f" {left} {rest}" if left else "")

@@ -1,0 +1,42 @@
+"""Points in time as people write them: all that journalctl takes, and `2h` for two hours ago."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from datetime import datetime
+
+from nathb.core.errors import UsageError
+
+FORMS = 'such as "2h", "30m", "3d", "2 hours ago", "yesterday", or 2026-11-20 03:12'
+
+
+def point(text: str) -> float:
+    """Return a point in time as seconds since 1970; UsageError when the text names none.
+
+    ISO 8601 is read here. All else is put to `systemd-analyze timestamp`, whose forms are those of
+    systemd.time(7); a bare span is that long ago.
+    """
+    try:
+        return datetime.fromisoformat(text.strip()).timestamp()
+    except (ValueError, OverflowError):
+        pass
+    for form in (text, f"-{text}"):
+        if (found := _asked(form)) is not None:
+            return found
+    raise UsageError(f"{text!r} is no point in time; give one {FORMS}")
+
+
+def _asked(form: str) -> float | None:
+    """What systemd makes of it; None when it makes nothing of it."""
+    command = ["systemd-analyze", "timestamp", "--", form]
+    try:
+        answer = subprocess.run(
+            command, env=os.environ | {"LC_ALL": "C"}, capture_output=True, text=True, timeout=10,
+            check=False,
+        )  # fmt: skip
+    except (OSError, ValueError, subprocess.TimeoutExpired):
+        return None
+    found = re.search(r"^\s*UNIX seconds: @([0-9.]+)$", answer.stdout, re.MULTILINE)
+    return float(found[1]) if found else None

@@ -1,0 +1,48 @@
+"""Points in time as people write them."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+
+import pytest
+
+from nathb.core.errors import UsageError
+from nathb.host.when import point
+
+
+@pytest.mark.parametrize(
+    ("text", "ago"),
+    [
+        ("2h", 7200),
+        ("30m", 1800),
+        ("3d", 3 * 86400),
+        ("1h30m", 5400),
+        ("-5min", 300),
+        ("2 hours ago", 7200),
+        ("now", 0),
+    ],
+)
+def test_a_span_is_that_long_ago_as_for_journalctl(text: str, ago: int) -> None:
+    assert time.time() - point(text) == pytest.approx(ago, abs=15)
+
+
+def test_yesterday_is_its_local_midnight() -> None:
+    assert datetime.fromtimestamp(point("yesterday")).strftime("%H:%M:%S") == "00:00:00"
+
+
+@pytest.mark.parametrize(
+    "text", ["2026-11-20 03:12", "2026-11-20T03:12:00", " 2026-11-20 03:12:00 "]
+)
+def test_iso_8601_without_a_zone_is_local_time(text: str) -> None:
+    assert point(text) == datetime(2026, 11, 20, 3, 12).timestamp()
+
+
+def test_iso_8601_with_a_zone_is_that_zone_s() -> None:
+    assert point("2026-11-20T03:12:00+09:00") == 1795111920.0
+
+
+@pytest.mark.parametrize("text", ["", "nonsense", "--help", "2026-13-40", "\0"])
+def test_what_is_no_time_is_refused_with_examples(text: str) -> None:
+    with pytest.raises(UsageError, match='such as "2h"'):
+        point(text)
