@@ -106,7 +106,7 @@ def explain(happened: tuple[Happened, ...], wanted: int, number: int) -> Explain
         recorded = parse(trace)
         ruling = next(one for one in recorded.rulings if one.route == route)
         hearing = hear(recorded.known, route)
-    except (UsageError, StopIteration, KeyError) as error:
+    except (UsageError, StopIteration, KeyError, ValueError) as error:
         why = f"its round cannot be read by this version of nathb: {error}"
         return Explained(number, one, moments(happened, wanted, None), obstacle=why)
     around = moments(happened, wanted, recorded.known)

@@ -19,6 +19,8 @@ BEFORE = 120.0
 AFTER = 30.0
 MOST = 12
 """Entries that are shown on either side of the decision."""
+LATEST = 60.0
+"""Seconds after its decision by which an entry is there, also when EC2's answer was lost."""
 AT = 12
 """The column at which the words of a moment begin."""
 
@@ -76,16 +78,19 @@ def _apart(other: Happened, one: Happened) -> float:
     """Seconds from a decision to another entry.
 
     Where both carry a round of one boot, those tell; on one machine, its monotonic clock; between
-    two machines, their wall clocks. A decision is as much earlier than its entry as EC2 took.
+    two machines, their wall clocks. An entry is later than its decision by what EC2 took, or, when
+    the answer was lost, until a view showed the move.
     """
-    assert one.event is not None
-    took = (one.event.api_ms or 0) / 1000
-    if other.boot != one.boot:
-        return other.at - one.at + took
     mine, others = _clock(one), _clock(other)
-    if mine is not None and others is not None:
+    if other.boot == one.boot and mine is not None and others is not None:
         return others - mine
-    return other.monotonic - one.monotonic + took
+    assert one.event is not None
+    late = (one.event.api_ms or 0) / 1000
+    if mine is not None and 0.0 <= one.monotonic - mine <= LATEST:
+        late = one.monotonic - mine
+    if other.boot == one.boot:
+        return other.monotonic - one.monotonic + late
+    return other.at - one.at + late
 
 
 def _clock(one: Happened) -> float | None:

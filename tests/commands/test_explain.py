@@ -84,6 +84,18 @@ def test_entries_without_a_round_are_placed_by_the_monotonic_clock_or_by_the_wal
     assert places == {"boot": pytest.approx(-8.994), "other": pytest.approx(-3.994)}
 
 
+def test_the_entry_of_a_lost_answer_is_late_and_what_is_told_around_it_stays_in_place() -> None:
+    _, took = takeover()
+    assert took.event is not None
+    now = parse(took.event.trace).known.now
+    late = replace(took, event=replace(took.event, api_ms=None), monotonic=now + 7.0)
+    stalled = Event(kind=EventKind.STALLED, message="was stalled")
+    before = replace(took, event=stalled, monotonic=now - 2.0)
+    elsewhere = replace(before, boot="other", at=took.at - 8.0)
+    around = explain((before, elsewhere, late), 2, 1).around
+    assert [at for at, _ in around] == [pytest.approx(-2.0), pytest.approx(-1.0)]
+
+
 def test_a_failed_move_says_what_ec2_said_and_what_the_rules_wanted() -> None:
     world = pair(A)
     world.ec2.fails = refusing(Failure.DENIED, "ReplaceRoute")
