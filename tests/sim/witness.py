@@ -29,7 +29,7 @@ class Line:
     heard_at: float | None = None
     silent_since: float | None = None
     unasked: bool = False
-    """Whether none of its checks could be sent so far: then it says nothing either."""
+    """Whether nothing has come of it and it cannot be asked: then it says nothing either."""
 
     @property
     def speaks(self) -> bool:
@@ -45,7 +45,7 @@ class Line:
         """Take in an answer; what was asked before it has nothing left to say."""
         sent_at = self.in_flight[ticket]
         self.in_flight = {t: at for t, at in self.in_flight.items() if at > sent_at}
-        self.heard, self.missed = self.heard + 1, 0
+        self.heard, self.missed, self.unasked = self.heard + 1, 0, False
         self.heard_at, self.silent_since = sent_at, None
 
     def expire(self, now: float, timeout: float) -> bool:
@@ -53,7 +53,7 @@ class Line:
         late = [ticket for ticket, sent_at in self.in_flight.items() if now >= sent_at + timeout]
         for ticket in late:
             sent_at = self.in_flight.pop(ticket)
-            self.heard, self.missed = 0, self.missed + 1
+            self.heard, self.missed, self.unasked = 0, self.missed + 1, False
             if self.silent_since is None:
                 self.silent_since = sent_at
         return bool(late)
