@@ -89,6 +89,7 @@ NOT_INTERNET = (
 
 _HOST_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _LONGEST_HOST_NAME = 253
+_PORT = re.compile(r"[1-9][0-9]{3,4}")
 
 
 def heartbeat(text: str) -> str:
@@ -134,6 +135,24 @@ def source(text: str) -> str:
             "of this node that has no public one"
         )
     return str(address)
+
+
+def listen(text: str) -> str:
+    """Take a loopback address and a port, as in 127.0.0.1:9477 or [::1]:9477."""
+    host, _, port = text.rpartition(":")
+    address = _address(host[1:-1] if host.startswith("[") and host.endswith("]") else host)
+    if address is None or (address.version == 6) is not host.startswith("["):
+        raise WrongError(
+            f"{quote(text)} is not an address and a port; write one such as 127.0.0.1:9477"
+        )
+    if not address.is_loopback:
+        raise WrongError(
+            f"{quote(text)} is no loopback address, and there is no password on it; "
+            "write one such as 127.0.0.1:9477, and have an agent of your own fetch from there"
+        )
+    if not _PORT.fullmatch(port) or not 1024 <= int(port) <= 65535:
+        raise WrongError(f"{quote(port)} is not a port from 1024 to 65535; write one such as 9477")
+    return text
 
 
 def _address(text: str) -> Address | None:

@@ -97,6 +97,36 @@ def preempt(text: str) -> Preempt:
     )
 
 
+# --- who is told ------------------------------------------------------------------------------
+
+_TOPIC = re.compile(r"arn:aws(?:-[a-z]+)*:sns:[a-z]{2,}(?:-[a-z]+)+-[0-9]{1,2}:[0-9]{12}:(.+)")
+_TOPIC_NAME = re.compile(r"[A-Za-z0-9_-]{1,256}")
+
+
+def topic(text: str) -> str:
+    """Take the ARN of an SNS topic that can send email, which FIFO topics cannot."""
+    shape = _TOPIC.fullmatch(text)
+    name = shape.group(1) if shape else ""
+    if _TOPIC_NAME.fullmatch(name):
+        return text
+    if name.endswith(".fifo"):
+        raise WrongError(f"{quote(text)} is a FIFO topic, which sends no email; use a standard one")
+    raise WrongError(
+        f"{quote(text)} is not the ARN of a topic; write arn:aws:sns:REGION:ACCOUNT:NAME, with "
+        "the twelve digits of the account"
+    )
+
+
+def textfile(text: str) -> str:
+    """Take the path of a file that node_exporter reads: absolute, and ending in .prom."""
+    if text.startswith("/") and text.endswith(".prom") and not text.endswith("/.prom"):
+        return text
+    raise WrongError(
+        f"{quote(text)} is not the full path of a file that node_exporter reads; "
+        "write one such as /run/nathb/NAME/metrics.prom"
+    )
+
+
 # --- durations and counts ---------------------------------------------------------------------
 
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|m|h)?")

@@ -13,9 +13,9 @@ from msgspec.structs import fields as fields_of
 
 from nathb.config import addresses, fields
 from nathb.config.document import Mapping, Scalar, Sequence, Value, kind
-from nathb.config.keys import CHECK, DISTINCT, REQUIRED, SETTINGS
+from nathb.config.keys import CHECK, DISTINCT, METRICS, NOTIFY, REQUIRED, SETTINGS
 from nathb.config.mistakes import WrongError, quote
-from nathb.core.model import Group, Node, Route, Timers
+from nathb.core.model import Group, Metrics, Node, Notify, Route, Timers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable
@@ -47,6 +47,10 @@ class _GroupReader:
             "check": self._check,
         }
         readers |= {key: self._one(shape) for key, shape in SETTINGS.items()}
+        readers |= {
+            "notify": self._block(NOTIFY, Notify, "sns: arn:aws:sns:REGION:ACCOUNT:NAME"),
+            "metrics": self._block(METRICS, Metrics, "listen: 127.0.0.1:9477"),
+        }
         found = self._keys(top, readers, required=("uplink", "nodes"))
         self._ascending(top, found, "refresh", "view_max_age", Group)
         self._uplinks_apart()
@@ -59,6 +63,16 @@ class _GroupReader:
         found = self._keys(block, {key: self._one(shape) for key, shape in CHECK.items()})
         self._ascending(block, found, "fast_interval", "interval", Timers)
         return Timers(**found)
+
+    def _block(self, shapes: dict[str, Shape], model: type[Any], needs: str) -> Reader:
+        """Make the reader of a block of plain keys that need not agree."""
+        readers = {key: self._one(shape) for key, shape in shapes.items()}
+
+        def read(value: Value) -> Any:
+            block = self._mapping(value, needs)
+            return None if block is None else model(**self._keys(block, readers))
+
+        return read
 
     # --- nodes --------------------------------------------------------------------------------
 

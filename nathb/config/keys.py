@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from nathb.config import fields
+from nathb.config import addresses, fields
 from nathb.config.fields import Count, Duration
 
 if TYPE_CHECKING:
@@ -66,6 +66,10 @@ SETTINGS: dict[str, Shape] = {
         "it doubles up to 2h by itself",
     ),
 }
+
+NOTIFY: dict[str, Shape] = {"sns": fields.topic}
+
+METRICS: dict[str, Shape] = {"textfile": fields.textfile, "listen": addresses.listen}
 
 REQUIRED = {
     "uplink": "write addresses that tell whether this node's own way to the internet is up",

@@ -86,6 +86,22 @@ class Timers(Struct, frozen=True, omit_defaults=True):
         return min(0.25, self.pulse / 2)
 
 
+class Notify(Struct, frozen=True, omit_defaults=True):
+    """The `notify` block: whom to tell of transitions. `sns` is a topic's ARN, empty for none."""
+
+    sns: str = ""
+
+
+class Metrics(Struct, frozen=True, omit_defaults=True):
+    """The `metrics` block: where Prometheus finds figures; empty for nowhere.
+
+    `textfile` is a path for node_exporter, `listen` a loopback address with a port.
+    """
+
+    textfile: str = ""
+    listen: str = ""
+
+
 class Group(Struct, frozen=True, omit_defaults=True):
     """The file: nodes that cover for one another, and how patient they are. Seconds."""
 
@@ -100,6 +116,8 @@ class Group(Struct, frozen=True, omit_defaults=True):
     view_max_age: float = 300.0
     settle: float = 10.0
     contest_hold: float = 600.0
+    notify: Notify = Notify()
+    metrics: Metrics = Metrics()
 
     def node(self, name: str) -> Node:
         """Return the node of that name; KeyError when the group has none."""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from nathb.config import load, parse
 from nathb.config.fields import Duration, spell
 from nathb.core.errors import FileError
-from nathb.core.model import Group, Node, Preempt, Route, Timers
+from nathb.core.model import Group, Metrics, Node, Notify, Preempt, Route, Timers
 
 EXAMPLE = Path(__file__).parents[2] / "etc" / "nathb" / "example.yaml"
 
@@ -44,6 +44,11 @@ refresh: 1m
 view_max_age: 10m
 settle: 5s
 contest_hold: 20m
+notify:
+  sns: arn:aws-us-gov:sns:us-gov-west-1:123456789012:nathb
+metrics:
+  textfile: /run/nathb/vyos/metrics.prom
+  listen: "[::1]:9477"
 check:
   interval: 100ms
   fast_interval: 50ms
@@ -92,6 +97,8 @@ def test_every_key_reaches_the_group() -> None:
         view_max_age=600.0,
         settle=5.0,
         contest_hold=1200.0,
+        notify=Notify("arn:aws-us-gov:sns:us-gov-west-1:123456789012:nathb"),
+        metrics=Metrics("/run/nathb/vyos/metrics.prom", "[::1]:9477"),
         check=Timers(interval=0.1, fast_interval=0.05, timeout=0.2, fall=4, rise=2, pulse=0.0),
         nodes=(
             Node(
@@ -233,6 +240,18 @@ BOUNDS = {
     "settle: 5m": True,
     "contest_hold: 10s": True,
     "contest_hold: 2h": True,
+    "metrics: {listen: '127.0.0.1:1024'}": True,
+    "metrics: {listen: '127.0.0.1:1023'}": False,
+    "metrics: {listen: '127.255.255.254:65535'}": True,
+    "metrics: {listen: '127.0.0.1:65536'}": False,
+    "metrics: {listen: '::1:9477'}": False,
+    "metrics: {listen: '[127.0.0.1]:9477'}": False,
+    "metrics: {listen: 'localhost:9477'}": False,
+    "metrics: {textfile: /metrics.prom}": True,
+    "metrics: {textfile: /.prom}": False,
+    "metrics: {textfile: /metrics.txt}": False,
+    "notify: {}": True,
+    "metrics: {}": True,
 }
 
 
