@@ -19,17 +19,17 @@ CODES = {
     Failure.THROTTLED: """
         RequestLimitExceeded Throttling ThrottlingException ThrottledException
         RequestThrottled RequestThrottledException EC2ThrottledException TooManyRequestsException
-        SlowDown BandwidthLimitExceeded PriorRequestNotComplete
+        SlowDown BandwidthLimitExceeded PriorRequestNotComplete Throttled
     """,
     Failure.UNAVAILABLE: "Unavailable ServiceUnavailable InternalError InternalFailure",
-    Failure.DENIED: "UnauthorizedOperation AccessDenied AccessDeniedException",
+    Failure.DENIED: "UnauthorizedOperation AccessDenied AccessDeniedException AuthorizationError",
     Failure.CREDENTIALS: """
         AuthFailure ExpiredToken ExpiredTokenException RequestExpired InvalidClientTokenId
         UnrecognizedClientException MissingAuthenticationToken SignatureDoesNotMatch
         IncompleteSignature InvalidSignatureException RequestTimeTooSkewed RequestInTheFuture
     """,
     Failure.MISSING: "InvalidRouteTableID.NotFound InvalidRouteTableId.NotFound "
-    "InvalidRoute.NotFound",
+    "InvalidRoute.NotFound NotFound",
 }
 FAILURE_OF_CODE = {code: failure for failure, codes in CODES.items() for code in codes.split()}
 
@@ -79,11 +79,11 @@ MENDS = {
     " clock and route to the endpoint, and AWS's health page",
     Failure.NO_REPLY: "a write may have been applied all the same, which the next look tells;"
     " if it lasts, check this node's path to the endpoint",
-    Failure.DENIED: "allow ec2:{action} on {resource} in this node's role",
+    Failure.DENIED: "allow {prefix}:{action} on {resource} in this node's role",
     Failure.CREDENTIALS: "check this node's instance profile (or AWS_PROFILE and its keys), that"
     " its metadata service answers, and its clock (`timedatectl`)",
     Failure.MISSING: "correct it in the file, or create it",
-    Failure.REFUSED: "correct what EC2 names",
+    Failure.REFUSED: "correct what {service} names",
 }
 
 QUOTED = 300
@@ -92,18 +92,22 @@ BLOB = re.compile(r"\s*Encoded authorization failure message:.*", re.DOTALL)
 """A thousand characters that only sts:DecodeAuthorizationMessage can read."""
 
 
-def cloud_error(error: Exception, action: str, thing: str, resource: str = "*") -> CloudError:
+def cloud_error(
+    error: Exception, action: str, thing: str, resource: str = "*", *, service: str = "EC2"
+) -> CloudError:
     """Turn what a boto3 call raised into a CloudError that says what to do.
 
-    `action` is EC2's name of the call (ReplaceRoute), `thing` what it was about, in words, and
-    `resource` what an IAM policy would have to allow it on.
+    `action` is the service's name of the call (ReplaceRoute), `thing` what it was about, in
+    words, and `resource` what an IAM policy would have to allow it on.
     """
     if isinstance(error, boto.ClientError):
-        failure, cause, request_id = _read_refusal(error, action)
+        failure, cause, request_id = _read_refusal(error, action, service)
     else:
         failure, request_id = _failure_of_exception(error), ""
         cause = str(error) if isinstance(error, boto.BotoCoreError) else repr(error)
-    mend = MENDS[failure].format(action=action, resource=resource)
+    mend = MENDS[failure].format(
+        prefix=service.lower(), action=action, resource=resource, service=service
+    )
     return CloudError(failure, f"{action} of {thing}: {_plain(cause)}; {mend}", request_id)
 
 
@@ -114,7 +118,7 @@ def request_id_of(answer: object) -> str:
     return request_id if isinstance(request_id, str) else ""
 
 
-def _read_refusal(error: Any, action: str) -> tuple[Failure, str, str]:
+def _read_refusal(error: Any, action: str, service: str) -> tuple[Failure, str, str]:
     """Read failure, cause and request id from an error answer, none of whose parts is certain."""
     answer = error.response if isinstance(error.response, dict) else {}
     body = answer.get("Error")
@@ -123,10 +127,10 @@ def _read_refusal(error: Any, action: str) -> tuple[Failure, str, str]:
     cause = f"{code}: {text}" if code and text else code or text or "an error without a name"
     request_id = request_id_of(answer)
     if error.operation_name != action:
-        # The chain of credentials makes calls of its own (AssumeRole): EC2 was never asked.
+        # The chain of credentials makes calls of its own (AssumeRole): the service was never asked.
         return Failure.CREDENTIALS, f"{error.operation_name} says {cause}", request_id
     status = (answer.get("ResponseMetadata") or {}).get("HTTPStatusCode", 400)
-    return _failure_of_code(code, text, status), f"EC2 says {cause}", request_id
+    return _failure_of_code(code, text, status), f"{service} says {cause}", request_id
 
 
 def _failure_of_code(code: str, text: str, status: int) -> Failure:

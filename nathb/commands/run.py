@@ -15,6 +15,7 @@ from nathb.aws.client import make_client
 from nathb.aws.ec2 import Cloud
 from nathb.aws.identity import find_me
 from nathb.aws.imds import Metadata
+from nathb.commands.chorus import Chorus
 from nathb.commands.locate import add_group, locate
 from nathb.commands.service import Service
 from nathb.core.edges import Edges
@@ -41,7 +42,9 @@ def add_parser(verbs: Any) -> None:
     add_group(verb)
     verb.add_argument("--node", metavar="NAME", help="be this node, whatever the instance says")
     verb.add_argument(
-        "--dry-run", action="store_true", help="decide and log as ever, but write nothing"
+        "--dry-run",
+        action="store_true",
+        help="decide and log as ever, but write nothing and tell nobody else",
     )
     verb.set_defaults(carry_out=carry_out)
 
@@ -56,15 +59,18 @@ def carry_out(given: argparse.Namespace) -> int:
     with Wire() as wire:
         background = Background()
         journal = Journal(group.name, me)
+        chorus = Chorus(journal, me)
         manager = Manager()
 
         def edges(now: Group) -> Edges:
+            if not given.dry_run:
+                chorus.follow(now, path.parent)
             return Edges(
                 clock=clock,
                 wire=wire,
                 cloud=Cloud(client, now, clock.monotonic),
                 calls=background,
-                journal=journal,
+                journal=chorus,
                 manager=manager,
                 publish=functools.partial(publish, default_path(group.name)),
                 resolve=resolve,
@@ -76,6 +82,7 @@ def carry_out(given: argparse.Namespace) -> int:
         try:
             service.run([*wire.filenos(), background.fileno()])
         finally:
+            chorus.close()
             journal.close(timeout=0.5)  # within the two seconds that a stop may take
     return 0
 

@@ -52,6 +52,28 @@ class EventKind(Enum):
     NAME_BACK = "name-back"
     PULSE_IGNORED = "pulse-ignored"
     STATUS_LOST = "status-lost"
+    HOOK_FAILED = "hook-failed"
+    NOTICE_FAILED = "notice-failed"
+    METRICS_LOST = "metrics-lost"
+    UNTOLD = "untold"
+
+
+TRANSITIONS = frozenset(
+    {
+        # moves that were made (R3 to R6) or that EC2 did not confirm
+        EventKind.TOOK,
+        EventKind.RETURNED,
+        EventKind.RELEASED,
+        EventKind.HANDED_OVER,
+        EventKind.MOVE_FAILED,
+        # verdicts that changed
+        EventKind.PEER_UP,
+        EventKind.PEER_DOWN,
+        EventKind.UPLINK_UP,
+        EventKind.UPLINK_DOWN,
+    }
+)
+"""What hooks and notifications are told; all else is for the journal alone."""
 
 
 class Event(Struct, frozen=True, kw_only=True):

@@ -18,6 +18,7 @@ from nathb.core.model import Route
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from datetime import datetime
 
 
 class Level(IntEnum):
@@ -76,6 +77,10 @@ ENTRIES = {
     EventKind.NAME_BACK: Entry("4846ab583923457e93489da599580e0f", Level.NOTICE),
     EventKind.PULSE_IGNORED: Entry("8fa7587232084f558df3454f4726bec7", Level.INFO),
     EventKind.STATUS_LOST: Entry("4e7bbd8851a5410ea89008fa6234f811", Level.WARNING),
+    EventKind.HOOK_FAILED: Entry("3cea9b33cc5e4c5fbb9c6835dd51ed4e", Level.WARNING),
+    EventKind.NOTICE_FAILED: Entry("c4f25aeab5e74b20a95ebff11e3a4838", Level.WARNING),
+    EventKind.METRICS_LOST: Entry("52a9eb59bd87486b9c34159ead22cb1d", Level.WARNING),
+    EventKind.UNTOLD: Entry("c61c1f9264b447bfa1505764f6e72bd7", Level.WARNING),
 }
 
 KINDS = {entry.message_id: kind for kind, entry in ENTRIES.items()}
@@ -111,6 +116,17 @@ def record(event: Event, group: str, node: str) -> Record:
         "NATHB_TRACE": event.trace,
     }
     return _record(ENTRIES[event.kind], event.message, fields)
+
+
+def notice(event: Event, group: str, node: str, at: datetime) -> dict[str, str]:
+    """Turn an event into what hooks and notifications get, by the names that the journal uses.
+
+    The trace is left out: it may be longer than an environment takes, and the journal has it.
+    """
+    fields = dict(record(event, group, node).fields)
+    del fields["SYSLOG_IDENTIFIER"]
+    fields.pop("NATHB_TRACE", None)
+    return fields | {"NATHB_TIME": at.isoformat(timespec="milliseconds")}
 
 
 def event(fields: Mapping[str, str]) -> Event | None:

@@ -65,7 +65,8 @@ class Journal:
         self._native = Native(address) if under_journald else None
         self._lines = Lines(stderr, under_journald=under_journald)
         self._waiting: queue.Queue[tuple[datetime, Record] | None] = queue.Queue(backlog)
-        # Each count has one writing thread, so that none needs a lock.
+        # Whoever tells counts what is dropped; each of the other counts has one writing thread.
+        self._counting = threading.Lock()
         self._dropped = 0
         self._failed = 0
         self._admitted = 0
@@ -74,11 +75,15 @@ class Journal:
         self._writer.start()
 
     def tell(self, event: Event) -> None:
-        """Queue the event to be written, at once and without fail; drop and count it if full."""
+        """Queue the event to be written, at once and without fail; drop and count it if full.
+
+        Any thread may tell.
+        """
         try:
             self._waiting.put_nowait((self._now(), entries.record(event, self._group, self._node)))
         except queue.Full:
-            self._dropped += 1
+            with self._counting:
+                self._dropped += 1
 
     def close(self, timeout: float) -> bool:
         """Write what waits, for at most `timeout` seconds; return whether all of it was."""

@@ -79,6 +79,16 @@ def test_nothing_but_a_bad_file_keeps_the_daemon_down(service: dict[str, str]) -
     assert "StartLimitIntervalSec=0" in UNIT.read_text().partition("[Service]")[0]
 
 
+def test_a_hook_that_runs_out_of_memory_takes_nobody_with_it(service: dict[str, str]) -> None:
+    assert service["OOMPolicy"] == "continue"
+
+
+def test_the_end_of_the_service_is_the_end_of_what_hooks_left_behind(
+    service: dict[str, str],
+) -> None:
+    assert service.get("KillMode", "control-group") == "control-group"
+
+
 def test_the_runtime_directory_is_where_a_person_s_status_looks(service: dict[str, str]) -> None:
     assert service["RuntimeDirectory"] == "nathb/%i"
     assert "RuntimeDirectoryPreserve" not in service, "DynamicUser= would move it to /run/private"
