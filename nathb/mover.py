@@ -93,7 +93,9 @@ class Mover:
                 yield sentences.moved_by_another(route, before.holder, after.holder)
 
     def _moved(self, move: Move, done: Done | None) -> Event:
+        rule, by_rule = move.rule.value, self.counters.moves_by_rule
         self.counters.moves += 1
+        by_rule[rule] = by_rule.get(rule, 0) + 1
         return sentences.moved(move, done, self._traces.pop(move.route, ""))
 
     def _recall(self, route: Route) -> RouteMemory:
@@ -101,6 +103,8 @@ class Mover:
 
     def _remember(self, route: Route, memory: RouteMemory) -> None:
         self.memory = {**self.memory, str(route): memory}
+        if memory.penalty.value:
+            self.counters.penalties[str(route)] = memory.penalty
 
 
 def _undone(answer: object) -> Undone:

@@ -8,6 +8,7 @@ from itertools import pairwise
 import pytest
 from msgspec.structs import replace
 
+from nathb.core.damping import PER_TAKE
 from nathb.core.errors import CloudError, SnapshotError
 from nathb.core.model import Failure, Node, Route, Timers, Verdict
 from nathb.core.snapshot import Snapshot
@@ -616,6 +617,20 @@ def test_the_status_line_and_the_snapshot_say_how_things_stand() -> None:
     assert snapshot.pulses == {C: "heard"}
     assert {(home.route, home.node) for home in snapshot.homes} == {(ROUTE_A, A), (ROUTE_C, C)}
     assert snapshot.counters.checks > 0
+
+
+def test_the_snapshot_counts_moves_by_their_rules_and_shows_the_penalty_of_a_take() -> None:
+    world = pair(A)
+    world.answers = dead(C)
+    world.run(10.0)
+    world.answers = silent()
+    world.run(120.0)
+    counters = world.posts[A].snapshots[-1].counters
+    assert counters.moves_by_rule == {"R3": 1, "R4": 1}
+    assert counters.moves == 2
+    assert {route: one.value for route, one in counters.penalties.items()} == {
+        str(ROUTE_C): PER_TAKE
+    }
 
 
 def test_a_status_file_that_cannot_be_written_is_told_once_and_stops_nothing() -> None:

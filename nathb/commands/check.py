@@ -22,11 +22,12 @@ from nathb.aws.permissions import inspect_permissions
 from nathb.aws.plan import plan
 from nathb.aws.reading import Reader
 from nathb.aws.survey import Survey, survey
+from nathb.commands import prometheus
 from nathb.commands.locate import add_group, locate
 from nathb.commands.reach import inspect_reach
 from nathb.core.errors import CloudError, FileError, IdentityError, Mistake, SnapshotError
 from nathb.core.finding import Finding, Level, bad, good, warning
-from nathb.core.model import Group
+from nathb.core.model import Group, Metrics
 from nathb.host.forwarding import inspect_forwarding
 from nathb.host.runtime import default_path, read
 
@@ -61,6 +62,8 @@ def carry_out(given: argparse.Namespace) -> int:
             print(error, file=sys.stderr)
         return 78
     unwise = config.warnings(group, str(path))
+    if group.metrics != Metrics() and not prometheus.is_installed():
+        unwise = (*unwise, Mistake(str(path), 0, "metrics", prometheus.MISSING))
     if given.aws:
         return _with_aws(group, path, unwise, given)
     if given.json:

@@ -17,6 +17,7 @@ from nathb.aws.identity import find_me
 from nathb.aws.imds import Metadata
 from nathb.commands.chorus import Chorus
 from nathb.commands.locate import add_group, locate
+from nathb.commands.prometheus import Prometheus
 from nathb.commands.service import Service
 from nathb.core.edges import Edges
 from nathb.core.errors import UsageError
@@ -60,11 +61,14 @@ def carry_out(given: argparse.Namespace) -> int:
         background = Background()
         journal = Journal(group.name, me)
         chorus = Chorus(journal, me)
+        status = default_path(group.name)
+        prometheus = Prometheus(status, journal)
         manager = Manager()
 
         def edges(now: Group) -> Edges:
             if not given.dry_run:
                 chorus.follow(now, path.parent)
+                prometheus.follow(now.metrics)
             return Edges(
                 clock=clock,
                 wire=wire,
@@ -72,7 +76,7 @@ def carry_out(given: argparse.Namespace) -> int:
                 calls=background,
                 journal=chorus,
                 manager=manager,
-                publish=functools.partial(publish, default_path(group.name)),
+                publish=functools.partial(publish, status),
                 resolve=resolve,
                 jitter=random.random,
             )
@@ -82,6 +86,7 @@ def carry_out(given: argparse.Namespace) -> int:
         try:
             service.run([*wire.filenos(), background.fileno()])
         finally:
+            prometheus.close()
             chorus.close()
             journal.close(timeout=0.5)  # within the two seconds that a stop may take
     return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from nathb.core.damping import Penalty
 from nathb.core.model import Evidence, Route, Ruling
 from nathb.core.view import View
 
@@ -25,6 +26,9 @@ class Counters(Struct):
     blind: int = 0
     moves: int = 0
     failed_moves: int = 0
+    moves_by_rule: dict[str, int] = {}
+    penalties: dict[str, Penalty] = {}
+    """For each route, as text, that was ever taken: what its takes have added up to (R11)."""
 
 
 class Home(Struct, frozen=True):

@@ -37,25 +37,30 @@ def publish(path: Path, snapshot: Snapshot) -> None:
 
     SnapshotError when it cannot be: the daemon works without it, and tells so once.
     """
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
     data = msgspec.json.encode(snapshot)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with draft.open("wb") as file:
-                # Not left to the umask, which our unit keeps tight.
-                os.fchmod(file.fileno(), MODE)
-                file.write(data)
-            draft.replace(path)
-        except OSError:
-            with suppress(OSError):
-                draft.unlink()
-            raise
+        replace_file(path, data)
     except OSError as error:
         raise SnapshotError(
             f"{path}: the state for `nathb status` cannot be written: {error.strerror}; "
             f"routes are guarded all the same; see `df {path.parent}` and who may write there"
         ) from error
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Put a file that anyone may read in place of the one at `path`, in one step; OSError."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with draft.open("wb") as file:
+            # Not left to the umask, which our unit keeps tight.
+            os.fchmod(file.fileno(), MODE)
+            file.write(data)
+        draft.replace(path)
+    except OSError:
+        with suppress(OSError):
+            draft.unlink()
+        raise
 
 
 def read(path: Path, monotonic: Callable[[], float] = time.monotonic) -> Snapshot:

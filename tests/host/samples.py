@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nathb.core.damping import Penalty
 from nathb.core.events import Event, EventKind
 from nathb.core.model import Evidence, Route, Rule, Ruling, Verdict
 from nathb.core.snapshot import Counters, Home, Snapshot, Told
@@ -29,7 +30,16 @@ SNAPSHOT = Snapshot(
     pid=4711,
     at=1234.5,
     dry_run=True,
-    counters=Counters(checks=100, heard=96, missed=3, blind=1, moves=1),
+    counters=Counters(
+        checks=100,
+        heard=96,
+        missed=3,
+        blind=1,
+        moves=3,
+        failed_moves=2,
+        moves_by_rule={"R3": 2, "R4": 1},
+        penalties={str(ROUTE): Penalty(1000.0, 1234.5)},
+    ),
     suspecting=True,
     uplink=Evidence(Verdict.UP, since=1.0, addresses=("1.1.1.1",)),
     peers={"nat-c": Evidence(Verdict.DOWN, since=1230.0, missed=3, needed=3, gone=True)},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 import time
 from pathlib import Path
 
@@ -99,3 +101,31 @@ def test_a_dry_run_tells_the_journal_alone(lab: Lab) -> None:
     assert pair.daemons["nat-a"].wait_line("nat-c is down")
     pair.daemons["nat-a"].stop()
     assert words(word) == []
+
+
+FETCH = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1]).read().decode())"
+
+
+def fetched(lab: Lab, node: str, url: str) -> list[str]:
+    """Fetch a page on the node itself; its lines, none while nobody listens."""
+    return lab.run(node, [sys.executable, "-c", FETCH, url]).stdout.splitlines()
+
+
+def test_a_reload_brings_metrics_and_they_follow_a_takeover(lab: Lab) -> None:
+    pair = Pair(lab, preempt_delay="60s").settle()
+    path = lab.directory / "nat-a" / "metrics.prom"
+    metrics = {"textfile": str(path), "listen": "127.0.0.1:9477"}
+    lab.install("nat-a", lab.pair_config(preempt_delay="60s", metrics=metrics))
+    pair.daemons["nat-a"].signal(signal.SIGHUP)
+    pair.daemons["nat-a"].wait_line("reloaded lab")
+    labels = 'group="lab",node="nat-a"'
+    url = "http://127.0.0.1:9477/metrics"
+    peer_is_up = f'nathb_peer_verdict{{{labels},peer="nat-c",verdict="up"}} 1.0'
+    wait_until("somebody listens", lambda: peer_is_up in fetched(lab, "nat-a", url), 10.0)
+    lab.crash("nat-c")
+    pair.wait_holder("c", "nat-a", within=10.0)
+    taken = f'nathb_moves_total{{{labels},rule="R3"}} 1.0'
+    wait_until("the endpoint shows it", lambda: taken in fetched(lab, "nat-a", url), 10.0)
+    wait_until("the file shows it", lambda: taken in words(path), 20.0)
+    pair.daemons["nat-a"].stop()
+    assert not path.exists()
