@@ -1,8 +1,8 @@
 """Notifications: one SNS topic, from which people get email.
 
 A router may be cut off at the very moment that is worth telling, so what fails in passing is
-tried again for five minutes. The client is made at the first notice, in the thread that sends
-it: whoever has no topic does not pay for one.
+tried again for five minutes. The client costs 11 MB, so it is made at the first notice, in the
+thread that sends it: whoever has no topic does not pay for one.
 https://docs.aws.amazon.com/sns/latest/api/API_Publish.html
 """
 

@@ -65,7 +65,7 @@ class Hooks:
         timeout: float = TIMEOUT,
         grace: float = GRACE,
     ) -> None:
-        self._directory = directory
+        self._directory = directory.absolute()  # hooks have another working directory
         self._environ = {
             "PATH": DEFAULT_PATH,
             **{name: value for name, value in environ.items() if not _is_ours(name)},

@@ -98,6 +98,16 @@ def test_a_link_to_an_executable_is_a_hook(desk: Desk, tmp_path: Path) -> None:
     assert desk.said() == ["run"]
 
 
+def test_a_directory_may_be_named_from_where_we_are(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.hook("10-here", 'echo run >> "$WORD"')
+    monkeypatch.chdir(desk.directory.parent)
+    desk.directory = Path("hooks.d")
+    assert desk.carry() == []
+    assert desk.said() == ["run"]
+
+
 def test_without_a_directory_there_are_no_hooks_and_nothing_to_tell(desk: Desk) -> None:
     desk.directory.rmdir()
     assert desk.carry() == []
