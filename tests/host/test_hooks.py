@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from nathb import __version__
 from nathb.core.events import Event
 from nathb.host.entries import notice
 from nathb.host.hooks import MOST_OUTPUT, OURS, Hooks
@@ -172,6 +173,8 @@ def test_a_hook_gets_what_the_journal_knows_by_the_same_names(desk: Desk) -> Non
         "NATHB_RULE": "R3",
         "NATHB_DETECT_MS": "3400",
         "NATHB_API_MS": "0",
+        "NATHB_ERROR": "no reply",
+        "NATHB_VERSION": __version__,
         "NATHB_TIME": "2031-02-03T12:00:00.000+00:00",
         "AWS_REQUEST_ID": "59dbff89-35bd-4eac-99ed-be587EXAMPLE",
     }
