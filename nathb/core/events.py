@@ -71,6 +71,9 @@ TRANSITIONS = frozenset(
         EventKind.PEER_DOWN,
         EventKind.UPLINK_UP,
         EventKind.UPLINK_DOWN,
+        # what keeps moves from being made until a person has looked
+        EventKind.CONTESTED,
+        EventKind.VIEW_LOST,
     }
 )
 """What hooks and notifications are told; all else is for the journal alone."""

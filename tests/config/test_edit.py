@@ -42,25 +42,45 @@ def test_a_longer_id_that_begins_alike_is_another_id() -> None:
     assert edited(text).splitlines()[0] == f"# {OLD}ff"
 
 
-@pytest.mark.parametrize(
-    ("text", "node", "instance", "words"),
-    [
-        (TEXT, "nat-z", NEW, "name one of these"),
-        (TEXT.replace(f"instance: {OLD}", 'match: {"tag:Name": nat-a}'), "nat-a", NEW, "`match`"),
-        (
-            TEXT.replace(f"instance: {OLD}", f"instance: {OLD}\n    eni: eni-0123456789abcdef0"),
-            "nat-a",
-            NEW,
-            "edit both by hand",
-        ),
-    ],
-    ids=["no such node", "found by match", "its interface is named too"],
-)
-def test_what_cannot_be_edited_is_refused_with_what_to_do(
-    text: str, node: str, instance: str, words: str
-) -> None:
-    with pytest.raises(UsageError, match=words):
-        edited(text, node, instance)
+def with_eni(text: str) -> str:
+    return text.replace(f"instance: {OLD}", f"instance: {OLD}\n    eni: eni-0123456789abcdef0")
+
+
+REFUSED = {
+    "no such node": (
+        TEXT,
+        "nat-z",
+        "nat-z: the group has nat-a, nat-c; name one of these",
+    ),
+    "found by match": (
+        TEXT.replace(f"instance: {OLD}", 'match: {"tag:Name": nat-a}'),
+        "nat-a",
+        "nat-a is found by its `match`; start an instance with that tag, then: nathb apply",
+    ),
+    "its interface is named too": (
+        with_eni(TEXT),
+        "nat-a",
+        "nat-a: its `eni` eni-0123456789abcdef0 is named too, and goes with the old instance; "
+        "edit both by hand, then: nathb apply",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_cannot_be_edited_is_refused_with_what_to_do(what: str) -> None:
+    text, node, words = REFUSED[what]
+    with pytest.raises(UsageError) as refusal:
+        edited(text, node)
+    assert str(refusal.value) == words
+
+
+def test_an_id_that_no_single_edit_can_change_is_left_to_a_person() -> None:
+    group = config.parse(TEXT, FILE)
+    with pytest.raises(UsageError) as refusal:
+        edit.with_instance("", group, "nat-a", NEW, lambda new: config.parse(new, FILE))
+    assert str(refusal.value) == (
+        f"nat-a: its instance {OLD} cannot be changed in one place of the file; edit it by hand"
+    )
 
 
 def test_what_is_no_instance_id_is_refused_like_in_any_file() -> None:
@@ -81,8 +101,13 @@ def test_a_file_is_replaced_whole_with_its_mode_and_a_link_stays_a_link(tmp_path
 
 
 def test_a_file_that_cannot_be_written_is_a_clear_error(tmp_path: Path) -> None:
-    with pytest.raises(FileError, match="cannot be written"):
-        edit.write(tmp_path / "absent" / "file.yaml", "new")
+    absent = tmp_path / "absent" / "file.yaml"
+    with pytest.raises(FileError) as refusal:
+        edit.write(absent, "new")
+    assert str(refusal.value) == (
+        f"{absent}: cannot be written (No such file or directory); "
+        "run as root, or see to its folder"
+    )
 
 
 def test_the_digest_tells_what_files_mean_not_how_they_are_written() -> None:
