@@ -135,13 +135,17 @@ class Judge:
         for holding in view.holdings:
             past = self.past[holding.route]
             wrote = past.wrote
-            contradicts = wrote is not None and holding.node != wrote.to
-            if contradicts and view.at < past.wrote_at + self.post.group.settle:
-                continue  # Describe may lag behind a write (R10)
+            if self._is_overtaken(view, past, holding.node):
+                continue
             if holding.node != past.shown:
                 past.shown, past.shown_at = holding.node, view.at
-            if past.flying is None and wrote is not None and contradicts:
+            if past.flying is None and wrote is not None and holding.node != wrote.to:
                 self._undone(past, wrote, view.at)
+
+    def _is_overtaken(self, view: View, past: Past, holder: str) -> bool:
+        """Whether the view contradicts this node's own write, and may merely lag behind it (R10)."""
+        contradicts = past.wrote is not None and holder != past.wrote.to
+        return contradicts and view.at < past.wrote_at + self.post.group.settle
 
     # --- what is remembered -----------------------------------------------------------------
 
@@ -173,8 +177,14 @@ class Judge:
         troubled = self._troubled(view, now)
         for holding in view.holdings:
             route, holder = holding.route, holding.node
-            excused = troubled or self.past[route].flying is not None or self._left_alone(route)
-            if excused or not self._must_move(view, route, holder):
+            past = self.past[route]
+            busy = past.flying is not None or self._is_overtaken(view, past, holder)
+            if (
+                troubled
+                or busy
+                or self._left_alone(route)
+                or not self._must_move(view, route, holder)
+            ):
                 self.stranded.pop(route, None)
             elif now - self.stranded.setdefault(route, now) > self.patience(holder):
                 raise self._violation(f"R3 R5: clients of {route} left on {holder}", now)
