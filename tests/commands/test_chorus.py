@@ -57,7 +57,7 @@ def eventually(what: Callable[[], object]) -> None:
         time.sleep(0.01)
 
 
-def test_transitions_are_moves_made_or_failed_verdicts_and_what_keeps_moves_from_being_made() -> None:
+def test_transitions_are_moves_made_or_failed_verdicts_and_what_keeps_moves_back() -> None:
     assert {kind.value for kind in TRANSITIONS} == TOLD
 
 

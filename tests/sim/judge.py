@@ -143,7 +143,7 @@ class Judge:
                 self._undone(past, wrote, view.at)
 
     def _is_overtaken(self, view: View, past: Past, holder: str) -> bool:
-        """Whether the view contradicts this node's own write, and may merely lag behind it (R10)."""
+        """Whether the view contradicts this node's own write, and may only lag behind it (R10)."""
         contradicts = past.wrote is not None and holder != past.wrote.to
         return contradicts and view.at < past.wrote_at + self.post.group.settle
 
@@ -178,13 +178,9 @@ class Judge:
         for holding in view.holdings:
             route, holder = holding.route, holding.node
             past = self.past[route]
-            busy = past.flying is not None or self._is_overtaken(view, past, holder)
-            if (
-                troubled
-                or busy
-                or self._left_alone(route)
-                or not self._must_move(view, route, holder)
-            ):
+            unclear = past.flying is not None or self._is_overtaken(view, past, holder)
+            excused = troubled or unclear or self._left_alone(route)
+            if excused or not self._must_move(view, route, holder):
                 self.stranded.pop(route, None)
             elif now - self.stranded.setdefault(route, now) > self.patience(holder):
                 raise self._violation(f"R3 R5: clients of {route} left on {holder}", now)
