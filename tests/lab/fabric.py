@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import Enum
+from ipaddress import IPv4Address
 
 from tests.lab.plan import API, IMDS, VPC, Plan
 
@@ -53,6 +54,7 @@ table {TABLE} {{
     set no_imds {{ type ifname; }}
 
     chain loss {{ }}
+    chain pings {{ }}
 
     chain arrive {{
         type filter hook prerouting priority raw;
@@ -62,6 +64,7 @@ table {TABLE} {{
         iifname @no_api ip daddr {API} drop
         iifname @no_imds ip daddr {IMDS} drop
         jump loss
+        jump pings
         iifname "{GATEWAY}" ip daddr set ip daddr map @private_of
         iifname "{GATEWAY}" ip daddr != {VPC} drop
     }}
@@ -102,3 +105,26 @@ def losses(percents: dict[str, int]) -> str:
             some = f"numgen random mod 100 < {percent}" if percent < 100 else ""
             lines.append(f'add rule {TABLE} loss iifname "{name}" {some} drop')
     return "\n".join(lines) + "\n"
+
+
+def next_pings(count: int) -> str:
+    """The nft match of the first so many packets that come to it, and none after them.
+
+    A bucket that begins full and gains one token a day.
+    """
+    return f"limit rate 1/day burst {count} packets"
+
+
+EVERY_SECOND_PING = "numgen inc mod 2 == 0"
+"""The nft match of the first packet that comes to it, the third, the fifth, and so on."""
+
+
+def lose_pings(instance: str, address: IPv4Address, which: str) -> str:
+    """nft lines that lose those pings, of all that this instance sends to this address."""
+    request = f'iifname "{instance}" ip daddr {address} icmp type echo-request'
+    return f"add rule {TABLE} pings {request} {which} drop\n"
+
+
+def lose_no_ping() -> str:
+    """nft lines that end the loss of particular pings."""
+    return f"flush chain {TABLE} pings\n"

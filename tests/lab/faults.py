@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from ipaddress import IPv4Address
 
-from tests.lab.fabric import FAULTS, TABLE, Set, losses, refill
+from tests.lab.fabric import (
+    EVERY_SECOND_PING,
+    FAULTS,
+    TABLE,
+    Set,
+    lose_no_ping,
+    lose_pings,
+    losses,
+    next_pings,
+    refill,
+)
 from tests.lab.machine import nft
 from tests.lab.network import Network
 
@@ -17,7 +28,7 @@ class NetworkFaults:
         self._network = network
         self._plan = network.plan
         self._loss: dict[str, int] = {}
-        self._unmasked: set[str] = set()
+        self._switched_off: set[tuple[Callable[[str, bool], None], str]] = set()
 
     def dead(self, *instances: str, on: bool = True) -> None:
         """No packet in or out, of any kind; the API and IMDS included."""
@@ -59,6 +70,22 @@ class NetworkFaults:
         self._loss[self._plan.instance(instance).name] = percent
         self._apply(losses(self._loss))
 
+    def lose_next_pings(self, instance: str, address: IPv4Address, count: int = 1) -> None:
+        """Lose the next so many pings from an instance to an address, and none after them."""
+        self._apply(lose_pings(instance, address, next_pings(count)))
+
+    def lose_every_second_ping(self, instance: str, address: IPv4Address) -> None:
+        """Lose the next ping from an instance to an address, not the one after it, and so on."""
+        self._apply(lose_pings(instance, address, EVERY_SECOND_PING))
+
+    def forwarding_off(self, *instances: str, on: bool = True) -> None:
+        """These NATs forward nothing (`ip_forward` is 0), but their hosts answer as ever."""
+        self._switch(self._network.forwarding, instances, on)
+
+    def firewall_shut(self, *instances: str, on: bool = True) -> None:
+        """These NATs' own firewalls drop all that they would forward; their hosts answer."""
+        self._switch(self._network.firewall_open, instances, on)
+
     def masquerade_off(self, *instances: str, on: bool = True) -> None:
         """These NATs forward without translating: their firewall is gone, known flows included.
 
@@ -66,15 +93,15 @@ class NetworkFaults:
         translates by source address, whichever instance a packet left from. Clients, which have no
         public address of their own, are cut off.
         """
-        for name in self._plan_names(instances):
-            self._network.masquerade(name, on=not on)
-            (self._unmasked.add if on else self._unmasked.discard)(name)
+        self._switch(self._network.masquerade, instances, on)
 
     def heal(self) -> None:
         """Take back every fault that is one of the network's."""
         self._loss.clear()
-        self._apply("".join(refill(one, ()) for one in FAULTS) + losses({}))
-        self.masquerade_off(*self._unmasked, on=False)
+        self._apply("".join(refill(one, ()) for one in FAULTS) + losses({}) + lose_no_ping())
+        for switch, name in self._switched_off:
+            switch(name, True)
+        self._switched_off.clear()
 
     def packets(self, instance: str) -> tuple[int, int]:
         """How many packets this instance has sent and received until now, ARP and IPv6 included."""
@@ -87,6 +114,14 @@ class NetworkFaults:
         add = f"add element {TABLE} {which.value} {{ {content} }}\n"
         # To delete what is not there is an error, and to add it first is harmless.
         self._apply(add if on else add + add.replace("add", "delete", 1))
+
+    def _switch(
+        self, switch: Callable[[str, bool], None], instances: Sequence[str], off: bool
+    ) -> None:
+        """Switch something off on these hosts, or on again, and remember it for healing."""
+        for name in self._plan_names(instances):
+            switch(name, not off)
+            (self._switched_off.add if off else self._switched_off.discard)((switch, name))
 
     def _apply(self, ruleset: str) -> None:
         nft(self._network.namespace("vpc"), ruleset)

@@ -41,15 +41,16 @@ HOST = ROUTER | {"net.ipv4.ip_forward": "0"}
 def masquerade_rules(instance: Instance) -> str:
     """A NAT instance's firewall: clients' packets leave under its own address.
 
-    `off` is empty until a fault fills it. Taking the masquerade rule away would break nothing for
-    flows that are known already, since NAT is decided once per flow and then remembered; and a
-    flow first seen without it would stay untranslated after healing for as long as it is used.
-    Packets that are not tracked at all are not translated, known flow or not.
+    `off` and `cross` are empty until a fault fills them. Taking the masquerade rule away would
+    break nothing for flows that are known already, since NAT is decided once per flow and then
+    remembered; and a flow first seen without it would stay untranslated after healing for as long
+    as it is used. Packets that are not tracked at all are not translated, known flow or not.
     """
     own = f"{{ {instance.address}, {instance.secondary} }}"
     return f"""
 table ip nat {{
     chain off {{ type filter hook prerouting priority raw; }}
+    chain cross {{ type filter hook forward priority filter; }}
     chain leave {{
         type nat hook postrouting priority srcnat;
         oifname "eth0" ip saddr {VPC} ip saddr != {own} masquerade
@@ -117,6 +118,15 @@ class Network:
         """Switch an instance's masquerade off, for known flows too, or on again."""
         rule = "" if on else "add rule ip nat off notrack"
         nft(self.namespace(name), f"flush chain ip nat off\n{rule}\n")
+
+    def forwarding(self, name: str, on: bool) -> None:
+        """Switch an instance's forwarding off in its kernel, or on again."""
+        self._settle(name, {"net.ipv4.ip_forward": str(int(on))})
+
+    def firewall_open(self, name: str, on: bool) -> None:
+        """Let an instance's firewall drop all that it would forward, or let it through again."""
+        rule = "" if on else "add rule ip nat cross drop"
+        nft(self.namespace(name), f"flush chain ip nat cross\n{rule}\n")
 
     def _settle(self, name: str, settings: dict[str, str]) -> None:
         pairs = [f"{key}={value}" for key, value in settings.items()]

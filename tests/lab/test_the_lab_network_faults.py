@@ -8,7 +8,7 @@ import pytest
 
 from tests.lab.asking import ask, echoes, fetch, heard, hears
 from tests.lab.lab import Lab
-from tests.lab.plan import ZONE_C
+from tests.lab.plan import ZONE_A, ZONE_C
 
 NAT_C = "10.0.1.10"
 
@@ -63,6 +63,34 @@ def test_loss_is_roughly_what_was_asked_for(lab: Lab) -> None:
     assert heard(lab, "nat-a", "1.1.1.1", count=50) == 50
 
 
+def test_the_next_pings_to_an_address_are_lost_and_none_after_them(lab: Lab) -> None:
+    lab.faults.lose_next_pings("nat-a", ZONE_C.heartbeat, count=2)
+    assert hears(lab, "nat-a", "1.1.1.1")
+    assert hears(lab, "nat-c", ZONE_C.heartbeat)
+    assert heard(lab, "nat-a", ZONE_C.heartbeat, count=10) == 8
+    assert heard(lab, "nat-a", ZONE_C.heartbeat, count=10) == 10
+
+
+def test_every_second_ping_to_an_address_is_lost_until_it_is_healed(lab: Lab) -> None:
+    lab.faults.lose_every_second_ping("nat-a", ZONE_C.heartbeat)
+    assert [hears(lab, "nat-a", ZONE_C.heartbeat) for _ in range(6)] == [False, True] * 3
+    assert heard(lab, "nat-c", ZONE_A.heartbeat, count=10) == 10
+    lab.heal()
+    assert heard(lab, "nat-a", ZONE_C.heartbeat, count=10) == 10
+
+
+def test_a_nat_that_forwards_nothing_still_answers_and_asks_for_itself(lab: Lab) -> None:
+    for break_it in (lab.faults.forwarding_off, lab.faults.firewall_shut):
+        break_it("nat-c")
+        assert not hears(lab, "app-c", "1.1.1.1")
+        assert not lab.clients["app-c"].served(), "flows that were known already are cut off too"
+        assert not hears(lab, "nat-a", ZONE_C.heartbeat)
+        assert hears(lab, "nat-a", NAT_C), "its host is well"
+        assert hears(lab, "nat-c", "1.1.1.1")
+        break_it("nat-c", on=False)
+        lab.clients["app-c"].wait_served(via="nat-c")
+
+
 def test_a_partition_may_be_one_way(lab: Lab) -> None:
     lab.faults.partition("a", "c", one_way=True)
     assert not hears(lab, "nat-a", NAT_C)
@@ -102,6 +130,9 @@ def test_healing_takes_back_every_fault_at_once(lab: Lab) -> None:
     lab.faults.loss("app-a", 100)
     lab.faults.api_unreachable("nat-c")
     lab.faults.masquerade_off("nat-a", "nat-c")
+    lab.faults.forwarding_off("nat-a")
+    lab.faults.firewall_shut("nat-c")
+    lab.faults.lose_next_pings("nat-a", ZONE_C.heartbeat, count=1000)
     lab.source_dest_check("nat-a", on=True)
 
     lab.heal()
