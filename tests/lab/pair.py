@@ -64,6 +64,12 @@ class Pair:
         done = self.lab.run(node, nathb("status", "lab", *arguments))
         return done.returncode, done.stdout + done.stderr
 
+    def verdict(self, node: str, subject: str) -> str:
+        """What the node's daemon thinks of its `uplink`, or of a peer: up, down or unknown."""
+        now = self.snapshot(node)
+        known = {"uplink": now.get("uplink", {}), **now.get("peers", {})}
+        return str(known.get(subject, {}).get("verdict", "unknown"))
+
     def settled(self, node: str) -> bool:
         """Whether this node's daemon knows all it needs, and all of it is good."""
         now = self.snapshot(node)
