@@ -116,8 +116,11 @@ def hears(lab: Lab, node: str, address: object) -> bool:
     return heard(lab, node, address) == 1
 
 
-def echoes(lab: Lab, node: str) -> int:
-    """How many pings have reached a node's kernel until now, answered or not."""
+def echoes(lab: Lab, node: str, which: str = "InEchos") -> int:
+    """How many pings have reached a node's kernel until now, answered or not.
+
+    `which` names another of the kernel's ICMP counters, such as InEchoReps.
+    """
     counters = lab.run(node, ["cat", "/proc/net/snmp"]).stdout
     names, values = (line.split() for line in counters.splitlines() if line.startswith("Icmp:"))
-    return int(dict(zip(names, values, strict=True))["InEchos"])
+    return int(dict(zip(names, values, strict=True))[which])

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 
 from tests.lab.fabric import GATEWAY, fabric_rules
 from tests.lab.machine import inside, ip, nft, run
-from tests.lab.plan import API, ECHO, IMDS, VPC, Instance, Plan, Role
+from tests.lab.plan import API, ECHO, IMDS, NAME_SERVER, VPC, Instance, Plan, Role
 
 # The link between the internet gateway and the internet.
 GATEWAY_HERE = "192.0.2.0"
@@ -158,7 +158,7 @@ class Network:
     def _internet(self) -> Iterator[str]:
         yield "link set lo up"
         heartbeats = (zone.heartbeat for zone in self.plan.zones)
-        for address in (*heartbeats, *self.plan.uplinks, ECHO):
+        for address in (*heartbeats, *self.plan.uplinks, ECHO, NAME_SERVER):
             yield f"address add {address}/32 dev lo"
         yield f"address add {GATEWAY_THERE}/31 dev eth0"
         yield "link set eth0 up"

@@ -16,6 +16,7 @@ EVERYWHERE = "0.0.0.0/0"
 
 ECHO = IPv4Address("198.51.100.7")
 ECHO_PORT = 7777
+NAME_SERVER = IPv4Address("198.51.100.53")
 
 
 class Role(Enum):

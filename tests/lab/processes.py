@@ -28,7 +28,13 @@ CLOUD = {
 }
 
 # One instance must not find another's sockets and state in /run, which this sandbox has but once.
-WITH_OWN_RUN = ("unshare", "--mount", "--", "sh", "-c", 'mount --bind "$0" /run && exec "$@"')
+# Where there is a resolv.conf in an instance's own /run, it is the one that its resolver reads.
+OWN_RUN = """
+mount --bind "$0" /run || exit
+[ ! -e /run/resolv.conf ] || mount --bind /run/resolv.conf "$(readlink -m /etc/resolv.conf)" || exit
+exec "$@"
+"""
+WITH_OWN_RUN = ("unshare", "--mount", "--", "sh", "-c", OWN_RUN)
 
 # journald listens to a service's stderr, and says so in this variable: systemd.exec(5).
 STDERR_IS_JOURNAL = 'JOURNAL_STREAM=$(stat -Lc %d:%i /proc/self/fd/2) exec "$@"'
