@@ -1,0 +1,83 @@
+"""Pings that are lost one by one, and answers that come late, too often, or from somebody else."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from tests.lab.lab import Lab
+from tests.lab.machine import wait_until
+from tests.lab.outsiders import impostor
+from tests.lab.pair import Pair
+from tests.lab.plan import ZONE_A, ZONE_C
+
+NO_OVERLAP = {"interval": "1s", "fast_interval": "1s", "timeout": "900ms", "fall": 3}
+"""Each check is over before the next one leaves, so that every lost one is counted as a miss."""
+
+
+def test_a_single_lost_ping_writes_nothing_and_convicts_nobody(lab: Lab) -> None:
+    pair = Pair(lab, check=NO_OVERLAP).settle()
+    before = _missed(pair)
+    lab.faults.lose_next_pings("nat-a", ZONE_C.heartbeat)
+    wait_until("nat-a counts a miss", lambda: _missed(pair) > before, 10.0)
+    time.sleep(3.0)
+    _all_is_quiet(pair)
+
+
+def test_every_second_ping_lost_both_ways_writes_nothing_and_convicts_nobody(lab: Lab) -> None:
+    pair = Pair(lab, check=NO_OVERLAP).settle()
+    before = _missed(pair)
+    lab.faults.lose_every_second_ping("nat-a", ZONE_C.heartbeat)
+    lab.faults.lose_every_second_ping("nat-c", ZONE_A.heartbeat)
+    wait_until("nat-a counts 5 misses", lambda: _missed(pair) >= before + 5, 20.0)
+    _all_is_quiet(pair)
+
+
+@pytest.mark.parametrize("manner", ["source", "id", "sequence", "payload"])
+def test_a_dead_peer_in_whose_name_another_answers_is_convicted_all_the_same(
+    lab: Lab, manner: str
+) -> None:
+    pair = Pair(lab).settle()
+    with impostor(lab, "nat-a", ZONE_C.heartbeat, manner) as forger:
+        lab.crash("nat-c")
+        lab.clients["app-c"].wait_served(via="nat-a", within=10.0)
+        answered = forger.said("answered")
+        time.sleep(2.0)
+        assert forger.said("answered") > answered >= 4
+        assert pair.verdict("nat-a", "nat-c") == "down"
+    assert pair.written() == [("nat-a", "nat-a")]
+
+
+def test_answers_that_come_after_the_timeout_are_misses(lab: Lab) -> None:
+    pair = Pair(lab).settle()
+    with impostor(lab, "nat-a", ZONE_C.heartbeat, "faithful", delay=0.4) as late:
+        lab.crash("nat-c")
+        lab.clients["app-c"].wait_served(via="nat-a", within=10.0)
+        answered = late.said("answered")
+        time.sleep(2.0)
+        assert late.said("answered") > answered
+        assert pair.verdict("nat-a", "nat-c") == "down"
+    assert pair.written() == [("nat-a", "nat-a")]
+
+
+def test_an_answer_that_comes_four_times_counts_once(lab: Lab) -> None:
+    pair = Pair(lab).settle()
+    with impostor(lab, "nat-a", ZONE_C.heartbeat, "thrice") as echo:
+        wait_until("it has answered 60 times", lambda: echo.said("answered") >= 60, 20.0)
+        counted = pair.snapshot("nat-a")["counters"]
+        assert counted["heard"] <= counted["checks"]
+        _all_is_quiet(pair)
+    lab.crash("nat-c")
+    lab.clients["app-c"].wait_served(via="nat-a", within=10.0)
+    assert pair.written() == [("nat-a", "nat-a")]
+
+
+def _missed(pair: Pair) -> int:
+    return int(pair.snapshot("nat-a")["counters"].get("missed", 0))
+
+
+def _all_is_quiet(pair: Pair) -> None:
+    assert pair.written() == []
+    assert not any("is down" in line for one in pair.daemons.values() for line in one.lines())
+    assert pair.verdict("nat-a", "nat-c") == "up"
