@@ -52,7 +52,7 @@ def test_a_peer_that_loses_half_of_its_packets_costs_no_more_moves_than_verdicts
     time.sleep(20.0)
     lab.faults.loss("nat-c", 0)
     pair.settle(within=40.0)
-    time.sleep(5.0)  # the last returns, if any are still due
+    time.sleep(8.0)  # the last returns, if any are still due
     wrote, quiet = len(lab.writes()), time.monotonic()
     time.sleep(5.0)
     assert len(lab.writes()) == wrote
