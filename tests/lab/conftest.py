@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.lab.booted import Booted
+from tests.lab.installed import installed, obstacle
 from tests.lab.lab import Lab
 from tests.lab.nursery import Nursery
 from tests.lab.plan import PAIR, Plan
@@ -50,3 +52,20 @@ def make_lab(nursery: Nursery, _only_in_the_sandbox: None) -> Iterator[Callable[
 def lab(make_lab: Callable[[Plan], Lab]) -> Lab:
     """A fresh pair."""
     return make_lab(PAIR)
+
+
+@pytest.fixture(scope="session")
+def root(nursery: Nursery) -> Path:
+    """The root of machines that have nathb installed as README.md says."""
+    if why := obstacle():
+        if os.environ.get("NATHB_LAB") == "required":
+            pytest.fail(f"NATHB_LAB=required, but no machine can be booted here: {why}", False)
+        pytest.skip(why)
+    return installed(nursery)
+
+
+@pytest.fixture
+def machine(lab: Lab, root: Path) -> Iterator[Booted]:
+    """nat-a of the lab's pair, with a real systemd and nathb installed; it is up."""
+    with Booted(lab, "nat-a", [root]) as machine:
+        yield machine.power_on()

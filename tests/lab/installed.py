@@ -1,0 +1,146 @@
+"""A root with nathb installed on it as README.md says, made once for all machines of a sandbox.
+
+The block of "Install the program" is read from README.md and run as it is written there, on a
+booted machine. Some programs that it calls are stand-ins, as the lab has no internet, and this
+machine's `python3` need not be the one that runs the suite:
+
+- `apt-get` does nothing: tests/prepare has installed those packages;
+- `git clone` copies this checkout;
+- `sudo` runs the command: one is root already;
+- `python3` is the system's own of the suite's version, or else the suite's.
+
+pip finds the wheels it wants in a folder instead of an index; they are packed from what the suite's
+own environment has. So versions are as installed here, and systemd-python is not compiled again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+from tests.lab.booted import Booted
+from tests.lab.cgroups import sweep, tree
+from tests.lab.lab import Lab
+from tests.lab.machine import MachineError
+from tests.lab.nursery import CHECKOUT, Nursery
+from tests.lab.plan import PAIR
+from tests.lab.wheelhouse import pack, requirements_of
+
+PLACE = Path("/dev/shm/nathb-installed")
+
+VERSION = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+PYTHONS = (Path("/usr/bin") / VERSION, Path(sys.base_prefix) / "bin" / VERSION)
+HOMES = (Path("/home"), Path("/root"), Path("/run/user"))  # ProtectHome= in the unit
+
+STAND_INS = {
+    "apt-get": "exit 0",
+    "git": '[ "$1" = clone ] && exec cp -R /opt/lab/checkout "$3"',
+    "sudo": 'exec "$@"',
+}
+GENERATORS = Path("/usr/lib/systemd/system-generators")
+# A message bus and logins are needed by nothing here, and are not on every machine.
+MASKED = ("dbus.service", "dbus.socket", "systemd-logind.service", "systemd-networkd.service")
+
+CLONED = ("README.md", "LICENSE", "pyproject.toml", "setup.cfg", "nathb", "systemd", "etc")
+PIP = {
+    "PIP_NO_INDEX": "1",
+    "PIP_FIND_LINKS": "/opt/lab/wheels",
+    "PIP_NO_CACHE_DIR": "1",
+    "PIP_CONFIG_FILE": os.devnull,
+}
+
+
+def obstacle() -> str:
+    """Why no machine can be booted in this sandbox, with the mend; empty when one can."""
+    if not shutil.which("systemd-nspawn"):
+        return "systemd-nspawn is missing; get it with: apt-get install systemd-container"
+    if Path("/proc/self/uid_map").read_text().split() != ["0", "0", "4294967295"]:
+        return "to boot a machine takes root, not a user namespace; run `sudo make test`"
+    if not python():
+        return f"no {VERSION} outside of homes, which a service may not read; install one"
+    try:
+        tree()
+    except MachineError as error:
+        return f"a booted machine needs cgroups, in a container: --privileged ({error})"
+    return ""
+
+
+def python() -> Path | None:
+    """The interpreter for a service: of this version, for the wheels that are here are built for
+    it, and with what it takes to make a virtual environment.
+    """
+    for one in PYTHONS:
+        if not any(home in one.parents for home in HOMES) and one.exists():
+            complete = subprocess.run([one, "-c", "import ensurepip, venv"], check=False)
+            if complete.returncode == 0:
+                return one
+    return None
+
+
+def install_commands() -> str:
+    """The block of shell commands below "Install the program." in README.md."""
+    text = (CHECKOUT / "README.md").read_text()
+    found = re.search(r"^1\. Install the program\.\n\n +```\n(.*?)^ +```$", text, re.M | re.S)
+    assert found, "README.md has no block of commands below '1. Install the program.'"
+    return textwrap.dedent(found[1])
+
+
+def installed(nursery: Nursery) -> Path:
+    """The layer of a root with nathb on it, made by whoever asks first; the others wait."""
+    PLACE.mkdir(exist_ok=True)
+    layer = PLACE / "root"
+    with (PLACE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not layer.exists():
+            sweep()
+            _install(nursery, layer)
+    return layer
+
+
+def _install(nursery: Nursery, layer: Path) -> None:
+    with Lab(PAIR, nursery) as lab, Booted(lab, "nat-a", ()) as machine:
+        bare(machine)
+        _bring(machine.disk / "opt/lab")
+        machine.power_on()
+        settings = [f"{key}={value}" for key, value in PIP.items()]
+        script = f"cd; {install_commands()}"
+        machine.did("env", *settings, "sh", "-exc", script, within=240.0)
+        machine.poweroff()
+        for needed_no_more in ("opt/lab/checkout", "opt/lab/wheels", "root/nathb"):
+            shutil.rmtree(machine.disk / needed_no_more)
+        machine.disk.rename(layer)
+
+
+def bare(machine: Booted) -> None:
+    """See to it, before it boots, that nothing runs there that somebody has enabled here."""
+    machine.furnish("/etc/fstab", "")
+    machine.furnish("/etc/systemd/journald.conf.d/lab.conf", "[Journal]\nSystemMaxUse=16M\n")
+    for folder in ("/etc/systemd/system", "/etc/nathb", "/opt/nathb", "/root"):
+        machine.hide(folder)
+    masked = [f"system-generators/{one.name}" for one in GENERATORS.iterdir()]
+    masked += [f"system/{unit}" for unit in MASKED]
+    for name in masked:
+        link = machine.disk / "etc/systemd" / name
+        link.parent.mkdir(exist_ok=True)
+        link.symlink_to(os.devnull)
+    stand_ins = STAND_INS | {"python3": f'exec {python()} "$@"'}
+    for name, does in stand_ins.items():
+        machine.furnish(f"/opt/lab/bin/{name}", f"#!/bin/sh\n{does}\n", mode=0o755)
+
+
+def _bring(folder: Path) -> None:
+    """Put there what the commands would get from the internet."""
+    pack([*requirements_of("nathb"), "setuptools"], folder / "wheels")
+    for name in CLONED:
+        here, there = CHECKOUT / name, folder / "checkout" / name
+        there.parent.mkdir(exist_ok=True)
+        if here.is_dir():
+            shutil.copytree(here, there, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(here, there)
