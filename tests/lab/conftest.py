@@ -14,6 +14,7 @@ from tests.lab.installed import installed, obstacle
 from tests.lab.lab import Lab
 from tests.lab.nursery import Nursery
 from tests.lab.plan import PAIR, Plan
+from tests.lab.service import Service
 
 HERE = Path(__file__).parent
 OUTSIDE = "needs the lab's namespaces: run `make test`, or tests/lab/sandbox python -m pytest"
@@ -69,3 +70,10 @@ def machine(lab: Lab, root: Path) -> Iterator[Booted]:
     """nat-a of the lab's pair, with a real systemd and nathb installed; it is up."""
     with Booted(lab, "nat-a", [root]) as machine:
         yield machine.power_on()
+
+
+@pytest.fixture
+def service(lab: Lab, machine: Booted) -> Service:
+    """nathb on that machine, enabled and at peace; on nat-c it runs as an ordinary process."""
+    lab.start_nathb("nat-c", lab.pair_config(), name="pair")
+    return Service(machine, lab.pair_config()).enable().settle()

@@ -1,0 +1,176 @@
+"""The unit, installed as README.md says, under a real systemd on an instance of the lab.
+
+What systemd says of the unit file alone, its exposure too, is in tests/host/test_unit.py. Limits on
+memory, CPU and tasks are read here but not enforced: see tests/lab/booted.py.
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+import time
+
+import pytest
+
+from tests.lab.booted import Booted
+from tests.lab.lab import Lab
+from tests.lab.machine import wait_until
+from tests.lab.service import FILE, UNIT, Service
+
+BAD_FILE = 78  # EX_CONFIG
+
+
+def bad(config: str) -> str:
+    """The file with a typing mistake in it."""
+    return config.replace("heartbeat: 8.8.4.4", "heartbeat: 8.8.4")
+
+
+def written(lab: Lab) -> list[str]:
+    """Who wrote routes until now, a name per write."""
+    return [one.caller for one in lab.writes()]
+
+
+def wait_holder(lab: Lab, zone: str, node: str, within: float = 10.0) -> None:
+    wait_until(f"{zone}'s route points at {node}", lambda: lab.holder(zone) == node, within)
+
+
+def test_installed_and_enabled_as_the_readme_says_it_is_active_and_its_status_shows_the_routes(
+    lab: Lab, machine: Booted
+) -> None:
+    service = Service(machine, lab.pair_config())
+    assert "good: group pair, nodes nat-a, nat-c, 2 routes" in machine.did("nathb", "check", "pair")
+
+    machine.did("sudo", "systemctl", "enable", "--now", UNIT)
+
+    assert service.show("ActiveState") == "active"
+    assert machine.did("systemctl", "is-enabled", UNIT) == "enabled\n"
+    wait_until(
+        "STATUS= shows that all is well",
+        lambda: service.show("StatusText") == "nat-a: uplink up, nat-c up; holds 1 of 2 routes",
+        within=20.0,
+    )
+    assert machine.did("sudo", "nathb", "status", "pair").count("at home") >= 2
+    assert f'Status: "{service.show("StatusText")}"' in machine.did("systemctl", "status", UNIT)
+
+
+def test_systemd_finds_no_fault_with_the_installed_unit(machine: Booted) -> None:
+    assert machine.did("systemd-analyze", "--no-pager", "verify", "nathb@tokyo.service") == ""
+
+
+def test_the_daemon_is_nobody_with_one_capability(machine: Booted, service: Service) -> None:
+    state = machine.did("cat", f"/proc/{service.pid}/status")
+    uid = re.search(r"^Uid:\t(\d+)", state, re.MULTILINE)
+    assert uid
+    assert 61184 <= int(uid[1]) <= 65519, "systemd.exec(5): the range of DynamicUser="
+    raw_sockets = f"{1 << 13:016x}"
+    for kind in ("CapEff", "CapPrm", "CapBnd", "CapAmb"):
+        assert f"{kind}:\t{raw_sockets}\n" in state
+    assert "NoNewPrivs:\t1\n" in state
+
+
+def test_a_reload_with_a_good_file_is_in_force_and_the_daemon_stays(
+    lab: Lab, machine: Booted, service: Service
+) -> None:
+    before = service.pid
+    machine.write(FILE, lab.pair_config(preempt_delay="7s"))
+
+    machine.did("systemctl", "reload", UNIT)
+
+    service.wait_sentence("reloaded pair")
+    assert (service.show("ActiveState"), service.pid) == ("active", before)
+    service.settle()
+
+
+def test_a_reload_with_a_bad_file_fails_says_why_and_the_old_file_stays_in_force(
+    lab: Lab, machine: Booted, service: Service
+) -> None:
+    before = service.pid
+    machine.write(FILE, bad(service.config))
+
+    refused = machine.run("systemctl", "reload", UNIT)
+
+    assert refused.returncode != 0
+    assert "Job for nathb@pair.service failed" in refused.stdout
+    assert "nodes.nat-c.heartbeat: '8.8.4' is not an IP address" in service.wait_sentence("8.8.4'")
+    assert service.show("ReloadResult") == "exit-code"
+    assert (service.show("ActiveState"), service.pid) == ("active", before)
+    lab.crash("nat-c")
+    wait_holder(lab, "c", "nat-a")
+
+
+def test_a_daemon_that_hangs_is_killed_by_the_watchdog_and_comes_back(service: Service) -> None:
+    # The unit's watchdog waits for 30 s; everything but that figure is as installed.
+    assert service.show("WatchdogUSec") == "30s"
+    service.drop_in("WatchdogSec=2")
+    service.machine.did("systemctl", "restart", UNIT)
+    service.settle()
+    hung = service.pid
+    begun = time.monotonic()
+
+    service.signal(signal.SIGSTOP)
+
+    wait_until("it is another", lambda: service.pid not in (0, hung), within=15.0, every=0.1)
+    took = time.monotonic() - begun
+    assert took >= 1.0, "half of the watchdog's time at least, or it was something else"
+    assert "Watchdog timeout (limit 2s)!" in service.wait_sentence("Watchdog timeout")
+    service.wait_sentence("Fatal Python error: Aborted")  # and where each thread stood
+    assert "run.py" in service.wait_sentence("run.py")
+    service.settle()
+    assert service.show("NRestarts") == "1"
+
+
+def test_after_kill_9_it_is_back_within_seconds(service: Service) -> None:
+    killed = service.pid
+    begun = time.monotonic()
+
+    service.signal(signal.SIGKILL)
+
+    wait_until(
+        "another is ready",
+        lambda: service.pid not in (0, killed) and service.show("ActiveState") == "active",
+        within=10.0,
+    )
+    assert time.monotonic() - begun >= 1.0, "RestartSec="
+    service.settle()
+
+
+def test_stop_takes_less_than_2_s_moves_nothing_and_says_so(
+    lab: Lab, machine: Booted, service: Service
+) -> None:
+    begun = time.monotonic()
+    machine.did("systemctl", "stop", UNIT)
+    assert time.monotonic() - begun <= 2.0
+    assert (service.show("ActiveState"), service.show("Result")) == ("inactive", "success")
+    service.wait_sentence("stopped; routes stay where they are")
+    time.sleep(1.0)
+    assert written(lab) == []
+    assert (lab.holder("a"), lab.holder("c")) == ("nat-a", "nat-c")
+
+
+def test_a_bad_file_at_the_start_is_said_and_not_tried_again(lab: Lab, machine: Booted) -> None:
+    service = Service(machine, bad(lab.pair_config()))
+
+    assert machine.run("systemctl", "start", UNIT).returncode != 0
+
+    time.sleep(2.5)  # RestartSec= is one second
+    assert service.show("ExecMainStatus") == str(BAD_FILE)
+    assert (service.show("ActiveState"), service.show("NRestarts")) == ("failed", "0")
+    assert "pair.yaml" in service.wait_sentence("'8.8.4' is not an IP address")
+
+
+@pytest.mark.parametrize("way", ["reboot", "crash"])
+def test_after_a_reboot_or_a_crash_it_guards_again_without_anybodys_help(
+    lab: Lab, service: Service, way: str
+) -> None:
+    machine = service.machine
+    if way == "reboot":
+        machine.reboot(off=0.5)
+    else:
+        lab.crash("nat-a")
+        lab.revive("nat-a")
+        machine.wait_up()
+    service.settle()
+    wait_holder(lab, "a", "nat-a")
+    lab.crash("nat-c")
+    wait_holder(lab, "c", "nat-a")
+    lab.clients["app-c"].wait_served(via="nat-a")
