@@ -32,7 +32,7 @@ UP = ("running", "degraded")
 
 # Everything that is mounted here is mounted for this process alone, and goes with it. One cgroup
 # tree without controllers is what every kernel since 4.5 can give, whatever the machine has.
-# --kill-child: without it the machine would outlive a killed nspawn.
+# In a process namespace of its own, since a machine would outlive its nspawn that was killed.
 BOOT = """
 set -e
 mkdir -p {place}/upper {place}/work {place}/root
