@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
-from tests.lab.cgroups import new_group, remove_group
+from tests.lab.cgroups import new_group, remove_group, tree
 from tests.lab.lab import Lab
 from tests.lab.machine import wait_until
 from tests.lab.processes import Command, Daemon
@@ -37,7 +37,7 @@ BOOT = """
 set -e
 mkdir -p {place}/upper {place}/work {place}/root
 mount -t overlay -o lowerdir={lower},upperdir={place}/upper,workdir={place}/work lab {place}/root
-mount -t cgroup2 lab /sys/fs/cgroup
+mount --bind {tree} /sys/fs/cgroup
 mkdir -p /sys/fs/cgroup/{group}
 echo $$ >/sys/fs/cgroup/{group}/cgroup.procs
 exec unshare --pid --fork --kill-child=SIGKILL --mount-proc -- \\
@@ -63,6 +63,7 @@ class Booted:
         boot = BOOT.format(
             place=place,
             lower=":".join(str(one) for one in (*layers, "/")),
+            tree=tree(),
             group=self.group,
         )
         console = lab.directory / f"{node}-console.log"

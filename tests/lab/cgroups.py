@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.lab.machine import MachineError, run, wait_until
 
-TREE = Path("/run/nathb-lab-cgroup")
+TREE = Path("/dev/shm/nathb-lab-cgroup")
 OURS = "nathb-lab-"
 ABANDONED = 60.0
 """Seconds after which a cgroup without processes is none that is about to be used."""
