@@ -114,7 +114,7 @@ class Booted:
 
     def wait_up(self, within: float = 30.0) -> Booted:
         """Wait until it has booted, after `lab.revive` for one."""
-        wait_until(f"{self.node} is up", self._is_up, within)
+        wait_until(f"{self.node} is up", self._is_up, within, every=0.05)
         return self
 
     def poweroff(self, within: float = 30.0) -> float:

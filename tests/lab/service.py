@@ -51,13 +51,12 @@ class Service:
         self.machine.did("kill", f"-{number.value}", str(self.pid))
 
     def settle(self, within: float = 20.0) -> Service:
-        """Wait until `nathb status` says that all is well."""
-        wait_until(
-            f"{UNIT} on {self.machine.node} settles",
-            lambda: self.machine.run("nathb", "status", "pair").returncode == 0,
-            within,
-            every=0.1,
-        )
+        """Wait until its STATUS= says that all paths are good, and `nathb status` that all is."""
+        for what, true, every in (
+            ("hears all", lambda: "uplink up, nat-c up" in self.show("StatusText"), 0.1),
+            ("is well", lambda: self.machine.run("nathb", "status", "pair").returncode == 0, 0.5),
+        ):
+            wait_until(f"{UNIT} on {self.machine.node} {what}", true, within, every)
         return self
 
     def sentences(self) -> list[str]:

@@ -48,6 +48,7 @@ def test_installed_and_enabled_as_the_readme_says_it_is_active_and_its_status_sh
         "STATUS= shows that all is well",
         lambda: service.show("StatusText") == "nat-a: uplink up, nat-c up; holds 1 of 2 routes",
         within=20.0,
+        every=0.1,
     )
     assert machine.did("sudo", "nathb", "status", "pair").count("at home") >= 2
     assert f'Status: "{service.show("StatusText")}"' in machine.did("systemctl", "status", UNIT)
@@ -129,6 +130,7 @@ def test_after_kill_9_it_is_back_within_seconds(service: Service) -> None:
         "another is ready",
         lambda: service.pid not in (0, killed) and service.show("ActiveState") == "active",
         within=10.0,
+        every=0.1,
     )
     assert time.monotonic() - begun >= 1.0, "RestartSec="
     service.settle()
