@@ -26,7 +26,6 @@ from nathb.host.background import Background
 from nathb.host.clock import Clock
 from nathb.host.journal import Journal
 from nathb.host.runtime import default_path, publish
-from nathb.host.shutdown import Shutdown
 from nathb.host.systemd import Manager
 from nathb.net.icmp import Wire
 from nathb.net.names import resolve
@@ -82,7 +81,7 @@ def carry_out(given: argparse.Namespace) -> int:
             )
 
         agent = Agent(group, me, edges(group), pid=os.getpid(), dry_run=given.dry_run)
-        service = Service(agent, lambda: _reloaded(path, agent, edges), manager, Shutdown())
+        service = Service(agent, lambda: _reloaded(path, agent, edges), manager)
         try:
             service.run([*wire.filenos(), background.fileno()])
         finally:

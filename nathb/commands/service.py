@@ -13,7 +13,6 @@ from nathb import __version__
 from nathb.agent import Agent
 from nathb.core.errors import NathbError
 from nathb.core.events import Event, EventKind
-from nathb.host.shutdown import Shutdown
 from nathb.host.systemd import Manager
 
 LAST_MOVES = 1.2
@@ -21,19 +20,18 @@ LAST_MOVES = 1.2
 LEAVING = 8.0
 """Longest time in seconds that a machine's shutdown waits for us; the unit allows ten."""
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+GOING_DOWN = signal.SIGUSR2
+"""What the unit sends before SIGTERM when the whole machine is shutting down."""
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, GOING_DOWN)
 
 
 class Service:
     """One agent in one process. `reload` makes the agent go on with what the file says now."""
 
-    def __init__(
-        self, agent: Agent, reload: Callable[[], None], manager: Manager, shutdown: Shutdown
-    ) -> None:
+    def __init__(self, agent: Agent, reload: Callable[[], None], manager: Manager) -> None:
         self.agent = agent
         self.reload = reload
         self.manager = manager
-        self.shutdown = shutdown
 
     def run(self, filenos: Iterable[int]) -> None:
         """Go round until SIGTERM or SIGINT; `filenos` become readable when there is work."""
@@ -52,6 +50,9 @@ class Service:
     def _stop_asked(self, bell: socket.socket) -> bool:
         """Answer the signals that have come; return whether one of them ends the service."""
         asked = {signal.Signals(number) for number in _received(bell)}
+        if GOING_DOWN in asked and not self.agent.leaving:
+            self.agent.leaving = True
+            self._tell(EventKind.LEAVING, "this machine is shutting down: handing over its routes")
         if asked & {signal.SIGTERM, signal.SIGINT}:
             return True
         if signal.SIGHUP in asked:
@@ -71,11 +72,7 @@ class Service:
         """Begin no more moves, unless the machine goes down; let those under way end."""
         asked_at = time.monotonic()
         self.manager.stopping()
-        with self.shutdown:
-            self._go_on(selector, asked_at + LAST_MOVES, lambda: self.shutdown.is_known)
-            self.agent.leaving = self.shutdown.is_coming
         if self.agent.leaving:
-            self._tell(EventKind.LEAVING, "this machine is shutting down: handing over its routes")
             self.agent.step()
             self._go_on(selector, asked_at + LEAVING, lambda: self.agent.may_leave)
         self.agent.stopping = True
