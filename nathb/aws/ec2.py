@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from nathb.aws.failures import cloud_error, request_id_of
 from nathb.aws.instances import describe, machines_of
+from nathb.aws.intent import wall_clock
 from nathb.aws.reading import Reader, named
 from nathb.aws.routes import family
 from nathb.aws.view import reduce_view, tables_of
@@ -22,6 +23,7 @@ from nathb.core.view import Roster
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import datetime
 
     from nathb.aws.answers import Machine, Table
     from nathb.aws.reading import Filters
@@ -43,11 +45,16 @@ class Cloud:
         *,
         sleep: Callable[[float], None] = time.sleep,
         draw: Callable[[], float] = random.random,
+        utc: Callable[[], datetime] = wall_clock,
     ) -> None:
-        """`client` is boto3's; `clock` gives monotonic seconds; `draw` a number from 0 to 1."""
+        """`client` is boto3's; `clock` gives monotonic seconds; `draw` a number from 0 to 1.
+
+        `utc` is the wall clock, which wishes that carry their end are read by, and nothing else.
+        """
         self._client = client
         self._group = group
         self._clock = clock
+        self._utc = utc
         self._reader = Reader(client, sleep=sleep, draw=draw)
 
     def instances(self) -> tuple[Instance, ...]:
@@ -84,7 +91,7 @@ class Cloud:
         at = self._clock()
         ids = tables_of(self._group, roster)
         tables = [table for batch in _batches(ids) for table in self._tables_by_id(batch)]
-        return reduce_view(at, self._group, roster, tables)
+        return reduce_view(at, self._group, roster, tables, self._utc())
 
     def move(self, move: Move, eni: str, not_after: float) -> Done:
         """Point the move's route at an interface: one ReplaceRoute, sent once or not at all.

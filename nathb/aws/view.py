@@ -7,32 +7,32 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nathb.aws.intent import read_intent
 from nathb.aws.routes import find, leads_to
-from nathb.core.view import Holding, Intent, Pin, PinState, RouteState, View
+from nathb.core.view import Holding, Pin, PinState, RouteState, View
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
+    from datetime import datetime
 
     from nathb.aws.answers import Entry, Table
     from nathb.core.model import Group, Route
     from nathb.core.view import Roster
 
-DRAIN_TAG = "nathb:drain"
-"""Names of drained nodes, separated by spaces or commas."""
-PAUSE_TAG = "nathb:pause"
-"""Anything but `off` (or nothing): no moves in the whole group."""
-REVERT_TAG = "nathb:revert"
-"""Anything but `off` (or nothing): go home now, under `preempt: manual`."""
-
 
 def tables_of(group: Group, roster: Roster) -> tuple[str, ...]:
     """Return the ids of the tables that a view is made from: the guarded ones, and this node's."""
-    wanted = [*_guarded(group), roster.own_table]
+    wanted = [*guarded(group), roster.own_table]
     return tuple(dict.fromkeys(table for table in wanted if table))
 
 
-def reduce_view(at: float, group: Group, roster: Roster, tables: Iterable[Table]) -> View:
-    """Reduce the tables to what matters. A route that is nowhere in them has no holding."""
+def reduce_view(
+    at: float, group: Group, roster: Roster, tables: Iterable[Table], utc: datetime
+) -> View:
+    """Reduce the tables to what matters. A route that is nowhere in them has no holding.
+
+    `at` is monotonic; `utc` is the wall clock's idea of now, for wishes that carry their end.
+    """
     listed = {table.route_table_id: table for table in tables}
     return View(
         at=at,
@@ -42,11 +42,16 @@ def reduce_view(at: float, group: Group, roster: Roster, tables: Iterable[Table]
             if (entry := find(listed.get(route.table), route.destination))
         ),
         pins=_pins(group, roster, listed.get(roster.own_table)),
-        intent=_intent(group, listed),
+        intent=read_intent(
+            (tag for one in guarded(group) if one in listed for tag in listed[one].tags),
+            (node.name for node in group.nodes),
+            utc,
+        ),
     )
 
 
-def _guarded(group: Group) -> tuple[str, ...]:
+def guarded(group: Group) -> tuple[str, ...]:
+    """Return the ids of the tables whose routes are guarded."""
     return tuple(dict.fromkeys(route.table for route in group.routes()))
 
 
@@ -81,20 +86,3 @@ def _pin(node: str, address: str, roster: Roster, entry: Entry | None) -> Pin:
 def _state(entry: Entry) -> RouteState:
     """Only the word `blackhole` is evidence that a route leads nowhere."""
     return RouteState.BLACKHOLE if entry.state == "blackhole" else RouteState.ACTIVE
-
-
-def _intent(group: Group, listed: Mapping[str, Table]) -> Intent:
-    """Unite what the guarded tables' tags say; what one table says holds for the group."""
-    tags = [
-        (tag.key, tag.value.strip())
-        for table in _guarded(group)
-        if table in listed
-        for tag in listed[table].tags
-    ]
-    names = " ".join(value for key, value in tags if key == DRAIN_TAG).replace(",", " ").split()
-    asked = {key for key, value in tags if value and value.lower() != "off"}
-    return Intent(
-        drained=frozenset(names) & {node.name for node in group.nodes},
-        paused=PAUSE_TAG in asked,
-        revert=REVERT_TAG in asked,
-    )

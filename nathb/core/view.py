@@ -51,6 +51,8 @@ class Intent(Struct, frozen=True, omit_defaults=True):
     drained: frozenset[str] = frozenset()
     paused: bool = False
     revert: bool = False
+    until: str = ""
+    """Until when the pause lasts, in words for people; empty when it has no end of its own."""
 
 
 class View(Struct, frozen=True, omit_defaults=True):

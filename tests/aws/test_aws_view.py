@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from nathb.aws.answers import Entry, Table, Tag
@@ -40,10 +42,11 @@ ROSTER = Roster(
     ),
     own_table="rtb-own",
 )
+NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
 def view(*tables: Table) -> View:
-    return reduce_view(7.0, GROUP, ROSTER, tables)
+    return reduce_view(7.0, GROUP, ROSTER, tables, NOON)
 
 
 def v4(destination: str, state: str = "active", **rest: str) -> Entry:
@@ -189,7 +192,7 @@ def test_a_propagated_route_is_no_pin_of_ours():
 def test_a_pin_cannot_lead_to_a_peer_that_nobody_has_seen():
     roster = Roster(0.0, "nat-a", (Instance("nat-c", ""),), "rtb-own")
     table = Table("rtb-own", (v4("8.8.4.4/32"),))
-    assert reduce_view(0.0, GROUP, roster, [table]).pins[0].state is PinState.ELSEWHERE
+    assert reduce_view(0.0, GROUP, roster, [table], NOON).pins[0].state is PinState.ELSEWHERE
 
 
 def test_only_other_nodes_heartbeats_are_pinned_here():
