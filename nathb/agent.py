@@ -90,6 +90,10 @@ class Agent:
             self.watch.set_pins(self.sight.pinned())
         self.tell(Event(kind=EventKind.RELOADED, message=f"reloaded {group.name}"))
 
+    def look_now(self) -> None:
+        """Look at EC2 at once: somebody knows that it has something new to show."""
+        self.sight.look_again(self.edges.clock.monotonic(), self.group.settle)
+
     @property
     def may_leave(self) -> bool:
         """Whether a leaving node has handed over, and seen in a view, all that it can."""
@@ -175,7 +179,7 @@ class Agent:
     def _take_in(self, view: View, before: View | None, now: float) -> None:
         self.watch.set_pins(self.sight.pinned())
         self.reporter.tell_all(self.teller.pins(view.pins))
-        self.reporter.tell_all(self.teller.intent(view.intent))
+        self.reporter.tell_all(self.teller.intent(view.intent, now))
         self.reporter.tell_all(self.mover.observe(view, self.group))
         ended = (before.intent if before is not None else Intent()).drained - view.intent.drained
         self.undrained = {**self.undrained, **dict.fromkeys(ended, now)}
@@ -198,6 +202,7 @@ class Agent:
             self.sight.look_again(now, self.group.settle)
         self._suspected, self._silent = suspecting, silent
         news += self.teller.view(self.sight.view, now, self.group.view_max_age)
+        self.reporter.tell_all(self.teller.reminders(now))
         return news
 
     def _decide(self, now: float, news: list[Event]) -> None:

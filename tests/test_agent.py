@@ -289,6 +289,26 @@ def test_r9_a_paused_group_says_what_it_would_do_and_does_it_when_resumed() -> N
     assert world.writes() == [(A, ROUTE_C.table, A)]
 
 
+def test_a_pause_is_reminded_of_every_hour_on_every_node() -> None:
+    world = pair()
+    world.ec2.intent = Intent(paused=True)
+    world.run(3 * 3600.0 + 60.0)
+    for post in world.posts.values():
+        assert post.journal.kinds().count("still-paused") == 3
+        assert "still paused, for 3 h now: " in post.journal.sentences()[-1]
+
+
+def test_told_to_look_now_a_node_knows_of_a_drain_within_half_a_second() -> None:
+    world = pair().run(10.0)
+    world.ec2.intent = Intent(drained=frozenset({A}))
+    world.run(0.5)
+    assert world.writes() == []
+    world.posts[A].agent.look_now()
+    world.posts[A].wake_at = world.clock.now
+    world.run(0.5)
+    assert world.writes() == [(A, ROUTE_A.table, C)]
+
+
 def test_a_dry_run_says_what_it_would_do_and_writes_nothing() -> None:
     world = pair(A, dry_run=True)
     world.answers = dead(C)

@@ -22,7 +22,7 @@ LEAVING = 8.0
 
 GOING_DOWN = signal.SIGUSR2
 """What the unit sends before SIGTERM when the whole machine is shutting down."""
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, GOING_DOWN)
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, GOING_DOWN)
 
 
 class Service:
@@ -57,6 +57,8 @@ class Service:
             return True
         if signal.SIGHUP in asked:
             self._reload()
+        if signal.SIGUSR1 in asked:
+            self.agent.look_now()
         return False
 
     def _reload(self) -> None:

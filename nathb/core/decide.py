@@ -121,9 +121,7 @@ def r4_return(case: Case) -> Ruling | None:
         return case.stay(Rule.R4, "my uplink is not up: no return on this evidence")
     manual = case.known.group.preempt is Preempt.MANUAL
     if manual and not case.view.intent.revert:
-        return case.stay(
-            Rule.R4, f"{back[0]} is back; preempt is manual: waits for the tag nathb:revert"
-        )
+        return case.stay(Rule.R4, f"{back[0]} is back; preempt is manual: waits for nathb revert")
     due = {name: AT_ONCE if manual else _return_due(case, name) for name in back}
     return _return_when_due(case, due)
 

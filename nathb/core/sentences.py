@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from nathb.core.events import Event, EventKind
 from nathb.core.model import Done, Evidence, Move, Route, Rule, Ruling, Undone, Verdict
-from nathb.core.view import Pin, PinState
+from nathb.core.view import Intent, Pin, PinState
 
 MOVED: dict[Rule, tuple[EventKind, str]] = {
     Rule.R3: (EventKind.TOOK, "took {route} from {holder}"),
@@ -69,7 +69,7 @@ def would_move(move: Move, why: str) -> Event:
 
 def left_alone(kind: EventKind, ruling: Ruling, now: float) -> Event:
     """Tell that a route is not, or is again, subject to moves, and why."""
-    wait = "" if ruling.due is None else f" for another {_span(ruling.due - now)}"
+    wait = "" if ruling.due is None else f" for another {span(ruling.due - now)}"
     return Event(
         kind=kind,
         message=f"{ruling.route}: {ruling.reason}{wait}",
@@ -113,6 +113,29 @@ def pin(one: Pin) -> Event:
     )
 
 
+def paused(intent: Intent) -> Event:
+    """Tell that nothing is moved, and until when (R9)."""
+    message = f"the group is paused: no moves {_until(intent)}"
+    return Event(kind=EventKind.PAUSED, message=message, rule="R9")
+
+
+def still_paused(intent: Intent, seconds: float) -> Event:
+    """Remind of a pause that this node has seen for so long."""
+    message = f"still paused, for {span(seconds)} now: nobody takes over {_until(intent)}"
+    return Event(kind=EventKind.STILL_PAUSED, message=message, rule="R9")
+
+
+def still_drained(node: str, seconds: float) -> Event:
+    """Remind of a drain that this node has seen for so long."""
+    message = f"{node} is still drained, for {span(seconds)} now: `nathb undrain` ends it"
+    return Event(kind=EventKind.STILL_DRAINED, message=message, source=node, rule="R6")
+
+
+def _until(intent: Intent) -> str:
+    end = "`nathb resume`"
+    return f"{intent.until}, or {end}" if intent.until else f"until {end}"
+
+
 def _fill(words: str, move: Move) -> str:
     return words.format(route=move.route, holder=move.holder or "a blackhole", to=move.to)
 
@@ -130,7 +153,10 @@ def _event(kind: EventKind, message: str, move: Move) -> Event:
     )
 
 
-def _span(seconds: float) -> str:
+def span(seconds: float) -> str:
+    """Spell a time for people, in the unit that leaves one or two digits."""
     if seconds < 90:
         return f"{max(0.0, seconds):.0f} s"
-    return f"{seconds / 60:.0f} min"
+    if seconds < 90 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f}".removesuffix(".0") + " h"

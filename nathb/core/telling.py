@@ -1,7 +1,8 @@
 """What is worth telling: the difference between what was last told and what is so now.
 
-Steady state is silent. Each route's standing (guarded, foreign, missing, contested, damped, or a
-move that is only wished for) is told when it changes, and so are verdicts, pins and intent.
+Steady state is silent, but for what operators ask for, which is told again every hour. Each
+route's standing (guarded, foreign, missing, contested, damped, or a move that is only wished for)
+is told when it changes, and so are verdicts, pins and intent.
 """
 
 from __future__ import annotations
@@ -22,6 +23,11 @@ STANDINGS: dict[Rule, EventKind] = {
 
 LEFT_ALONE = (EventKind.FOREIGN, EventKind.ROUTE_MISSING, EventKind.CONTESTED)
 
+REMIND_EVERY = 3600.0
+"""Seconds after which a wish still in force is told again: it is easily forgotten."""
+PAUSE = ""
+"""The pause among the wishes, beside the names of drained nodes."""
+
 VOID = {PinState.MISSING, PinState.ELSEWHERE}
 
 
@@ -33,6 +39,8 @@ class Teller:
         self._verdicts: dict[str, Verdict] = {}
         self._pins: dict[tuple[str, str], PinState] = {}
         self._intent = Intent()
+        self._seen: dict[str, tuple[float, float]] = {}
+        """Since when each wish is known, and when it was last told; what it is by `_wishes`."""
         self._ignored: set[str] = set()
         self._expired = False
 
@@ -100,19 +108,36 @@ class Teller:
             yield Event(kind=EventKind.VIEW_LOST, message=message, rule="R10")
         self._expired = expired
 
-    def intent(self, intent: Intent) -> Iterator[Event]:
+    def intent(self, intent: Intent, now: float) -> Iterator[Event]:
         """Yield events for what operators have begun or ended to ask for."""
         before, self._intent = self._intent, intent
-        if intent.paused is not before.paused:
-            kind = EventKind.PAUSED if intent.paused else EventKind.RESUMED
-            words = "paused: no moves" if intent.paused else "resumed: moves are made again"
-            yield Event(kind=kind, message=f"the group is {words}", rule="R9")
+        self._seen = {wish: self._seen.get(wish, (now, now)) for wish in _wishes(intent)}
+        if intent.paused and (intent.paused, intent.until) != (before.paused, before.until):
+            yield sentences.paused(intent)
+        if before.paused and not intent.paused:
+            message = "the group is resumed: moves are made again"
+            yield Event(kind=EventKind.RESUMED, message=message, rule="R9")
         for node in sorted(intent.drained - before.drained):
             message = f"{node} is drained: its routes go to the others and stay there"
             yield Event(kind=EventKind.DRAINED, message=message, source=node, rule="R6")
         for node in sorted(before.drained - intent.drained):
             message = f"{node} is no longer drained: its routes may go home"
             yield Event(kind=EventKind.UNDRAINED, message=message, source=node, rule="R6")
+
+    def reminders(self, now: float) -> Iterator[Event]:
+        """Yield an event for each wish that nobody has been reminded of for a while."""
+        for wish, (since, told_at) in self._seen.items():
+            if now >= told_at + REMIND_EVERY:
+                self._seen[wish] = (since, now)
+                if wish == PAUSE:
+                    yield sentences.still_paused(self._intent, now - since)
+                else:
+                    yield sentences.still_drained(wish, now - since)
+
+
+def _wishes(intent: Intent) -> tuple[str, ...]:
+    """What is asked for: the pause, and the name of each drained node."""
+    return (*((PAUSE,) if intent.paused else ()), *sorted(intent.drained))
 
 
 def _standing(ruling: Ruling, view: View | None) -> EventKind | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from nathb.core.decide import decide
 from nathb.core.events import EventKind
 from nathb.core.memory import Contest, RouteMemory
@@ -92,9 +94,51 @@ def test_r12_a_pin_is_told_when_it_becomes_void_and_when_it_is_good_again() -> N
 def test_intent_is_told_as_it_begins_and_ends() -> None:
     teller = Teller()
     asked = Intent(frozenset({"nat-a"}), paused=True)
-    assert kinds(teller.intent(asked)) == [EventKind.PAUSED, EventKind.DRAINED]
-    assert kinds(teller.intent(asked)) == []
-    assert kinds(teller.intent(Intent())) == [EventKind.RESUMED, EventKind.UNDRAINED]
+    assert kinds(teller.intent(asked, NOW)) == [EventKind.PAUSED, EventKind.DRAINED]
+    assert kinds(teller.intent(asked, NOW)) == []
+    assert kinds(teller.intent(Intent(), NOW)) == [EventKind.RESUMED, EventKind.UNDRAINED]
+
+
+def test_a_pause_says_until_when_and_says_it_again_when_that_has_changed() -> None:
+    teller = Teller()
+    (begun,) = teller.intent(Intent(paused=True), NOW)
+    assert begun.message == "the group is paused: no moves until `nathb resume`"
+    (longer,) = teller.intent(Intent(paused=True, until="until 2026-11-21T14:00:00Z"), NOW)
+    assert longer.message.endswith("no moves until 2026-11-21T14:00:00Z, or `nathb resume`")
+    assert longer.kind is EventKind.PAUSED
+
+
+def test_wishes_in_force_are_reminded_of_every_hour_each_by_its_own() -> None:
+    teller = Teller()
+    paused = Intent(paused=True, until="until 2026-11-21T14:00:00Z")
+    both = replace(paused, drained=frozenset({"nat-a"}))
+    list(teller.intent(paused, NOW))
+    list(teller.intent(both, NOW + 1800))
+    assert list(teller.reminders(NOW + 3599)) == []
+    (pause,) = teller.reminders(NOW + 3600)
+    assert pause.message == (
+        "still paused, for 60 min now: nobody takes over until 2026-11-21T14:00:00Z, "
+        "or `nathb resume`"
+    )
+    (drain,) = teller.reminders(NOW + 5400)
+    assert (drain.source, drain.message) == (
+        "nat-a",
+        "nat-a is still drained, for 60 min now: `nathb undrain` ends it",
+    )
+    assert kinds(teller.reminders(NOW + 10800)) == [
+        EventKind.STILL_PAUSED,
+        EventKind.STILL_DRAINED,
+    ]
+
+
+def test_what_has_ended_is_not_reminded_of_and_counts_anew_when_it_begins_again() -> None:
+    teller, paused = Teller(), Intent(paused=True)
+    list(teller.intent(paused, NOW))
+    list(teller.intent(Intent(), NOW + 3599))
+    assert list(teller.reminders(NOW + 3600)) == []
+    list(teller.intent(paused, NOW + 3600))
+    assert list(teller.reminders(NOW + 7199)) == []
+    assert kinds(teller.reminders(NOW + 7200)) == [EventKind.STILL_PAUSED]
 
 
 def test_a_pulse_that_is_ignored_is_told_once_with_the_mend() -> None:

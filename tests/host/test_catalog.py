@@ -30,7 +30,7 @@ CARRIED = {
     # A route is also taken from a blackhole, which has no name.
     "NATHB_FROM": (
         "returned released handed-over peer-up peer-down pin-void pin-good drained undrained"
-        " pulse-ignored"
+        " still-drained pulse-ignored"
     ),
 }
 
