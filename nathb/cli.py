@@ -11,14 +11,26 @@ import sys
 from collections.abc import Sequence
 
 from nathb import __version__
-from nathb.commands import check, explain, history, init, plan, replace, run, status
+from nathb.commands import (
+    check,
+    drain,
+    explain,
+    history,
+    init,
+    pause,
+    plan,
+    replace,
+    revert,
+    run,
+    status,
+)
 from nathb.core.errors import FileError, NathbError, UsageError
 
 EX_NO = 1
 EX_USAGE = 2
 EX_CONFIG = 78
 
-VERBS = (run, init, check, status, history, explain, plan, replace)
+VERBS = (run, init, check, status, history, explain, drain, pause, revert, plan, replace)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -89,9 +89,12 @@ class Cloud:
         before it leaves. A table that EC2 does not know has no holdings in the view.
         """
         at = self._clock()
-        ids = tables_of(self._group, roster)
-        tables = [table for batch in _batches(ids) for table in self._tables_by_id(batch)]
+        tables = self.tables(tables_of(self._group, roster))
         return reduce_view(at, self._group, roster, tables, self._utc())
+
+    def tables(self, ids: Sequence[str]) -> list[Table]:
+        """Return those of these route tables that EC2 knows, as it lists them."""
+        return [table for batch in _batches(ids) for table in self._tables_by_id(batch)]
 
     def move(self, move: Move, eni: str, not_after: float) -> Done:
         """Point the move's route at an interface: one ReplaceRoute, sent once or not at all.

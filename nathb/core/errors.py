@@ -9,6 +9,7 @@
     ├── SnapshotError           the daemon's state could not be written, or not be read
     ├── DiaryError              the journal could not be read, or holds nothing of the kind
     ├── BusyError               so many calls hang already that another one is refused
+    ├── RefusalError            what was asked would do harm, or nothing, as things stand
     └── UsageError              a command was given what it cannot work with
 
 A message names the thing, the cause and the mend, in that order.
@@ -86,6 +87,10 @@ class DiaryError(NathbError):
 
 class BusyError(NathbError):
     """A call was not even started, for too many are under way that have not come back."""
+
+
+class RefusalError(NathbError):
+    """A wish that makes no sense as things stand; the message says what does."""
 
 
 class UsageError(NathbError):

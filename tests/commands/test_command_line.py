@@ -24,11 +24,11 @@ OFF_EC2 = {
 }
 
 
-def nathb(*arguments: str) -> subprocess.CompletedProcess[str]:
+def nathb(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     kept = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
     done = subprocess.run(
         [sys.executable, "-m", "nathb", *arguments],
-        env=kept | OFF_EC2 | {"PYTHONPATH": str(ROOT)},
+        env=kept | OFF_EC2 | {"PYTHONPATH": str(ROOT)} | variables,
         capture_output=True,
         text=True,
         timeout=60,
@@ -47,7 +47,19 @@ def test_help_names_every_verb_and_each_verb_shows_an_example() -> None:
         assert f"example: nathb {verb}" in nathb(verb, "--help").stdout
 
 
-@pytest.mark.parametrize("arguments", [(), ("bring-up",), ("check",), ("run", "--node")])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("bring-up",),
+        ("check",),
+        ("run", "--node"),
+        ("drain", str(EXAMPLE)),
+        ("drain", str(EXAMPLE), "nat-a", "--wait", "soon"),
+        ("pause", str(EXAMPLE), "--for", "60d"),
+        ("drain", str(EXAMPLE), "nat-z"),
+    ],
+)
 def test_a_command_line_that_makes_no_sense_is_2(arguments: tuple[str, ...]) -> None:
     assert nathb(*arguments).returncode == 2
 
@@ -80,7 +92,7 @@ def test_a_bad_file_is_78_from_a_process_of_its_own_too() -> None:
     assert done.stderr.startswith(f"{BROKEN[0]}")
 
 
-@pytest.mark.parametrize("verb", ["check", "run"])
+@pytest.mark.parametrize("verb", ["check", "run", "pause", "resume", "revert"])
 def test_a_file_that_is_not_there_is_78_and_says_where_it_was_looked_for(verb: str) -> None:
     done = nathb(verb, "no-such-group")
     assert done.returncode == 78
@@ -95,6 +107,28 @@ def test_check_json_tells_the_same_to_machines() -> None:
     found = json.loads(bad.stdout)
     assert found["good"] is False
     assert found["findings"][0]["line"] >= 0
+
+
+WISHES = [("drain", "nat-a"), ("undrain", "nat-a"), ("pause",), ("resume",)]
+
+
+@pytest.mark.parametrize(("verb", "arguments"), [(verb, rest) for verb, *rest in WISHES])
+def test_a_wish_that_does_not_reach_ec2_says_so_with_a_mend(
+    verb: str, arguments: list[str]
+) -> None:
+    done = nathb(verb, str(EXAMPLE), *arguments, AWS_ENDPOINT_URL="http://127.0.0.1:9")
+    assert done.returncode == 1
+    assert "Could not connect to the endpoint URL" in done.stderr
+    assert "if it lasts, check this node's DNS" in done.stderr
+
+
+def test_a_wish_without_credentials_says_where_they_come_from() -> None:
+    done = nathb(
+        "resume", str(EXAMPLE), AWS_ENDPOINT_URL="http://127.0.0.1:9",
+        AWS_ACCESS_KEY_ID="", AWS_SECRET_ACCESS_KEY="", AWS_EC2_METADATA_DISABLED="true",
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "Unable to locate credentials; check this node's instance profile" in done.stderr
 
 
 def test_run_off_ec2_says_how_to_name_the_node() -> None:

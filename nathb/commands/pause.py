@@ -1,0 +1,53 @@
+"""`nathb pause` and `nathb resume`: no moves in the whole group, for a while or until told (R9)."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from nathb.aws.intent import UNTIL
+from nathb.commands.wish import Desk, add_wish, duration
+from nathb.config.fields import Duration
+
+FOR = Duration(1.0, "nobody would notice", 30 * 86400.0, "a group without takeover for a month")
+
+
+def add_parser(verbs: Any) -> None:
+    """Add both verbs to the command line."""
+    verb: argparse.ArgumentParser = verbs.add_parser(
+        "pause",
+        help="move nothing in the whole group, whatever happens",
+        description="Move no route of the group, whatever happens, until `nathb resume` or the end "
+        "that --for sets. What would be moved is logged. With --for, each node ends it by its own "
+        "wall clock.",
+        epilog="example: nathb pause tokyo --for 2h",
+    )
+    add_wish(verb, pause)
+    verb.add_argument(
+        "--for", dest="seconds", type=duration(FOR), metavar="TIME", help="such as 30m or 2h"
+    )
+    verb = verbs.add_parser(
+        "resume",
+        help="end a pause",
+        description="End a pause: what was put off meanwhile happens now.",
+        epilog="example: nathb resume tokyo",
+    )
+    add_wish(verb, resume)
+
+
+def pause(desk: Desk, given: argparse.Namespace) -> int:
+    """Pause the group; return 0."""
+    end = desk.wishes.pause(given.seconds)
+    until = end if given.seconds else f"until `nathb resume {desk.group.name}`"
+    desk.in_force(f"{desk.group.name} is paused {until}: nobody takes over")
+    return desk.end(
+        good=True, paused=True, until=end.removeprefix(UNTIL) if given.seconds else None
+    )
+
+
+def resume(desk: Desk, given: argparse.Namespace) -> int:  # noqa: ARG001  # as all verbs are called
+    """End the pause; return 0."""
+    was = "is resumed" if desk.wishes.view().intent.paused else "was not paused"
+    desk.wishes.resume()
+    desk.in_force(f"{desk.group.name} {was}: routes are moved as the rules say")
+    return desk.end(good=True, paused=False, until=None)

@@ -1,0 +1,66 @@
+"""`nathb revert`: routes go home now, under `preempt: manual` (R4)."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from nathb.commands.wish import Desk, add_waiting, add_wish, count, holders, patience
+from nathb.core.errors import RefusalError
+from nathb.core.model import Preempt, Route
+from nathb.core.view import View
+
+LASTS = 600.0
+"""Seconds for which the wish counts at the longest. It is taken back as soon as the routes are at
+home; one that was left standing would send the routes of the next failover home unasked."""
+
+
+def add_parser(verbs: Any) -> None:
+    """Add the verb to the command line."""
+    verb: argparse.ArgumentParser = verbs.add_parser(
+        "revert",
+        help="send the routes home now, with `preempt: manual`",
+        description="Send all routes home whose home is up, with `preempt: manual`. Waits until "
+        "they are there; exit 0 then, 1 if any is not. The wish counts for ten minutes at most.",
+        epilog="example: nathb revert tokyo",
+    )
+    add_wish(verb, revert)
+    add_waiting(verb)
+
+
+def revert(desk: Desk, given: argparse.Namespace) -> int:
+    """Ask for all routes to go home; return 0 once they are there, 1 when one is not."""
+    group, report = desk.group, desk.report
+    if group.preempt is Preempt.AUTO:
+        raise RefusalError(
+            f"{group.name} has `preempt: auto`: its routes go home by themselves, `preempt_delay`"
+            " after their home is back; `nathb status` shows when"
+        )
+    before = after = desk.wishes.view()
+    away, seconds = _away(desk, before), patience(group, given)
+    if not away:
+        report.say("every route that can go home is there: nothing to revert")
+        return desk.end(good=True, home=True, routes=[])
+    end = desk.wishes.revert(LASTS)
+    desk.in_force(f"{count(away, 'may go')} home {end}, if their home is up")
+    if before.intent.paused:
+        report.warn(f"the group is paused: nothing moves until `nathb resume {group.name}`")
+    elif seconds:
+        after = desk.wait(lambda view: not _away(desk, view), seconds) or before
+    left = _away(desk, after)
+    if not left:
+        desk.wishes.reverted()
+        report.say("all of them are at home")
+    for route in left if seconds else ():
+        report.warn(f"{route} is not at home: {desk.why(route)}")
+    return desk.end(good=not (left and seconds), home=not left, routes=holders(after, away))
+
+
+def _away(desk: Desk, view: View) -> list[Route]:
+    """Return the routes that another node of the group holds, and whose home is not drained."""
+    homes = {route: desk.group.order(route)[0] for route in desk.group.routes()}
+    return [
+        seen.route
+        for seen in view.holdings
+        if seen.node not in {"", homes[seen.route]} and homes[seen.route] not in view.intent.drained
+    ]

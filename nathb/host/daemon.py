@@ -1,0 +1,77 @@
+"""The group's daemon on this machine, as another process finds it and has it look at EC2 now.
+
+It is found by the snapshot that it writes every second. SIGUSR1 would end a process that does not
+catch it, so nobody is signalled on the word of a file alone: the process must be `nathb run` of
+this very group and must have a handler installed, both as the kernel says (proc_pid_status(5)),
+and it is held by a pidfd meanwhile, so that no other can have taken its number.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nathb.core.errors import SnapshotError
+from nathb.host.runtime import default_path, read
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from nathb.core.snapshot import Snapshot
+
+FRESH = 10.0
+"""Seconds; a daemon that is alive writes every second."""
+PROC = Path("/proc")
+
+
+def present(group: str) -> Snapshot | None:
+    """Return what the group's daemon on this machine last said; None when none runs here."""
+    try:
+        snapshot = read(Path(default_path(group)))
+    except SnapshotError:
+        return None
+    return snapshot if time.monotonic() - snapshot.at <= FRESH else None
+
+
+def look_now(
+    snapshot: Snapshot, send: Callable[[int, int], None] = signal.pidfd_send_signal
+) -> str:
+    """Have the daemon that wrote this look at EC2 at once; return why not, empty when it will."""
+    try:
+        process = os.pidfd_open(snapshot.pid)
+    except OSError:
+        return "the daemon has just ended"
+    try:
+        if not _is_daemon(PROC / str(snapshot.pid), snapshot.group):
+            return f"process {snapshot.pid} is not a nathb of this version"
+        send(process, signal.SIGUSR1)
+    except PermissionError:
+        return "only root may tell the daemon to look at once"
+    except OSError:
+        return "the daemon has just ended"
+    finally:
+        os.close(process)
+    return ""
+
+
+def _is_daemon(process: Path, group: str) -> bool:
+    words = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
+    names = [Path(word).name for word in words]
+    runs = ("nathb", "run") in pairwise(names)
+    return (
+        runs
+        and {group, f"{group}.yaml", f"{group}.yml"} & set(names) != set()
+        and _catches(process)
+    )
+
+
+def _catches(process: Path) -> bool:
+    """Whether the process has a handler for SIGUSR1."""
+    for line in (process / "status").read_text().splitlines():
+        if line.startswith("SigCgt:"):
+            return bool(int(line.split()[1], 16) >> (signal.SIGUSR1 - 1) & 1)
+    return False
