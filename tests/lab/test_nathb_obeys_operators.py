@@ -1,0 +1,153 @@
+"""What operators ask for by the verbs, on real packets.
+
+`refresh` is the default of 30 s unless a test says otherwise, so what happens sooner than that
+happens because the daemon was told to look.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from subprocess import CompletedProcess
+
+from tests.lab.ailments import Ailment
+from tests.lab.lab import Lab
+from tests.lab.pair import Pair
+from tests.lab.processes import nathb
+
+
+def ask(lab: Lab, node: str, verb: str, *arguments: str) -> CompletedProcess[str]:
+    """Type a verb on a node, as root."""
+    file = lab.directory / node / "lab.yaml"
+    done = lab.run(node, nathb(verb, str(file), *arguments), within=90.0)
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def tags(lab: Lab) -> dict[str, str]:
+    """The tags of all private tables, which must agree."""
+    ids = [table for name, table in lab.tables.items() if name.startswith("private")]
+    listed = lab.ec2.describe_route_tables(RouteTableIds=ids)["RouteTables"]
+    seen = [{tag["Key"]: tag["Value"] for tag in table["Tags"]} for table in listed]
+    assert all(one == seen[0] for one in seen)
+    return seen[0]
+
+
+def test_a_drain_costs_clients_100_ms_at_most_and_stays_until_undrain_undoes_it_at_once(
+    lab: Lab,
+) -> None:
+    pair, client = Pair(lab, preempt_delay="60s").settle(), lab.clients["app-a"]
+    begun = time.monotonic()
+    done = ask(lab, "nat-a", "drain", "nat-a", "--json")
+    told = json.loads(done.stdout)
+    assert (done.returncode, told["away"]) == (0, True), done
+    assert told["in_force_seconds"] == {"nat-a": 0.0, "nat-c": 30.0}
+    assert time.monotonic() - begun <= 10.0
+    assert lab.holder("a") == "nat-c"
+    client.wait_served(via="nat-c", within=2.0)
+    time.sleep(5.0)
+    assert client.outage(since=begun) <= 0.1
+    assert lab.clients["app-c"].outage(since=begun) <= 0.1
+    assert pair.written() == [("nat-a", "nat-c")]
+
+    back = time.monotonic()
+    assert ask(lab, "nat-c", "undrain", "nat-a").returncode == 0
+    pair.wait_holder("a", "nat-a", within=5.0)
+    client.wait_served(via="nat-a", within=2.0)
+    time.sleep(1.0)
+    assert client.outage(since=back) <= 0.1
+    assert tags(lab) == {}
+    assert pair.written() == [("nat-a", "nat-c"), ("nat-c", "nat-a")]
+
+
+def test_a_drain_typed_on_the_other_node_returns_when_the_routes_have_moved(lab: Lab) -> None:
+    Pair(lab, refresh="3s").settle()
+    done = ask(lab, "nat-c", "drain", "nat-a")
+    assert done.returncode == 0, done
+    assert lab.holder("a") == "nat-c"
+    assert "in force at once on nat-c, within 3 s on nat-a" in done.stdout
+    assert "nat-a holds no route: work on it may begin" in done.stdout
+
+
+def test_a_pause_holds_while_a_nat_is_dead_and_resume_takes_at_once(lab: Lab) -> None:
+    pair = Pair(lab).settle()
+    assert ask(lab, "nat-a", "pause").returncode == 0
+    pair.daemons["nat-a"].wait_line("the group is paused: no moves until `nathb resume`")
+    lab.crash("nat-c")
+    pair.daemons["nat-a"].wait_line("would take")
+    time.sleep(3.0)
+    assert pair.written() == []
+    resumed = time.monotonic()
+    assert ask(lab, "nat-a", "resume").returncode == 0
+    pair.wait_holder("c", "nat-a", within=10.0)
+    lab.clients["app-c"].wait_served(via="nat-a", within=2.0)
+    assert time.monotonic() - resumed <= 10.0
+    assert tags(lab) == {}
+
+
+def test_a_pause_for_a_while_ends_by_itself(lab: Lab) -> None:
+    pair = Pair(lab, refresh="1s").settle()
+    begun = time.monotonic()
+    done = ask(lab, "nat-a", "pause", "--for", "8s")
+    assert done.returncode == 0, done
+    end = tags(lab)["nathb:pause"]
+    assert end.startswith("until 20")
+    pair.daemons["nat-a"].wait_line(f"no moves {end}, or `nathb resume`")
+    lab.crash("nat-c")
+    pair.wait_holder("c", "nat-a", within=30.0)
+    assert time.monotonic() - begun >= 7.0
+    assert tags(lab) == {"nathb:pause": end}
+    assert any("the group is resumed" in line for line in pair.daemons["nat-a"].lines())
+
+
+def test_with_preempt_manual_routes_wait_for_revert_and_those_of_the_next_failover_too(
+    lab: Lab,
+) -> None:
+    pair = Pair(lab, preempt="manual").settle()
+    for round_ in (1, 2):
+        lab.crash("nat-c")
+        pair.wait_holder("c", "nat-a", within=10.0)
+        lab.revive("nat-c")
+        pair.settle(within=30.0)
+        time.sleep(3.0)
+        assert lab.holder("c") == "nat-a"
+        asked = time.monotonic()
+        done = ask(lab, "nat-a", "revert")
+        assert done.returncode == 0, done
+        assert "all of them are at home" in done.stdout
+        assert lab.holder("c") == "nat-c"
+        assert tags(lab) == {}
+        assert pair.written()[2 * round_ - 2 :] == [("nat-a", "nat-a"), ("nat-a", "nat-c")]
+        assert lab.clients["app-c"].outage(since=asked) <= 0.1
+
+
+def test_where_no_daemon_runs_a_wish_is_written_all_the_same_and_says_so(lab: Lab) -> None:
+    pair = Pair(lab, refresh="2s").settle()
+    pair.daemons["nat-a"].stop()
+    (lab.directory / "run" / "nat-a" / "nathb" / "lab" / "status.json").unlink()  # as systemd does
+    done = ask(lab, "nat-a", "drain", "nat-c")
+    assert done.returncode == 0, done
+    assert "within 2 s on nat-a, nat-c (no daemon of this group runs here)" in done.stdout
+    assert pair.written() == [("nat-c", "nat-a")]
+
+
+def test_a_daemon_of_long_ago_whose_number_another_process_has_is_left_in_peace(lab: Lab) -> None:
+    pair = Pair(lab).settle()
+    bystander = lab.start("nat-a", ["sleep", "60"])
+    pair.daemons["nat-a"].kill()
+    path = lab.directory / "run" / "nat-a" / "nathb" / "lab" / "status.json"
+    path.write_text(json.dumps(pair.snapshot("nat-a") | {"pid": bystander.pid}))
+    done = ask(lab, "nat-a", "pause")
+    assert done.returncode == 0, done
+    assert f"(process {bystander.pid} is not a nathb of this version)" in done.stdout
+    assert bystander.running
+
+
+def test_a_role_without_create_tags_is_told_which_permission_it_lacks(lab: Lab) -> None:
+    pair = Pair(lab).settle()
+    lab.api.fail(Ailment.DENIED, actions=["CreateTags"])
+    done = ask(lab, "nat-a", "drain", "nat-a")
+    assert done.returncode == 1
+    assert "allow ec2:CreateTags on rtb-" in done.stderr
+    assert pair.written() == []
+    assert tags(lab) == {}
