@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 
+from nathb.aws.answers import Tag
+from nathb.aws.intent import DRAIN_TAG, PAUSE_TAG, REVERT_TAG, read_intent
 from nathb.aws.plan import FILE_TAG, Action, Plan, sharer
 from nathb.aws.routes import host_route
 from nathb.aws.survey import Survey
-from nathb.aws.view import DRAIN_TAG, PAUSE_TAG, REVERT_TAG
 from nathb.core.finding import Finding, bad, good, warning
 from nathb.core.model import Node, Route
 
 
-def inspect_routes(seen: Survey, planned: Plan) -> Iterator[Finding]:
-    """Yield what is good, unwise or wrong: the pins, the guarded routes, all others, the tags."""
+def inspect_routes(seen: Survey, planned: Plan, utc: datetime) -> Iterator[Finding]:
+    """Yield what is good, unwise or wrong: the pins, the guarded routes, all others, the tags.
+
+    `utc` is the wall clock's idea of now, for wishes that carry their end.
+    """
     for node in seen.group.nodes:
         yield from _pins(seen, planned, node)
     for route in seen.group.routes():
         yield _route(seen, planned, route)
     yield from _unguarded(seen)
-    yield from _tags(seen)
+    yield from _tags(seen, utc)
     yield from _alike(seen, planned)
 
 
@@ -87,14 +92,28 @@ def _unguarded(seen: Survey) -> Iterator[Finding]:
 # --- tags ---------------------------------------------------------------------------------------
 
 
-def _tags(seen: Survey) -> Iterator[Finding]:
+def _tags(seen: Survey, utc: datetime) -> Iterator[Finding]:
     """Yield what operators have asked for and may have forgotten."""
-    verbs = {DRAIN_TAG: "undrain", PAUSE_TAG: "resume", REVERT_TAG: "resume"}
     for table in sorted({route.table for route in seen.group.routes()} & seen.tables.keys()):
         for tag in seen.tables[table].tags:
-            if tag.key in verbs and tag.value.strip().lower() not in {"", "off"}:
-                mend = f"aws ec2 delete-tags --resources {table} --tags Key={tag.key}"
-                yield warning(table, f"carries the tag {tag.key} = {tag.value}", mend)
+            mend = _end_of(seen, tag, utc)
+            if mend is not None:
+                by_hand = f"aws ec2 delete-tags --resources {table} --tags Key={tag.key}"
+                yield warning(table, f"carries the tag {tag.key} = {tag.value}", mend or by_hand)
+
+
+def _end_of(seen: Survey, tag: Tag, utc: datetime) -> str | None:
+    """Return the verbs that end what a tag asks for; None when it asks for nothing now.
+
+    Empty when no verb does: a drain of none of these nodes, or a revert that somebody tagged.
+    """
+    group = seen.group.name
+    intent = read_intent([tag], (node.name for node in seen.group.nodes), utc)
+    if tag.key == PAUSE_TAG and intent.paused:
+        return f"nathb resume {group}"
+    if tag.key == DRAIN_TAG and tag.value.strip():
+        return " && ".join(f"nathb undrain {group} {name}" for name in sorted(intent.drained))
+    return "" if tag.key == REVERT_TAG and intent.revert else None
 
 
 def _alike(seen: Survey, planned: Plan) -> Iterator[Finding]:

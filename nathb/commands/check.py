@@ -18,6 +18,7 @@ from nathb.aws.identity import find_me
 from nathb.aws.imds import Metadata
 from nathb.aws.inspect import inspect_nodes
 from nathb.aws.inspect_routes import inspect_routes
+from nathb.aws.intent import wall_clock
 from nathb.aws.permissions import inspect_permissions
 from nathb.aws.plan import plan
 from nathb.aws.reading import Reader
@@ -107,7 +108,7 @@ def _everything(
         return
     planned = plan(seen, config.digest(group))
     yield from inspect_nodes(seen, planned)
-    yield from inspect_routes(seen, planned)
+    yield from inspect_routes(seen, planned, wall_clock())
     try:
         yield from inspect_permissions(client, seen)
     except CloudError as error:

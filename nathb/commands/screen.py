@@ -75,7 +75,8 @@ def _view(snapshot: Snapshot, paint: Paint) -> Iterator[str]:
     yield f"{'EC2':<{width}}  read {ago(age)} ago{old}"
     intent = view.intent
     if intent.paused:
-        yield paint("PAUSED: nothing is moved", Ink.DOUBTFUL)
+        until = f" {intent.until}" if intent.until else ""
+        yield paint(f"PAUSED: nothing is moved{until}", Ink.DOUBTFUL)
     if intent.drained:
         names = ", ".join(sorted(intent.drained))
         yield paint(f"DRAINED: {names}", Ink.DOUBTFUL)

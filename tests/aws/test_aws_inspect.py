@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from nathb.core.model import Group, Route
 from tests.aws.world import ANYWHERE, World, launch, route, table
 
 DIGEST = "0123456789abcdef"
+NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
 class Site(Struct):
@@ -41,7 +43,7 @@ class Site(Struct):
         seen = survey(Reader(self.ec2), self.group)
         planned = plan(seen, DIGEST)
         permissions = inspect_permissions(self.ec2, seen)
-        return [*inspect_nodes(seen, planned), *inspect_routes(seen, planned), *permissions]
+        return [*inspect_nodes(seen, planned), *inspect_routes(seen, planned, NOON), *permissions]
 
     def wrong(self) -> list[Finding]:
         return [one for one in self.found() if one.level is not Level.GOOD]
@@ -329,16 +331,32 @@ def test_a_route_to_a_node_that_nobody_guards_is_found(site: Site) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("nathb:drain", "nat-a"), ("nathb:pause", "on"), ("nathb:revert", "on")]
+    ("key", "value", "mend"),
+    [
+        ("nathb:drain", "nat-a", "nathb undrain tokyo nat-a"),
+        ("nathb:drain", "nat-c, nat-a", "nathb undrain tokyo nat-a && nathb undrain tokyo nat-c"),
+        ("nathb:drain", "nat-z", "aws ec2 delete-tags --resources rtb-"),
+        ("nathb:pause", "until 2026-11-21T12:00:01Z", "nathb resume tokyo"),
+        ("nathb:revert", "on", "aws ec2 delete-tags --resources rtb-"),
+    ],
 )
-def test_a_tag_that_somebody_forgot_is_found(site: Site, key: str, value: str) -> None:
+def test_a_tag_that_somebody_forgot_is_found(site: Site, key: str, value: str, mend: str) -> None:
     where = site.world.private["nat-a"]
-    mended(
+    named = mended(
         site,
         lambda: site.ec2.create_tags(Resources=[where], Tags=[{"Key": key, "Value": value}]),
         f"carries the tag {key}",
         lambda: site.ec2.delete_tags(Resources=[where], Tags=[{"Key": key}]),
     )
+    assert named.startswith(mend)
+
+
+def test_a_pause_that_has_ended_by_itself_is_no_finding(site: Site) -> None:
+    before, value = site.wrong(), "until 2026-11-21T12:00:00Z"
+    site.ec2.create_tags(
+        Resources=[site.world.private["nat-a"]], Tags=[{"Key": "nathb:pause", "Value": value}]
+    )
+    assert site.wrong() == before
 
 
 @pytest.mark.parametrize(
