@@ -40,7 +40,8 @@ def add_parser(verbs: Any) -> None:
         "undrain",
         help="let a drained node have its routes again",
         description="End a drain. The node's own routes go home without delay, once their holder "
-        "has read this; with `preempt: manual` they wait for `nathb revert`.",
+        "has read this; one that never saw the drain, for it was shorter than `refresh`, waits "
+        "`preempt_delay`. With `preempt: manual` they wait for `nathb revert`.",
         epilog="example: nathb undrain tokyo nat-a",
     )
     add_wish(verb, undrain)
