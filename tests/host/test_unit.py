@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from configparser import RawConfigParser
@@ -9,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-UNIT = Path(__file__).parents[2] / "systemd" / "nathb@.service"
+UNITS = Path(__file__).parents[2] / "systemd"
+UNIT = UNITS / "nathb@.service"
+NAT = UNITS / "nathb-nat.service"
 EXPOSURE = 2.0
 PROGRAM = "/opt/nathb/bin/nathb"
 
@@ -26,7 +29,7 @@ def unit(tmp_path: Path) -> Path:
 
 def analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        ["systemd-analyze", "--no-pager", *arguments],
+        ["systemd-analyze", "--no-pager", "--man=no", *arguments],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60, check=False,
     )  # fmt: skip
 
@@ -92,3 +95,13 @@ def test_the_end_of_the_service_is_the_end_of_what_hooks_left_behind(
 def test_the_runtime_directory_is_where_a_person_s_status_looks(service: dict[str, str]) -> None:
     assert service["RuntimeDirectory"] == "nathb/%i"
     assert "RuntimeDirectoryPreserve" not in service, "DynamicUser= would move it to /run/private"
+
+
+def test_systemd_finds_no_fault_with_the_unit_of_a_plain_nat() -> None:
+    verdict = analyze("verify", "--recursive-errors=no", str(NAT))
+    assert (verdict.returncode, verdict.stdout) == (0, "")
+
+
+def test_masquerade_is_there_before_the_daemon_and_goes_after_it() -> None:
+    after = re.findall(r"^After=(.+)$", UNIT.read_text(), re.M)
+    assert NAT.name in " ".join(after).split()

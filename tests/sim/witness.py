@@ -158,7 +158,8 @@ class Witness:
 
     def is_gone(self, node: str) -> bool:
         """Whether EC2 says so of another, and it was not heard since: then it is back (R13)."""
-        return node != self.me and node in self.listed_gone and self.heard_at(node) <= self.listed_at
+        listed = node != self.me and node in self.listed_gone
+        return listed and self.heard_at(node) <= self.listed_at
 
     def heard_at(self, subject: str) -> float:
         """When the newest answered check was sent; minus infinity when none was."""
