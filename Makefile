@@ -3,6 +3,11 @@
 # make lint    ruff and mypy
 # make sim     live through SEEDS seeds of the simulated world on all cores
 # make clean   remove what the above have made here
+#
+# make install     as root: into PREFIX (/usr/local), the program itself into /opt/nathb; below
+#                  DESTDIR if that is set. Afterwards run `systemctl enable --now nathb@GROUP`
+# make uninstall   remove it; what is in /etc/nathb stays
+# make deb         build a Debian package for this release of Debian, in dist/
 
 PYTHON ?= python3
 VENV := .venv
@@ -13,7 +18,7 @@ WORKERS ?= 3
 
 SEEDS ?= 1000
 
-.PHONY: demo test test-core test-lab sim lint clean
+.PHONY: demo test test-core test-lab sim lint clean install uninstall deb
 
 demo: $(VENV)/ready
 	$(SANDBOX) $(RUN) -m tests.lab.demo
@@ -22,7 +27,7 @@ demo: $(VENV)/ready
 .NOTPARALLEL:
 test: lint test-core test-lab
 
-test-core: $(VENV)/ready
+test-core: $(VENV)/ready $(VENV)/wheels/ready
 	$(SANDBOX) $(PYTEST) -n 2 --ignore tests/lab
 
 test-lab: $(VENV)/ready
@@ -42,6 +47,68 @@ $(VENV)/ready: setup.cfg pyproject.toml
 	@echo 'Installing Python packages into $(VENV), which takes about a minute'
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --use-pep517 --editable '.[dev]'
 	@touch $@
+
+# What tests install from, as there is no network where they run.
+$(VENV)/wheels/ready: $(VENV)/ready
+	@echo 'Collecting wheels in $(@D) for the tests of the installation'
+	@rm -rf $(@D)
+	@$(RUN) -m pip freeze --exclude-editable >$(VENV)/constraints.txt
+	@$(RUN) -m pip wheel --quiet --disable-pip-version-check --use-pep517 --wheel-dir $(@D) \
+	    --constraint $(VENV)/constraints.txt '.[completion]' setuptools
+	@rm -rf $(@D)/nathb-*.whl build
+	@touch $@
+
+PREFIX ?= /usr/local
+ZSH_COMPLETIONS ?= $(PREFIX)/share/zsh/site-functions
+HOME_OF_ALL := /opt/nathb
+NAT_FILES := rules.nft settings.env sysctl.conf
+
+BIN := $(PREFIX)/bin/nathb
+UNITS := $(PREFIX)/lib/systemd/system
+CATALOG := $(PREFIX)/lib/systemd/catalog/nathb.catalog
+PAGE := $(PREFIX)/share/man/man8/nathb.8
+BASH_COMPLETION := $(PREFIX)/share/bash-completion/completions/nathb
+ZSH_COMPLETION := $(ZSH_COMPLETIONS)/_nathb
+DOC := $(PREFIX)/share/doc/nathb
+# What runs here is told only when it is this machine that is installed to.
+RUNNING := test -n '$(DESTDIR)' -o ! -d /run/systemd/system || systemctl
+STAGED := test -n '$(DESTDIR)' ||
+
+install:
+	@set -e; umask 022; \
+	python=$$(PYTHON='$(if $(filter file,$(origin PYTHON)),,$(PYTHON))' packaging/prepare); \
+	echo "Installing into $(DESTDIR)$(HOME_OF_ALL) for $$python"; \
+	"$$python" packaging/environment.py $(HOME_OF_ALL) '$(DESTDIR)'
+	@set -e; umask 022; pages=$$(mktemp -d); trap 'rm -rf "$$pages"' EXIT; \
+	page() { $(DESTDIR)$(HOME_OF_ALL)/bin/python packaging/pages.py "$$@"; }; \
+	page man docs/nathb.8.in >$$pages/man; page bash >$$pages/bash; page zsh >$$pages/zsh; \
+	install -Dm644 $$pages/man $(DESTDIR)$(PAGE); \
+	install -Dm644 $$pages/bash $(DESTDIR)$(BASH_COMPLETION); \
+	install -Dm644 $$pages/zsh $(DESTDIR)$(ZSH_COMPLETION)
+	@install -d $(DESTDIR)$(dir $(BIN))
+	@ln -sfn $(HOME_OF_ALL)/bin/nathb $(DESTDIR)$(BIN)
+	@install -Dm644 -t $(DESTDIR)$(UNITS) systemd/nathb@.service systemd/nathb-nat.service
+	@install -Dm644 systemd/nathb.catalog $(DESTDIR)$(CATALOG)
+	@install -Dm644 -t $(DESTDIR)$(DOC) README.md LICENSE
+	@install -Dm644 -t $(DESTDIR)$(DOC)/examples etc/nathb/example.yaml
+	@for one in $(NAT_FILES); do packaging/settle etc/nathb/nat/$$one $(DESTDIR)/etc/nathb/nat; done
+	@$(STAGED) journalctl --update-catalog
+	@$(RUNNING) daemon-reload
+	@$(STAGED) $(BIN) --version
+
+uninstall:
+	@$(RUNNING) stop 'nathb@*.service' nathb-nat.service
+	rm -f $(DESTDIR)/etc/systemd/system/*.wants/nathb@*.service
+	rm -f $(DESTDIR)/etc/systemd/system/*.wants/nathb-nat.service
+	rm -f $(DESTDIR)$(BIN) $(DESTDIR)$(UNITS)/nathb@.service $(DESTDIR)$(UNITS)/nathb-nat.service
+	rm -f $(DESTDIR)$(CATALOG) $(DESTDIR)$(PAGE)
+	rm -f $(DESTDIR)$(BASH_COMPLETION) $(DESTDIR)$(ZSH_COMPLETION)
+	rm -rf $(DESTDIR)$(DOC) $(DESTDIR)$(HOME_OF_ALL)
+	@$(STAGED) journalctl --update-catalog
+	@$(RUNNING) daemon-reload
+
+deb:
+	@packaging/debian/build dist
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,157 @@
+"""`make install` below a DESTDIR, `make uninstall`, and what they ask of the system first."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from nathb.cli import parser
+from tests.install.built import CHECKOUT, PYTHON, Built, make
+
+PREPARE = CHECKOUT / "packaging" / "prepare"
+SETTLE = CHECKOUT / "packaging" / "settle"
+
+
+def shell(script: str, *arguments: object, **env: str) -> str:
+    done = subprocess.run(
+        ["bash", "-c", script, "bash", *map(str, arguments)],
+        env=os.environ | env, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stderr == ""
+    return done.stdout
+
+
+def files(tree: Path) -> set[str]:
+    return {str(one.relative_to(tree)) for one in tree.rglob("*") if not one.is_dir()}
+
+
+def test_a_failed_installation_leaves_the_one_before_as_it_was(tmp_path: Path) -> None:
+    before = tmp_path / "opt" / "nathb" / "bin" / "nathb"
+    before.parent.mkdir(parents=True)
+    before.write_text("the one before")
+    nowhere = {"PIP_FIND_LINKS": str(tmp_path / "nowhere")}
+    done = make("install", f"DESTDIR={tmp_path}", f"PYTHON={PYTHON}", env=nowhere)
+    assert done.returncode != 0
+    assert "not installed; what is wrong is said above" in done.stdout
+    assert files(tmp_path) == {"opt/nathb/bin/nathb"}
+    assert before.read_text() == "the one before"
+    assert os.listdir(tmp_path / "opt") == ["nathb"]
+
+
+def test_uninstall_takes_everything_but_the_settings(built: Built, tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    shutil.copytree(built.tree, tree, symlinks=True)
+    page = tree / "usr/share/man/man8/nathb.8"
+    page.with_name("nathb.8.gz").rename(page)  # which is what the package has made of it
+    zsh = "ZSH_COMPLETIONS=/usr/share/zsh/vendor-completions"
+    done = make("uninstall", f"DESTDIR={tree}", "PREFIX=/usr", zsh)
+    assert done.returncode == 0, done.stdout
+    assert {Path(one).parts[:2] for one in files(tree)} == {("etc", "nathb")}
+
+
+def test_what_an_operator_has_changed_is_kept_and_the_new_one_put_beside_it(tmp_path: Path) -> None:
+    shipped = tmp_path / "settings.env"
+    there = tmp_path / "etc" / shipped.name
+    shipped.write_text("one")
+    assert shell('"$@"', SETTLE, shipped, there.parent) == ""
+    there.write_text("mine")
+    shipped.write_text("two")
+    assert "stays as it is" in shell('"$@"', SETTLE, shipped, there.parent)
+    assert (there.read_text(), there.with_name("settings.env.new").read_text()) == ("mine", "two")
+    there.write_text("two")
+    assert shell('"$@"', SETTLE, shipped, there.parent) == ""
+    assert files(there.parent) == {"settings.env"}
+
+
+def test_the_man_page_is_sound_and_knows_every_verb_and_option(built: Built) -> None:
+    page = built.tree / "usr/share/man/man8/nathb.8.gz"
+    shown = shell('zcat "$1" | groff -mdoc -Tascii -ww -P-cbou', page)  # no complaint either
+    (table,) = (one for one in parser()._actions if one.choices)
+    assert isinstance(table.choices, dict)
+    for name, verb in table.choices.items():
+        (told,) = re.findall(rf"^     {name}(?: .*)?\n((?:(?:      .*)?\n)+)", shown, re.M)
+        assert verb.epilog.removeprefix("example: ") in told
+        options = [option for action in verb._actions for option in action.option_strings]
+        for option in set(options) - {"-h", "--help"}:
+            assert option in told
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        (["nathb", "st"], {"status"}),
+        (["nathb", "run", "--d"], {"--dry-run"}),
+        (["nathb", "check", "broken/al"], {"broken/alias.yaml"}),
+    ],
+)
+def test_bash_completes_verbs_options_and_files(
+    built: Built, typed: list[str], offered: set[str]
+) -> None:
+    script = """
+        source "$1"; shift
+        cd tests/config
+        COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
+        function=$(complete -p nathb | sed 's/.*-F \\([^ ]*\\) .*/\\1/')
+        "$function" nathb "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
+        printf '%s\\n' "${COMPREPLY[@]}"
+    """
+    file = built.tree / "usr/share/bash-completion/completions/nathb"
+    assert offered <= set(shell(script, file, *typed).split())
+
+
+def test_a_python_that_services_cannot_read_is_refused(tmp_path: Path) -> None:
+    fake = tmp_path / "python3"
+    fake.write_text("#!/bin/sh\nexit 1\n")
+    fake.chmod(0o755)
+    done = make("install", f"DESTDIR={tmp_path / 'to'}", f"PYTHON={fake}")
+    assert done.returncode != 0
+    assert f"{fake}: is not Python 3.11 or later that services may read" in done.stdout
+    assert not (tmp_path / "to").exists()
+
+
+@pytest.mark.parametrize(
+    ("manager", "asked"),
+    [
+        ("apt-get", "install -y --no-install-recommends gcc libsystemd-dev"),
+        ("dnf", "install --quiet --assumeyes gcc systemd-devel"),
+    ],
+)
+def test_what_is_missing_is_installed_by_its_name_on_this_system(
+    tmp_path: Path, manager: str, asked: str
+) -> None:
+    tools = {"sh", "env", "id", "dirname", "readlink", "true"}
+    for tool in tools:
+        (tmp_path / tool).symlink_to(str(shutil.which(tool)))
+    stand_ins = {"pkg-config": "case $1 in --exists) exit 1 ;; esac", manager: 'echo "$*" >>"$LOG"'}
+    for name, does in stand_ins.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{does}\n")
+        (tmp_path / name).chmod(0o755)
+    log = tmp_path / "log"
+    done = subprocess.run(
+        ["/bin/sh", PREPARE],
+        env={"PATH": str(tmp_path), "PYTHON": str(PYTHON), "LOG": str(log)},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, f"{PYTHON}\n")
+    assert done.stderr == f"Installing {' '.join(asked.split()[-2:])}\n"
+    assert log.read_text().splitlines()[-1].endswith(asked)
+
+
+def test_without_a_package_manager_it_says_what_is_missing(tmp_path: Path) -> None:
+    for tool in ("sh", "dirname"):
+        (tmp_path / tool).symlink_to(str(shutil.which(tool)))
+    done = subprocess.run(
+        ["/bin/sh", PREPARE],
+        env={"PATH": str(tmp_path), "PYTHON": str(PYTHON)},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "Missing, by their Debian names: gcc pkg-config libsystemd-dev."
+        " Install them with this system's packages.\n"
+    )
