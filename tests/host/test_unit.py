@@ -105,3 +105,8 @@ def test_systemd_finds_no_fault_with_the_unit_of_a_plain_nat() -> None:
 def test_masquerade_is_there_before_the_daemon_and_goes_after_it() -> None:
     after = re.findall(r"^After=(.+)$", UNIT.read_text(), re.M)
     assert NAT.name in " ".join(after).split()
+
+
+def test_rules_that_masquerade_go_also_when_a_start_was_cut_short() -> None:
+    settings = NAT.read_text().splitlines()
+    assert "ExecStopPost=-nft delete table ip nathb_nat" in settings

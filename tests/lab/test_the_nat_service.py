@@ -52,7 +52,7 @@ class NatService:
         self._run("ExecReload")
 
     def stop(self) -> None:
-        self._run("ExecStop")
+        self._run("ExecStopPost")
 
     def read(self, *argv: str) -> str:
         return self.lab.network.read(self.node, *argv)
