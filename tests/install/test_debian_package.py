@@ -79,6 +79,14 @@ def test_an_upgrade_restarts_what_runs_and_keeps_what_operators_set(installed: R
     assert installed.did("cat", SETTINGS) == "NATHB_NAT_CLIENTS=10.7.0.0/16\n"
 
 
+def test_a_daemon_that_does_not_come_up_again_is_no_fault_of_the_upgrade(installed: Root) -> None:
+    installed.listen("journalctl")
+    failing = '#!/bin/sh\n[ "$1" = daemon-reload ]\n'
+    installed.write("/usr/local/bin/systemctl", failing, 0o755)
+    installed.did("dpkg", "--install", "/nathb.deb")
+    assert "install ok installed" in installed.did("dpkg", "--status", "nathb")
+
+
 def test_when_it_goes_the_daemons_stop_before_the_nat_does(installed: Root) -> None:
     installed.listen("systemctl", "journalctl")
     installed.did("dpkg", "--remove", "nathb")

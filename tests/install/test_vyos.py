@@ -111,5 +111,6 @@ def test_an_image_of_another_release_says_that_routes_are_not_guarded(
 def test_the_newest_of_several_packages_is_taken(first: Root) -> None:
     first.did("cp", "/bin/true", "/config/nathb/nathb_0.0.9_amd64.deb")
     assert first.did(HOOK) == ""
-    first.did("cp", "/bin/true", "/config/nathb/nathb_99.10.0_amd64.deb")
+    for newer in ("99.10.0", "99.9.0"):
+        first.did("cp", "/bin/true", f"/config/nathb/nathb_{newer}_amd64.deb")
     assert "nathb_99.10.0_amd64.deb does not go into this image" in first.run(HOOK).stdout
