@@ -47,7 +47,10 @@ GENERATORS = Path("/usr/lib/systemd/system-generators")
 # The lab has set the addresses already, and what may be installed here is not on every machine.
 MASKED = ("systemd-networkd.service", "systemd-resolved.service", "systemd-timesyncd.service")
 
-CLONED = ("README.md", "LICENSE", "pyproject.toml", "setup.cfg", "nathb", "systemd", "etc")
+CLONED = (
+    *("README.md", "LICENSE", "Makefile", "pyproject.toml", "setup.cfg"),
+    *("nathb", "systemd", "etc", "packaging", "docs"),
+)
 PIP = {
     "PIP_NO_INDEX": "1",
     "PIP_FIND_LINKS": "/opt/lab/wheels",
@@ -138,7 +141,7 @@ def bare(machine: Booted) -> None:
 
 def _bring(folder: Path) -> None:
     """Put there what the commands would get from the internet."""
-    pack([*requirements_of("nathb"), "setuptools"], folder / "wheels")
+    pack([*requirements_of("nathb"), "setuptools", "shtab"], folder / "wheels")
     for name in CLONED:
         here, there = CHECKOUT / name, folder / "checkout" / name
         there.parent.mkdir(exist_ok=True)
