@@ -16,6 +16,7 @@ from nathb.commands import (
     drain,
     explain,
     history,
+    iam_policy,
     init,
     pause,
     plan,
@@ -30,7 +31,20 @@ EX_NO = 1
 EX_USAGE = 2
 EX_CONFIG = 78
 
-VERBS = (run, init, check, status, history, explain, drain, pause, revert, plan, replace)
+VERBS = (
+    run,
+    init,
+    check,
+    status,
+    history,
+    explain,
+    drain,
+    pause,
+    revert,
+    plan,
+    replace,
+    iam_policy,
+)
 
 
 def parser() -> argparse.ArgumentParser:
