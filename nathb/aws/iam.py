@@ -23,6 +23,7 @@ class Feature(Enum):
 
     APPLY = "apply"
     DRAIN = "drain"
+    SNS = "sns"
 
 
 class Scope(Enum):
@@ -35,6 +36,7 @@ class Scope(Enum):
     ANY_TABLE = "any route table"
     """Pins are kept in the tables of the public subnets, which the file does not name."""
     INTERFACES = "any network interface"
+    TOPIC = "the topic that the file names"
 
 
 class Need(Struct, frozen=True):
@@ -61,6 +63,7 @@ MORE: dict[Feature, tuple[Need, ...]] = {
         Need("ec2:CreateTags", Scope.TAGS, "drain, pause, revert"),
         Need("ec2:DeleteTags", Scope.TAGS, "undrain, resume"),
     ),
+    Feature.SNS: (Need("sns:Publish", Scope.TOPIC, "notices of transitions"),),
 }
 PARTITIONS = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}
 
@@ -68,9 +71,12 @@ PARTITIONS = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}
 def policy(group: Group, features: Iterable[Feature] = (), account: str = "*") -> dict[str, Any]:
     """Return the policy document for a file's daemons, and for what else the role is used for.
 
-    `account` is the twelve-digit id. A group without a region gets one for every region.
+    `account` is the twelve-digit id. A group without a region gets one for every region. A topic
+    that the file names is the daemon's own need.
     """
-    needs = dict.fromkeys([*RUN, *(need for feature in features for need in MORE[feature])])
+    wanted = {*features, Feature.SNS} if group.notify.sns else set(features) - {Feature.SNS}
+    more = (need for feature in Feature if feature in wanted for need in MORE[feature])
+    needs = dict.fromkeys([*RUN, *more])
     statements = [_statement(scope, needs, group, account) for scope in Scope]
     return {"Version": VERSION, "Statement": [one for one in statements if one["Action"]]}
 
@@ -99,5 +105,6 @@ def _resources(scope: Scope, group: Group, account: str) -> list[str] | str:
         Scope.TAGS: guarded,
         Scope.ANY_TABLE: f"{prefix}:route-table/*",
         Scope.INTERFACES: f"{prefix}:network-interface/*",
+        Scope.TOPIC: group.notify.sns,
     }
     return resources[scope]

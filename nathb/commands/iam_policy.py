@@ -26,7 +26,8 @@ def add_parser(verbs: Any) -> None:
         "--features",
         metavar=names,
         default="",
-        help="also what these verbs need: `apply` (with replace), `drain` (with pause and revert)",
+        help="also what these need: `apply` (with replace), `drain` (with pause and revert), `sns` "
+        "(included anyway where the file names a topic)",
     )
     verb.add_argument("--account", metavar="ID", default="*", help="the account, twelve digits")
     verb.add_argument("--json", action="store_true", help="the same: a policy is JSON")
@@ -36,7 +37,10 @@ def add_parser(verbs: Any) -> None:
 def carry_out(given: argparse.Namespace) -> int:
     """Print the policy document; return 0."""
     group = config.load(locate(given.group))
-    document = policy(group, features(given.features), account(given.account))
+    wanted = features(given.features)
+    if Feature.SNS in wanted and not group.notify.sns:
+        raise UsageError("--features sns: the file names no topic; add `notify: {sns: arn:…}`")
+    document = policy(group, wanted, account(given.account))
     print(json.dumps(document, indent=2))
     return 0
 

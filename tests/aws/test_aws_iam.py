@@ -8,10 +8,12 @@ from itertools import chain, combinations
 from pathlib import Path
 from typing import Any
 
+import botocore.session
 import pytest
+from msgspec.structs import replace
 
 from nathb.aws.iam import MORE, RUN, Feature, policy
-from nathb.core.model import Group, Node, Route
+from nathb.core.model import Group, Node, Notify, Route
 
 HOUSE = Path(__file__).parents[2] / "nathb"
 CALLED_BY: dict[str, set[Feature | None]] = {
@@ -19,6 +21,9 @@ CALLED_BY: dict[str, set[Feature | None]] = {
     "aws/ec2.py": {None},
     "aws/reading.py": {None},
     "aws/apply.py": {Feature.APPLY},
+    "aws/permissions.py": {Feature.APPLY},
+    "aws/sns.py": {Feature.SNS},
+    "aws/wishes.py": {Feature.DRAIN},
 }
 GROUP = Group(
     name="tokyo",
@@ -29,6 +34,12 @@ GROUP = Group(
     uplink=("1.1.1.1",),
     region="ap-northeast-1",
 )
+TOPIC = "arn:aws:sns:ap-northeast-1:123456789012:nathb"
+TELLING = replace(GROUP, notify=Notify(sns=TOPIC))
+OPERATIONS = {
+    service: set(botocore.session.get_session().get_service_model(service).operation_names)
+    for service in ("ec2", "sns")
+}
 EVERY_SET = list(
     chain.from_iterable(combinations(Feature, count) for count in range(len(Feature) + 1))
 )
@@ -41,8 +52,9 @@ def called(file: Path) -> Iterator[str]:
             continue
         owner = node.value
         name = owner.attr if isinstance(owner, ast.Attribute) else getattr(owner, "id", "")
-        if name.lstrip("_") == "client" and "_" in node.attr:
-            yield f"ec2:{''.join(word.capitalize() for word in node.attr.split('_'))}"
+        action = "".join(word.capitalize() for word in node.attr.split("_"))
+        if name.lstrip("_") == "client":
+            yield from (f"{one}:{action}" for one, known in OPERATIONS.items() if action in known)
 
 
 def allowed(document: dict[str, Any]) -> set[str]:
@@ -64,7 +76,7 @@ def test_the_calls_are_made_where_this_test_looks_for_them() -> None:
 def test_every_call_of_the_code_is_allowed_to_whoever_makes_it(file: str) -> None:
     for feature in CALLED_BY[file]:
         features = [feature] if feature is not None else []
-        assert CALLS[file] <= allowed(policy(GROUP, features))
+        assert CALLS[file] <= allowed(policy(TELLING, features))
 
 
 def test_nothing_is_allowed_that_no_code_calls() -> None:
@@ -74,7 +86,7 @@ def test_nothing_is_allowed_that_no_code_calls() -> None:
 
 @pytest.mark.parametrize("features", EVERY_SET, ids=lambda some: "+".join(f.value for f in some))
 def test_writes_are_never_allowed_on_everything(features: tuple[Feature, ...]) -> None:
-    for one in policy(GROUP, features)["Statement"]:
+    for one in policy(TELLING, features)["Statement"]:
         if one["Resource"] == "*":
             assert all(action.startswith("ec2:Describe") for action in one["Action"])
 
@@ -86,6 +98,12 @@ def test_the_daemon_may_replace_routes_in_exactly_the_guarded_tables() -> None:
         "Action": ["ec2:ReplaceRoute"],
         "Resource": [f"arn:aws:ec2:ap-northeast-1:*:route-table/rtb-{letter}" for letter in "abc"],
     }
+
+
+def test_a_topic_may_be_published_to_where_the_file_names_it_and_nowhere_else() -> None:
+    (one,) = [one for one in policy(TELLING)["Statement"] if "sns:Publish" in one["Action"]]
+    assert one["Resource"] == TOPIC
+    assert "sns:Publish" not in allowed(policy(GROUP, Feature))
 
 
 def test_tags_may_be_written_under_our_own_keys_only() -> None:
@@ -106,6 +124,6 @@ def test_tags_may_be_written_under_our_own_keys_only() -> None:
     ],
 )
 def test_an_arn_has_the_partition_of_its_region(region: str, start: str) -> None:
-    group = Group(name=GROUP.name, nodes=GROUP.nodes, uplink=GROUP.uplink, region=region)
+    group = replace(GROUP, region=region)
     _, writes = policy(group, (), "123456789012")["Statement"]
     assert all(arn.startswith(start) for arn in writes["Resource"])
