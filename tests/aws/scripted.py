@@ -69,6 +69,8 @@ class Server(ThreadingHTTPServer):
         self.asked: list[Asked] = []
         self.script: deque[Reply] = deque()
         self.released = threading.Event()
+        self.hung_up = threading.Event()
+        """Set once a `hang_up` of this script has closed its connection."""
 
     @property
     def url(self) -> str:
@@ -82,6 +84,7 @@ class Server(ThreadingHTTPServer):
         """Start a new script; forget what was asked before."""
         self.script = deque(replies)
         self.asked.clear()
+        self.hung_up.clear()
 
     def handle_error(self, *_: object) -> None:
         """Clients hang up on purpose here."""
@@ -160,6 +163,7 @@ def hang_up(handler: Handler) -> None:
     """Close politely, the request read and unanswered."""
     handler.connection.shutdown(socket.SHUT_RDWR)
     handler.close_connection = True
+    handler.server.hung_up.set()
 
 
 def torn(handler: Handler) -> None:

@@ -245,6 +245,7 @@ def test_a_connection_that_went_stale_in_the_pool_does_not_fail_a_write(
     cloud = scripted_cloud(GROUP)
     script.will(then_hang_up(tables()), replaced())
     cloud.view(ROSTER)
+    assert script.hung_up.wait(10)
     assert cloud.move(MOVE, "eni-c", LATER).request_id == "req-yes"
     read, write = script.asked
     assert read.peer != write.peer
