@@ -2,6 +2,7 @@
 # make test    run every test (installs what it needs)
 # make lint    ruff and mypy
 # make sim     live through SEEDS seeds of the simulated world on all cores
+# make soak    100,000 seeds, and every test of the lab ROUNDS times over: some hours
 # make clean   remove what the above have made here
 #
 # make install     as root: into PREFIX (/usr/local), the program itself into /opt/nathb; below
@@ -17,8 +18,9 @@ PYTEST := $(RUN) -m pytest
 WORKERS ?= 3
 
 SEEDS ?= 1000
+ROUNDS ?= 5
 
-.PHONY: demo test test-core test-lab sim lint clean install uninstall deb
+.PHONY: demo test test-core test-lab sim soak lint clean install uninstall deb
 
 demo: $(VENV)/ready
 	$(SANDBOX) $(RUN) -m tests.lab.demo
@@ -35,6 +37,10 @@ test-lab: $(VENV)/ready
 
 sim: $(VENV)/ready
 	$(RUN) -m tests.sim --seeds $(SEEDS)
+
+soak: $(VENV)/ready
+	$(RUN) -m tests.sim --seeds 100000
+	for round in $$(seq $(ROUNDS)); do $(SANDBOX) $(PYTEST) -n $(WORKERS) tests/lab || exit 1; done
 
 lint: $(VENV)/ready
 	$(VENV)/bin/ruff check .

@@ -87,11 +87,11 @@ def python() -> Path | None:
     return None
 
 
-def install_commands() -> str:
-    """The block of shell commands below "Install the program." in README.md."""
-    text = (CHECKOUT / "README.md").read_text()
-    found = re.search(r"^1\. Install the program\.\n\n +```\n(.*?)^ +```$", text, re.M | re.S)
-    assert found, "README.md has no block of commands below '1. Install the program.'"
+def commands(step: int) -> str:
+    """The first block of shell commands in a step of "Install on two instances" in README.md."""
+    text = (CHECKOUT / "README.md").read_text().partition("\n## Install on two instances\n")[2]
+    found = re.search(rf"^{step}\. .*?^ +```\n(.*?)^ +```$", text, re.M | re.S)
+    assert found, f"README.md has no block of commands in step {step} of the installation"
     return textwrap.dedent(found[1])
 
 
@@ -110,20 +110,28 @@ def installed(nursery: Nursery) -> Path:
 def _install(nursery: Nursery, layer: Path) -> None:
     with Lab(PAIR, nursery) as lab, Booted(lab, "nat-a", ()) as machine:
         bare(machine)
-        _bring(machine.disk / "opt/lab")
         machine.power_on()
-        settings = [f"{key}={value}" for key, value in PIP.items()]
-        script = f"cd; {install_commands()}"
-        # Nice to the tests beside it, some of which measure milliseconds.
-        machine.did("nice", "env", *settings, "sh", "-exc", script, within=240.0)
+        install(machine)
         machine.poweroff()
         for needed_no_more in ("opt/lab/checkout", "opt/lab/wheels", "root/nathb"):
             shutil.rmtree(machine.disk / needed_no_more)
         machine.disk.rename(layer)
 
 
+def install(machine: Booted) -> None:
+    """Do what README.md says in its first step, on a machine that is bare and up."""
+    settings = [f"{key}={value}" for key, value in PIP.items()]
+    # Nice to the tests beside it, some of which measure milliseconds.
+    script = f"cd; {commands(1)}"
+    machine.did("nice", "env", *settings, "sh", "-exc", script, within=240.0)
+
+
 def bare(machine: Booted) -> None:
-    """See to it, before it boots, that nothing runs there that somebody has enabled here."""
+    """Make it a machine, before it boots, on which nothing is installed and nothing is enabled.
+
+    Beside it lies what the commands would get from the internet.
+    """
+    _bring(machine.disk / "opt/lab")
     machine.furnish("/etc/fstab", "")
     machine.furnish("/etc/systemd/journald.conf.d/lab.conf", "[Journal]\nSystemMaxUse=16M\n")
     for folder in ("/etc/systemd/system", "/etc/nathb", "/opt/nathb", "/root"):

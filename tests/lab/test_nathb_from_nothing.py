@@ -1,0 +1,86 @@
+"""A stranger with two bare machines and the README: every command of it, as it stands there."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from tests.lab.booted import Booted
+from tests.lab.installed import bare, commands, install, obstacle
+from tests.lab.lab import Lab
+from tests.lab.machine import wait_until
+from tests.lab.processes import CLOUD
+from tests.lab.service import ENVIRONMENT
+
+MOST = 5
+"""Commands a node, in all."""
+GROUP = "tokyo"
+
+
+@pytest.fixture
+def machines(lab: Lab) -> Iterator[dict[str, Booted]]:
+    """Both NATs of the lab as bare machines that are up, in a VPC in which nothing is set up."""
+    if why := obstacle():
+        pytest.fail(why, pytrace=False)
+    for node, peer in (("a", "8.8.4.4/32"), ("c", "8.8.8.8/32")):
+        lab.ec2.delete_route(RouteTableId=lab.tables[f"public-{node}"], DestinationCidrBlock=peer)
+    with ExitStack() as machines:
+        booted = {}
+        for node in ("nat-a", "nat-c"):
+            booted[node] = machines.enter_context(Booted(lab, node, ()))
+            bare(booted[node])
+            # where EC2 is, in the lab
+            booted[node].furnish(f"/etc/nathb/{GROUP}.env", ENVIRONMENT)
+            booted[node].power_on()
+        yield booted
+
+
+def lines(step: int) -> list[str]:
+    return commands(step).strip().splitlines()
+
+
+def type_in(machine: Booted, line: str, keys: str = "") -> str:
+    """Type a command at a terminal of the machine, and `keys` when it asks."""
+    settings = "".join(f"export {key}={shlex.quote(value)}; " for key, value in CLOUD.items())
+    inner = shlex.quote(f"{settings}cd; {line}")
+    terminal = f"printf '{keys}' | script --quiet --return --command {inner} /dev/null"
+    return machine.did("sh", "-c", terminal, within=120.0)
+
+
+def test_from_nothing_to_a_guarded_pair_in_five_commands_a_node(
+    lab: Lab, machines: dict[str, Booted]
+) -> None:
+    first, second = machines["nat-a"], machines["nat-c"]
+    assert sum(len(lines(step)) for step in (1, 2, 3, 4)) <= MOST
+    for machine in machines.values():
+        assert machine.run("sh", "-c", "command -v nathb").returncode != 0
+        install(machine)
+        type_in(machine, *lines(2))
+    drafts = [one.did("cat", f"/etc/nathb/{GROUP}.yaml") for one in machines.values()]
+    assert drafts[0] == drafts[1]
+    lab.source_dest_check("nat-c", on=True)
+
+    said = type_in(first, *lines(3), keys="y\\n")
+    assert "pin 8.8.4.4/32" in said
+    assert "switch the source/dest check of nat-c off" in said
+    assert "EC2 matches the file" in said
+    for machine in machines.values():
+        type_in(machine, *lines(4))
+
+    for machine in machines.values():
+        wait_until(
+            f"{machine.node} guards the pair",
+            lambda machine=machine: machine.run("nathb", "status", GROUP).returncode == 0,
+            within=30.0,
+            every=0.5,
+        )
+    lab.crash("nat-c")
+    wait_until("the route is taken", lambda: lab.holder("c") == "nat-a", within=15.0)
+    lab.clients["app-c"].wait_served(via="nat-a")
+    assert second.on is False
+    history = first.did("nathb", "history", GROUP)
+    assert "took" in history
+    assert "nat-c" in history
