@@ -107,7 +107,7 @@ def _sentences(text: str) -> Iterator[str]:
 
 def _plain(text: str) -> str:
     """Return the text with what would mean something to roff made plain."""
-    text = text.replace("\\", "\\e").replace("-", "\\-")
+    text = text.replace("\\", "\\e").replace("-", "\\-").replace('"', "\\(dq")
     return f"\\&{text}" if text.startswith((".", "'")) else text
 
 

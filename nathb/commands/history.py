@@ -33,7 +33,7 @@ def add_parser(verbs: Any) -> None:
         description="Show each move, newest last: when, what, which route, from whom to whom, why, "
         "and how long detection and EC2 took. The number in front is what `nathb explain` takes. "
         "Exit 0 when there is something to show, 1 when nothing happened in that time.",
-        epilog='example: nathb history tokyo --since "2 days ago" --plot /tmp/tokyo.svg',
+        epilog="example: nathb history tokyo --since 2d --plot tokyo.svg",
     )
     reading.add_reading(verb)
     verb.add_argument("--all", action="store_true", help="show all that nathb told, not moves only")
