@@ -79,3 +79,15 @@ def test_a_probe_of_a_machine_that_can_is_silent() -> None:
     probe = subprocess.run([SANDBOX, "--probe"], capture_output=True, text=True, check=False)
 
     assert (probe.returncode, probe.stdout, probe.stderr) == (0, "", "")
+
+
+def test_a_probe_does_not_lose_its_own_ping(tmp_path: Path) -> None:
+    script = Path(SANDBOX).read_text()
+    assert script.count("mod 100 < 1 drop") == 1
+    unlucky = tmp_path / "sandbox"
+    unlucky.write_text(script.replace("mod 100 < 1 drop", "mod 100 < 99 drop"))
+    unlucky.chmod(0o755)
+
+    probe = subprocess.run([unlucky, "--probe"], capture_output=True, text=True, check=False)
+
+    assert (probe.returncode, probe.stderr) == (0, "")
