@@ -3,22 +3,34 @@
 Two NATs with the real daemon at default timing, two clients that send a datagram every 5 ms to a
 server on the internet. nat-c is killed, its route is taken by nat-a; it is revived, and the route
 goes home. The exit code is 0 only if all of that was seen.
+
+    python -m tests.lab.demo [--into FILE]
+
+With --into, what was shown by `nathb status` and `nathb history`, and what was measured, is also
+put into FILE, between lines like `<!-- demo: status -->` and `<!-- end -->`.
 """
 
 from __future__ import annotations
 
+import argparse
+import re
 import sys
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from tests.host.journald import Journald
 from tests.lab.client import Client
 from tests.lab.lab import Lab
 from tests.lab.pair import DEFAULT, Pair
+from tests.lab.processes import nathb
 
 PREEMPT_DELAY = "10s"
 """Instead of 60 s, so that nobody waits a minute for the return."""
 PATIENCE = 60.0
 """Seconds that any one act may take."""
+ASKING = 0.25
+"""Seconds between two looks at the journal."""
 TAKEOVER_BOUND, RETURN_BOUND = 4.5, 0.1
 
 
@@ -27,9 +39,13 @@ class Stage:
     """Prints what is new: a line a second, and every sentence of the daemons as it comes."""
 
     pair: Pair
+    journald: Journald
     begun: float = field(default_factory=time.monotonic)
-    told: dict[str, int] = field(default_factory=dict)
+    told: int = 0
+    asked_at: float = 0.0
     shown_at: float = 0.0
+    captured: dict[str, str] = field(default_factory=dict)
+    """What commands printed, and what was measured, by a name."""
 
     @property
     def lab(self) -> Lab:
@@ -63,14 +79,21 @@ class Stage:
 
     def show(self, *, now: bool = False) -> None:
         """Print new sentences, and the state of things once a second or at once."""
-        for node, daemon in self.pair.daemons.items():
-            lines = daemon.lines()
-            for line in lines[self.told.get(node, 0) :]:
-                self.say(f"{self.clock()}  {node} says: {line.partition(' ')[2]}")
-            self.told[node] = len(lines)
+        if now or time.monotonic() - self.asked_at >= ASKING:
+            self.asked_at = time.monotonic()
+            entries = self.journald.entries("NATHB_GROUP=lab")
+            for one in entries[self.told :]:
+                self.say(f"{self.clock()}  {one['NATHB_NODE']} says: {one['MESSAGE']}")
+            self.told = len(entries)
         if now or time.monotonic() - self.shown_at >= 1.0:
             self.shown_at = time.monotonic()
             self.say(f"{self.clock()}  {self.zone('a')}   {self.zone('c')}")
+
+    def type_in(self, verb: str, *hidden: str) -> None:
+        """Show what a command prints on nat-a; `hidden` is where the lab keeps what it asks."""
+        done = self.lab.run("nat-a", nathb(verb, "lab", *hidden))
+        self.captured[verb] = f"$ nathb {verb} lab\n{done.stdout}{done.stderr}".rstrip()
+        self.say(f"\n{self.captured[verb]}\n")
 
     def zone(self, zone: str) -> str:
         """Who holds a zone's route, and how its client fares."""
@@ -84,10 +107,11 @@ def outage(client: Client, since: float) -> float:
     return client.outage(since=since)
 
 
-def play(lab: Lab) -> int:
-    """Perform all acts; return the exit code."""
+def play(lab: Lab, journald: Journald) -> dict[str, str]:
+    """Perform all acts; return what was captured, `measured` being empty if it was not good."""
     print("Starting nathb on nat-a and nat-c, at default timing", flush=True)
-    stage = Stage(Pair(lab, **DEFAULT | {"preempt_delay": PREEMPT_DELAY}))
+    timing = DEFAULT | {"preempt_delay": PREEMPT_DELAY}
+    stage = Stage(Pair(lab, journal=journald.address, **timing), journald)
     client = lab.clients["app-c"]
     stage.watch("both daemons settle", lambda: all(map(stage.pair.settled, stage.pair.nodes)))
     stage.watch_for(2.0)
@@ -97,6 +121,7 @@ def play(lab: Lab) -> int:
     stage.watch("clients of zone c are served by nat-a", lambda: client.via() == "nat-a")
     takeover = outage(client, killed)
     stage.watch_for(2.0)
+    stage.type_in("status")
 
     revived = stage.act("nat-c is back")
     lab.revive("nat-c")
@@ -106,29 +131,52 @@ def play(lab: Lab) -> int:
     other = outage(lab.clients["app-a"], killed)
     writes = stage.pair.written()
 
+    stage.type_in("history", "--directory", journald.directory)
+
     good = takeover <= TAKEOVER_BOUND and back <= RETURN_BOUND and len(writes) == 2
-    print(
-        f"""
+    measured = f"""\
 Measured by clients that send every 5 ms, with real packets through real masquerade:
   takeover   zone c was silent for {takeover:.2f} s after its NAT died (bound: {TAKEOVER_BOUND} s)
   return     zone c was silent for {back * 1000:.0f} ms while its route went home (bound: 100 ms)
   zone a     was never silent for longer than {other * 1000:.0f} ms
   EC2        was asked to move a route {len(writes)} times: {", ".join(map(_arrow, writes))}
-{"All as promised." if good else "NOT as promised."}""",
-        flush=True,
-    )
-    return 0 if good else 1
+{"All as promised." if good else "NOT as promised."}"""
+    print(measured, flush=True)
+    return stage.captured | {"measured": measured if good else ""}
 
 
 def _arrow(write: tuple[str, str]) -> str:
     return f"to {write[1]} by {write[0]}"
 
 
+def put_into(file: Path, captured: dict[str, str]) -> None:
+    """Replace what stands between the file's marks; ValueError when one of them is missing."""
+    text = file.read_text()
+    for name, shown in captured.items():
+        block = rf"(<!-- demo: {name} -->\n).*?(<!-- end -->)"
+        text, count = re.subn(
+            block,
+            lambda marks, shown=shown: f"{marks[1]}```\n{shown}\n```\n{marks[2]}",
+            text,
+            flags=re.DOTALL,
+        )
+        if count != 1:
+            raise ValueError(f"{file}: has {count} places for what {name} shows, and takes one")
+    file.write_text(text)
+
+
 def main() -> int:
     """Build the lab and play in it."""
+    arguments = argparse.ArgumentParser(prog="python -m tests.lab.demo")
+    arguments.add_argument("--into", type=Path, metavar="FILE")
+    given = arguments.parse_args()
     print("Building a VPC of network namespaces: two NATs, two clients, EC2's API", flush=True)
-    with Lab() as lab:
-        return play(lab)
+    with Journald() as journald, Lab() as lab:
+        captured = play(lab, journald)
+    good = bool(captured["measured"])
+    if good and given.into:
+        put_into(given.into, captured)
+    return 0 if good else 1
 
 
 if __name__ == "__main__":
