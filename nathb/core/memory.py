@@ -95,15 +95,21 @@ def begun(memory: RouteMemory, move: Move) -> RouteMemory:
 def ended(
     memory: RouteMemory, move: Move, result: Done | Undone, now: float, jitter: float
 ) -> RouteMemory:
-    """Remember how a move ended at `now`. A lost answer is kept as unsure, not as failed."""
+    """Remember how a move ended at `now`. A lost answer is kept as unsure, not as failed.
+
+    The route may have gone there and back while the answer was awaited, with no view to show it:
+    so a return waits from now on. One that is a return itself is just tried again.
+    """
     wrote = Wrote(move, now)
+    is_unsure = isinstance(result, Undone) and result.failure is Failure.NO_REPLY
     if isinstance(result, Done):
         return _carried_out(replace(memory, in_flight=None), wrote)
     attempts = memory.attempts + 1 if memory.failed_for == move.cause else 1
     return replace(
         memory,
         in_flight=None,
-        unsure=wrote if result.failure is Failure.NO_REPLY else memory.unsure,
+        unsure=wrote if is_unsure else memory.unsure,
+        changed_at=now if is_unsure and move.rule is not Rule.R4 else memory.changed_at,
         failed_for=move.cause,
         attempts=attempts,
         retry_at=now + backoff(result.failure, attempts, jitter),

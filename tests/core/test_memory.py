@@ -109,6 +109,15 @@ def test_a_lost_answer_is_settled_by_the_view_that_shows_the_move() -> None:
     assert shown.penalty.value > 0
 
 
+def test_r4_after_a_lost_answer_a_return_waits_for_the_route_may_have_gone_there_and_back() -> None:
+    before = observed(RouteMemory(), AT_C, 0.0, PAIR)
+    lost = ended(begun(before, TO_A), TO_A, Undone(Failure.NO_REPLY, "…"), 100.0, 0.0)
+    assert observed(lost, AT_C, 110.0, PAIR).changed_at == 100.0
+    back = replace(TO_A, rule=Rule.R4)
+    again = ended(begun(before, back), back, Undone(Failure.NO_REPLY, "…"), 100.0, 0.0)
+    assert again.changed_at == before.changed_at
+
+
 def test_a_lost_answer_that_no_view_confirms_is_forgotten_after_settle() -> None:
     lost = ended(begun(RouteMemory(), TO_A), TO_A, Undone(Failure.NO_REPLY, "…"), 100.0, 0.0)
     assert observed(lost, AT_C, 109.9, PAIR).unsure is not None
