@@ -88,6 +88,7 @@ class Agent:
         else:
             self._forget(watch.tickets)
             self.watch.set_pins(self.sight.pinned())
+            self.watch.set_uplink(self.sight.uplink())  # of names too, as they were last resolved
         self.tell(Event(kind=EventKind.RELOADED, message=f"reloaded {group.name}"))
 
     def look_now(self) -> None:

@@ -499,6 +499,20 @@ def test_a_reload_makes_everything_unknown_until_asked_anew_and_moves_nothing() 
     assert post.journal.kinds() == ["reloaded"]
 
 
+def test_a_reload_goes_on_asking_the_addresses_that_a_name_stood_for() -> None:
+    group = replace(PAIR, uplink=("probe.example",))
+    world = World(group, A)
+    post = world.posts[A]
+    post.names["probe.example"] = ("198.51.100.1",)
+    world.run(10.0)
+    world.latency = 1000.0  # nothing comes back from the background any more
+    reloaded = world.clock.now
+    post.agent.reload(replace(group, check=Timers(timeout=0.9)), post.edges)
+    world.run(5.0)
+    asked = [address for at, _, address in world.sent if at >= reloaded]
+    assert "198.51.100.1" in asked
+
+
 def holding() -> World:
     """nat-a holds nat-c's route, nat-c has been up for 40 s, and the return is due in 20."""
     world = World(PAIR, A)
