@@ -50,7 +50,8 @@ def test_a_live_host_that_no_longer_forwards_is_taken_from_within_interval_plus_
 def test_a_peer_that_loses_half_of_its_packets_costs_no_more_moves_than_verdicts_change(
     lab: Lab,
 ) -> None:
-    pair = Pair(lab, settle="2s").settle()
+    hasty = {"fall": 3, "rise": 2, "timeout": "250ms"}  # verdicts change often, and call for moves
+    pair = Pair(lab, check=hasty, settle="2s", refresh="1s", preempt_delay="200ms").settle()
     lab.faults.loss("nat-c", 50)
     pair.wait_holder("c", "nat-a", within=20.0)
     time.sleep(20.0)
