@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+import msgspec
+
 from nathb.aws.client import make_client
 from nathb.aws.draft import draft, find, text
 from nathb.aws.reading import Reader
@@ -27,6 +29,7 @@ def add_parser(verbs: Any) -> None:
         nargs="+",
         help="instance id or Name tag; in the order in which they cover for one another",
     )
+    verb.add_argument("--json", action="store_true", help="print what was found as JSON instead")
     verb.add_argument("--region", default="", help="the region, if it is not this machine's own")
     verb.set_defaults(carry_out=carry_out)
 
@@ -38,5 +41,8 @@ def carry_out(given: argparse.Namespace) -> int:
     client = make_client(given.region)
     reader = Reader(client)
     drafts = draft(reader, find(reader, given.instances))
-    print(text(drafts, client.meta.region_name), end="")
+    if given.json:
+        print(msgspec.json.format(msgspec.json.encode(drafts), indent=2).decode())
+    else:
+        print(text(drafts, client.meta.region_name), end="")
     return 0

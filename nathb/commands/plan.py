@@ -34,7 +34,6 @@ def add_parser(verbs: Any) -> None:
         "nothing. Exit 0 when there is nothing to do, 1 otherwise.",
         "example: nathb plan tokyo",
     )
-    planning.add_argument("--json", action="store_true", help="print the plan as JSON")
     planning.set_defaults(carry_out=show)
     applying = _add(
         verbs,
@@ -59,6 +58,7 @@ def _add(verbs: Any, name: str, short: str, long: str, example: str) -> argparse
         action="store_true",
         help="also move guarded routes home that point outside of the group now",
     )
+    verb.add_argument("--json", action="store_true", help="print the plan as JSON")
     return verb
 
 
@@ -68,7 +68,7 @@ def show(given: argparse.Namespace) -> int:
     client = make_client(group.region)
     found = look(client, group, adopt=given.adopt)
     if given.json:
-        print(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+        print(_json(found))
     else:
         print("\n".join(page(group, found)))
     return 0 if is_done(found) else 1
@@ -76,18 +76,35 @@ def show(given: argparse.Namespace) -> int:
 
 def apply(given: argparse.Namespace) -> int:
     """Show the plan, carry it out when that is wanted; return 0 when EC2 then matches the file."""
+    if given.json and not given.yes:
+        raise UsageError("--json: there is nobody to ask; look at the plan, then add --yes")
     group = config.load(locate(given.group))
     client = make_client(group.region)
-    found = look(client, group, adopt=given.adopt)
-    print("\n".join(page(group, found)), flush=True)
-    if found.steps:
+    before = found = look(client, group, adopt=given.adopt)
+    say = _nothing if given.json else _line
+    say("\n".join(page(group, before)))
+    if before.steps:
         if not given.yes and not _is_wanted():
-            print("nothing was changed")
+            say("nothing was changed")
             return 1
-        perform(client, found, print)
+        perform(client, before, say)
         found = _settled(client, group, adopt=given.adopt)
-        print("\n".join(page(group, found)))
+        say("\n".join(page(group, found)))
+    if given.json:
+        print(_json({"done": before.steps, "left": found}))
     return 0 if is_done(found) else 1
+
+
+def _line(text: str) -> None:
+    print(text, flush=True)
+
+
+def _nothing(_text: str) -> None:
+    """Say nothing: all of it comes as JSON in the end."""
+
+
+def _json(what: object) -> str:
+    return msgspec.json.format(msgspec.json.encode(what), indent=2).decode()
 
 
 def look(client: Any, group: Group, *, adopt: bool) -> Plan:

@@ -31,11 +31,14 @@ def add_parser(verbs: Any) -> None:
     verb.add_argument("node", metavar="NODE", help="the node, as the file calls it")
     verb.add_argument("instance", metavar="INSTANCE", help="id of the new instance")
     verb.add_argument("--yes", action="store_true", help="do not ask before the plan is applied")
+    verb.add_argument("--json", action="store_true", help="print what was done as JSON; with --yes")
     verb.set_defaults(carry_out=carry_out, adopt=False)
 
 
 def carry_out(given: argparse.Namespace) -> int:
     """Edit the file and apply it; return 0 when EC2 then matches the file."""
+    if given.json and not given.yes:
+        raise UsageError("--json: there is nobody to ask; look at the plan, then add --yes")
     path = locate(given.group)
     group = config.load(path)
     text = path.read_text(encoding="utf-8")
@@ -45,7 +48,9 @@ def carry_out(given: argparse.Namespace) -> int:
     _expect(config.parse(edited, str(path)), given.node)
     if edited != text:
         edit.write(path, edited)
-        print(f"{path}: {given.node} is {given.instance} now")
+    if given.json:
+        return apply(given)
+    print(f"{path}: {given.node} is {given.instance} now")
     code = apply(given)
     print("\n".join(_what_is_left(path, group)))
     return code
