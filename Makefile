@@ -32,7 +32,7 @@ test: lint test-core test-lab
 test-core: $(VENV)/ready $(VENV)/wheels/ready
 	$(SANDBOX) $(PYTEST) -n 2 --ignore tests/lab
 
-test-lab: $(VENV)/ready
+test-lab: $(VENV)/ready $(VENV)/wheels/ready
 	$(SANDBOX) $(PYTEST) -n $(WORKERS) --dist worksteal tests/lab
 
 sim: $(VENV)/ready
