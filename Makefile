@@ -6,7 +6,8 @@
 # make clean   remove what the above have made here
 #
 # make install     as root: into PREFIX (/usr/local), the program itself into /opt/nathb; below
-#                  DESTDIR if that is set. Afterwards run `systemctl enable --now nathb@GROUP`
+#                  DESTDIR if that is set; with EXTRAS=metrics,plot what those need too.
+#                  Afterwards run `systemctl enable --now nathb@GROUP`
 # make uninstall   remove it; what is in /etc/nathb stays
 # make deb         build a Debian package for this release of Debian, in dist/
 
@@ -60,7 +61,7 @@ $(VENV)/wheels/ready: $(VENV)/ready
 	@rm -rf $(@D)
 	@$(RUN) -m pip freeze --exclude-editable >$(VENV)/constraints.txt
 	@$(RUN) -m pip wheel --quiet --disable-pip-version-check --use-pep517 --wheel-dir $(@D) \
-	    --constraint $(VENV)/constraints.txt '.[completion]' setuptools
+	    --constraint $(VENV)/constraints.txt '.[completion,metrics]' setuptools
 	@rm -rf $(@D)/nathb-*.whl build
 	@touch $@
 
@@ -84,7 +85,7 @@ install:
 	@set -e; umask 022; \
 	python=$$(PYTHON='$(if $(filter file,$(origin PYTHON)),,$(PYTHON))' packaging/prepare); \
 	echo "Installing into $(DESTDIR)$(HOME_OF_ALL) for $$python"; \
-	"$$python" packaging/environment.py $(HOME_OF_ALL) '$(DESTDIR)'
+	EXTRAS='$(EXTRAS)' "$$python" packaging/environment.py $(HOME_OF_ALL) '$(DESTDIR)'
 	@set -e; umask 022; pages=$$(mktemp -d); trap 'rm -rf "$$pages"' EXIT; \
 	page() { $(DESTDIR)$(HOME_OF_ALL)/bin/python packaging/pages.py "$$@"; }; \
 	page man docs/nathb.8.in >$$pages/man; page bash >$$pages/bash; page zsh >$$pages/zsh; \

@@ -5,7 +5,8 @@
 It is made beside its place and moved there when complete: what fails leaves the old one as it was,
 and a running daemon never meets half of each. With DESTDIR it is staged: put below DESTDIR, fit for
 the place alone. pip takes its usual settings from the environment (PIP_INDEX_URL, PIP_NO_INDEX,
-PIP_FIND_LINKS …). The environment refers to the interpreter that runs this.
+PIP_FIND_LINKS …). The environment refers to the interpreter that runs this. EXTRAS names what is
+wanted besides, by setup.cfg's names with commas: metrics,plot.
 """
 
 from __future__ import annotations
@@ -60,7 +61,8 @@ def _install(fresh: Path) -> None:
             here = SOURCE / name
             copy = shutil.copytree if here.is_dir() else shutil.copy
             copy(here, Path(folder, name))
-        wanted = f"{folder}[completion]"
+        extras = ",".join(["completion", *filter(None, os.environ.get("EXTRAS", "").split(","))])
+        wanted = f"{folder}[{extras}]"
         _run(*pip, "install", "--no-compile", "--use-pep517", wanted)
         _run(*pip, "uninstall", "--yes", *NEEDED_NO_MORE)
     for left in fresh.glob("lib/*/site-packages/nathb-*/direct_url.json"):

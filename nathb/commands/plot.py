@@ -37,8 +37,8 @@ def draw(path: Path, group: str, happened: tuple[Happened, ...], begin: float, e
         from matplotlib.figure import Figure  # noqa: PLC0415
     except ImportError as error:
         raise DiaryError(
-            "matplotlib, which draws the plot, is not installed: pip install 'nathb[plot]', into "
-            "nathb's own environment (/opt/nathb/bin/pip for an installed one)"
+            "matplotlib, which draws the plot, is not installed; install nathb again with it: "
+            "sudo make install EXTRAS=plot"
         ) from error
     routes = list(dict.fromkeys(span.route for span in spans))
     with mpl.rc_context(STYLE):

@@ -1,6 +1,6 @@
 """Metrics, for those who ask for them: the library is loaded when the file first names a place.
 
-It is an extra (`pip install 'nathb[metrics]'`) of 14 MB. Where it is missing, the daemon guards
+It is an extra (`make install EXTRAS=metrics`) of 14 MB. Where it is missing, the daemon guards
 its routes all the same, and says so.
 """
 
@@ -16,8 +16,8 @@ from nathb.core.model import Metrics
 
 LIBRARY = "prometheus_client"
 MISSING = (
-    f"{LIBRARY} is not installed, so there are no metrics; install it where nathb is: "
-    "/opt/nathb/bin/pip install 'nathb[metrics]'"
+    f"{LIBRARY} is not installed, so there are no metrics; install nathb again with it: "
+    "sudo make install EXTRAS=metrics"
 )
 
 EVERY = 5.0

@@ -181,7 +181,7 @@ def test_without_matplotlib_the_table_is_shown_and_the_plot_says_how_to_get_it(
     done = nathb("history", "pair", *at, *plot, first_on_path=str(tmp_path))
     assert done.returncode == 1
     assert "took" in done.stdout
-    assert "pip install 'nathb[plot]'" in done.stderr
+    assert "sudo make install EXTRAS=plot" in done.stderr
 
 
 @pytest.mark.lab

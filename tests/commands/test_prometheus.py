@@ -64,7 +64,7 @@ def test_without_the_library_the_daemon_runs_on_and_says_how_to_get_it(
     for _ in range(2):
         prometheus.follow(Metrics(listen="127.0.0.1:9477"))
     assert journal.kinds() == ["metrics-lost"]
-    assert "/opt/nathb/bin/pip install 'nathb[metrics]', then restart" in journal.sentences()[0]
+    assert "sudo make install EXTRAS=metrics, then restart" in journal.sentences()[0]
 
 
 def test_check_warns_that_the_library_is_missing(

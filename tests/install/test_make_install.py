@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from nathb.cli import parser
-from tests.install.built import CHECKOUT, PYTHON, Built, make
+from tests.install.built import CHECKOUT, PYTHON, VERSION, Built, make
 
 PREPARE = CHECKOUT / "packaging" / "prepare"
 SETTLE = CHECKOUT / "packaging" / "settle"
@@ -41,6 +41,16 @@ def test_a_failed_installation_leaves_the_one_before_as_it_was(tmp_path: Path) -
     assert files(tmp_path) == {"opt/nathb/bin/nathb"}
     assert before.read_text() == "the one before"
     assert os.listdir(tmp_path / "opt") == ["nathb"]
+
+
+def test_an_extra_comes_with_the_installation_that_names_it_and_not_without(
+    built: Built, tmp_path: Path
+) -> None:
+    done = make("install", f"DESTDIR={tmp_path}", f"PYTHON={PYTHON}", "EXTRAS=metrics")
+    assert done.returncode == 0, done.stdout
+    library = f"opt/nathb/lib/{VERSION}/site-packages/prometheus_client/__init__.py"
+    assert library in files(tmp_path)
+    assert library not in files(built.tree)
 
 
 def test_uninstall_takes_everything_but_the_settings(built: Built, tmp_path: Path) -> None:
