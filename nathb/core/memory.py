@@ -98,7 +98,7 @@ def ended(
     """Remember how a move ended at `now`. A lost answer is kept as unsure, not as failed.
 
     The route may have gone there and back while the answer was awaited, with no view to show it:
-    so a return waits from now on. One that is a return itself is just tried again.
+    so a return waits from now on. No return is urgent.
     """
     wrote = Wrote(move, now)
     is_unsure = isinstance(result, Undone) and result.failure is Failure.NO_REPLY
@@ -109,7 +109,7 @@ def ended(
         memory,
         in_flight=None,
         unsure=wrote if is_unsure else memory.unsure,
-        changed_at=now if is_unsure and move.rule is not Rule.R4 else memory.changed_at,
+        changed_at=now if is_unsure else memory.changed_at,
         failed_for=move.cause,
         attempts=attempts,
         retry_at=now + backoff(result.failure, attempts, jitter),

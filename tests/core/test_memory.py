@@ -113,9 +113,6 @@ def test_r4_after_a_lost_answer_a_return_waits_for_the_route_may_have_gone_there
     before = observed(RouteMemory(), AT_C, 0.0, PAIR)
     lost = ended(begun(before, TO_A), TO_A, Undone(Failure.NO_REPLY, "…"), 100.0, 0.0)
     assert observed(lost, AT_C, 110.0, PAIR).changed_at == 100.0
-    back = replace(TO_A, rule=Rule.R4)
-    again = ended(begun(before, back), back, Undone(Failure.NO_REPLY, "…"), 100.0, 0.0)
-    assert again.changed_at == before.changed_at
 
 
 def test_a_lost_answer_that_no_view_confirms_is_forgotten_after_settle() -> None:
