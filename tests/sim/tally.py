@@ -27,8 +27,6 @@ class Tally:
     rounds: int = 0
     mixed: int = 0
     """Seeds with faults of several kinds."""
-    long_quiet: int = 0
-    """Seeds that were watched at rest for the full number of rounds."""
     faults: Counter[str] = field(default_factory=Counter)
     known: list[int] = field(default_factory=list)
     failed: dict[int, str] = field(default_factory=dict)
@@ -40,7 +38,6 @@ class Tally:
         self.hands += len(world.ec2.changes) - world.moves
         self.rounds += world.rounds
         self.mixed += len(world.injected) > 1
-        self.long_quiet += world.quiet_is_long
         self.faults += world.injected
 
     def add(self, other: Tally) -> None:
@@ -50,7 +47,6 @@ class Tally:
         self.hands += other.hands
         self.rounds += other.rounds
         self.mixed += other.mixed
-        self.long_quiet += other.long_quiet
         self.faults += other.faults
         self.known += other.known
         self.failed |= other.failed
@@ -85,7 +81,6 @@ def table(tally: Tally, took: float) -> str:
         "moves by nodes": f"{tally.moves:,}",
         "changes by other hands": f"{tally.hands:,}",
         "seeds of several faults": f"{tally.mixed:,}",
-        "1,000 rounds at rest": f"{tally.long_quiet:,}",
         "wall time": f"{took:,.1f} s",
         "faults": f"{tally.faults.total():,}",
     }

@@ -19,10 +19,7 @@ from tests.sim.net import Addresses, Network
 from tests.sim.post import LONGEST_READ, Place, Post
 
 QUIET_ROUNDS = 1000
-"""Steps that all nodes together take at rest without a write, in every so-many-th seed …"""
-SHORT_QUIET_ROUNDS = 150
-"""… and in the others, which the steady state of the first ones speaks for."""
-LONG_QUIET_EVERY = 8
+"""Steps that all nodes together take at rest without a write."""
 SLEEPS = 4
 """How often time is passed asleep: a damped route may have to wait for an hour."""
 
@@ -90,7 +87,7 @@ class World:
     def _stay_quiet(self) -> None:
         """Go on for many rounds: nothing may be written any more."""
         written = len(self.ec2.changes)
-        until = self.rounds + (QUIET_ROUNDS if self.quiet_is_long else SHORT_QUIET_ROUNDS)
+        until = self.rounds + QUIET_ROUNDS
         while self.rounds < until:
             self.run(self.clock.now + 5.0)
         if len(self.ec2.changes) > written:
@@ -164,11 +161,6 @@ class World:
     def moves(self) -> int:
         """How often a node pointed a route elsewhere."""
         return sum(change.who != "" for change in self.ec2.changes)
-
-    @property
-    def quiet_is_long(self) -> bool:
-        """Whether the end of this seed is watched for the full number of rounds."""
-        return self.plot.seed % LONG_QUIET_EVERY == 0
 
     # --- faults -----------------------------------------------------------------------------
 
