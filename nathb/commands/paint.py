@@ -37,5 +37,11 @@ def coloured(text: str, ink: Ink) -> str:
 
 def for_this_terminal(environ: Mapping[str, str] = os.environ) -> Paint:
     """Return how to paint what goes to stdout; NO_COLOR (no-color.org) and TERM=dumb are heeded."""
-    is_terminal = sys.stdout.isatty() and environ.get("TERM", "dumb") != "dumb"
-    return coloured if is_terminal and not environ.get("NO_COLOR") else plain
+    return coloured if takes_codes(environ) and not environ.get("NO_COLOR") else plain
+
+
+def takes_codes(environ: Mapping[str, str] = os.environ) -> bool:
+    """Return whether stdout is a terminal that takes control codes; a pipe, a file, or one with
+    TERM=dumb, does not.
+    """
+    return sys.stdout.isatty() and environ.get("TERM", "dumb") != "dumb"

@@ -16,7 +16,7 @@ from nathb.aws.client import make_client
 from nathb.aws.reading import Reader
 from nathb.aws.survey import survey
 from nathb.commands.locate import add_group, locate
-from nathb.commands.paint import for_this_terminal
+from nathb.commands.paint import for_this_terminal, takes_codes
 from nathb.commands.screen import bystander, holder_of, screen
 from nathb.core.errors import CloudError, FileError, IdentityError, SnapshotError
 from nathb.core.snapshot import Snapshot
@@ -43,7 +43,11 @@ def add_parser(verbs: Any) -> None:
     how = verb.add_mutually_exclusive_group()
     how.add_argument("--json", action="store_true", help="print the daemon's snapshot as JSON")
     how.add_argument("--schema", action="store_true", help="print the JSON Schema of --json")
-    how.add_argument("--watch", action="store_true", help="show it anew every second, until ^C")
+    how.add_argument(
+        "--watch",
+        action="store_true",
+        help="show it anew every second, until ^C; into a pipe, one after another",
+    )
     verb.set_defaults(carry_out=carry_out)
 
 
@@ -82,14 +86,18 @@ def _fresh(name: str) -> Snapshot:
 
 
 def _watch(look: Callable[[], Snapshot], write: Callable[[str], object]) -> int:
-    """Show one screen a second until interrupted."""
+    """Show one screen a second until interrupted; each in the place of the one before it on a
+    terminal, one after another with an empty line between them elsewhere.
+    """
     paint = for_this_terminal()
+    before, between = (CLEAR, CLEAR) if takes_codes() else ("", "\n")
     while True:
         try:
             lines = screen(look(), paint)
         except SnapshotError as error:
             lines = [str(error)]
-        write(CLEAR + "\n".join(lines) + "\n")
+        write(before + "\n".join(lines) + "\n")
+        before = between
         sys.stdout.flush()
         time.sleep(PACE)
 
