@@ -25,6 +25,7 @@ from nathb.commands import (
     run,
     status,
 )
+from nathb.commands.arguments import Parser, attached
 from nathb.core.errors import FileError, NathbError, UsageError
 
 EX_NO = 1
@@ -49,7 +50,7 @@ VERBS = (
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line; each verb's room adds its own part."""
-    top = argparse.ArgumentParser(
+    top = Parser(
         prog="nathb",
         description="Two routers watch each other through the path their clients use, "
         "and move the route when that path breaks.",
@@ -64,7 +65,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Carry out one command line; return its exit code. No error of a user's is a traceback."""
-    given = parser().parse_args(arguments)
+    given = parser().parse_args(attached(sys.argv[1:] if arguments is None else arguments))
     try:
         code = int(given.carry_out(given))
         sys.stdout.flush()  # here rather than at exit, where a closed pipe would be a traceback

@@ -24,9 +24,16 @@ from nathb.aws.plan import plan
 from nathb.aws.reading import Reader
 from nathb.aws.survey import Survey, survey
 from nathb.commands import prometheus
-from nathb.commands.locate import add_group, locate
+from nathb.commands.locate import add_group, locate, node_of
 from nathb.commands.reach import inspect_reach
-from nathb.core.errors import CloudError, FileError, IdentityError, Mistake, SnapshotError
+from nathb.core.errors import (
+    CloudError,
+    FileError,
+    IdentityError,
+    Mistake,
+    SnapshotError,
+    UsageError,
+)
 from nathb.core.finding import Finding, Level, bad, good, warning
 from nathb.core.model import Group, Metrics
 from nathb.host.forwarding import inspect_forwarding
@@ -46,13 +53,20 @@ def add_parser(verbs: Any) -> None:
     )
     add_group(verb)
     verb.add_argument("--aws", action="store_true", help="also look at EC2 and at this node")
-    verb.add_argument("--node", metavar="NAME", help="be this node, whatever the instance says")
+    verb.add_argument(
+        "--node", metavar="NAME", help="with --aws: be this node, whatever the instance says"
+    )
     verb.add_argument("--json", action="store_true", help="print the findings as JSON")
     verb.set_defaults(carry_out=carry_out)
 
 
 def carry_out(given: argparse.Namespace) -> int:
     """Print what was found; return 0 when nothing is bad, 1 when something is, 78 for the file."""
+    if given.node is not None and not given.aws:
+        raise UsageError(
+            "check: --node says which node this machine is, and only --aws looks at this machine; "
+            "add --aws, or leave out --node"
+        )
     path = locate(given.group)
     try:
         group = config.load(path)
@@ -62,6 +76,8 @@ def carry_out(given: argparse.Namespace) -> int:
         else:
             print(error, file=sys.stderr)
         return 78
+    if given.node is not None:
+        node_of(group, given.node)
     unwise = config.warnings(group, str(path))
     if group.metrics != Metrics() and not prometheus.is_installed():
         unwise = (*unwise, Mistake(str(path), 0, "metrics", prometheus.MISSING))
@@ -99,7 +115,7 @@ def _everything(
 ) -> Iterator[Finding]:
     yield good(str(path), _summary(group))
     for mistake in unwise:
-        yield warning(f"{mistake.file}:{mistake.line}", f"{mistake.path}: {mistake.text}", "")
+        yield warning(mistake.where, f"{mistake.path}: {mistake.text}", "")
     try:
         client = make_client(group.region)
         seen = survey(Reader(client), group)
@@ -127,9 +143,8 @@ def _who(group: Group, client: Any) -> str | IdentityError:
 
 def _here(seen: Survey, me: str | IdentityError) -> Iterator[Finding]:
     """Yield what can be seen only on a node itself."""
-    if isinstance(me, IdentityError) or me not in {node.name for node in seen.group.nodes}:
-        text = str(me) if isinstance(me, IdentityError) else f"{me} is no node of the group"
-        yield warning("this machine", text, "run it on each node as well")
+    if isinstance(me, IdentityError):
+        yield warning("this machine", str(me), "run it on each node as well")
         return
     yield good("this node", f"is {me}")
     yield from inspect_forwarding()

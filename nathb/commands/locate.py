@@ -5,6 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from nathb.core.errors import UsageError
+from nathb.core.model import Group
+
 DIRECTORY = Path("/etc/nathb")
 
 
@@ -22,3 +25,11 @@ def locate(group: str) -> Path:
     """Return the file's path; what has a slash or an ending is a path already."""
     is_path = "/" in group or group.endswith((".yaml", ".yml"))
     return Path(group) if is_path else DIRECTORY / f"{group}.yaml"
+
+
+def node_of(group: Group, name: str) -> str:
+    """Return the name of a node of this group; UsageError, which lists them, for any other."""
+    names = [node.name for node in group.nodes]
+    if name not in names:
+        raise UsageError(f"{name}: the group has {', '.join(names)}; name one of these")
+    return name

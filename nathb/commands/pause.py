@@ -9,7 +9,13 @@ from nathb.aws.intent import UNTIL
 from nathb.commands.wish import Desk, add_wish, duration
 from nathb.config.fields import Duration
 
-FOR = Duration(1.0, "nobody would notice", 30 * 86400.0, "a group without takeover for a month")
+FOR = Duration(
+    1.0,
+    "to end a pause, run `nathb resume`",
+    30 * 86400.0,
+    "a group without takeover for a month",
+    needs_unit=True,
+)
 
 
 def add_parser(verbs: Any) -> None:
@@ -24,7 +30,7 @@ def add_parser(verbs: Any) -> None:
     )
     add_wish(verb, pause)
     verb.add_argument(
-        "--for", dest="seconds", type=duration(FOR), metavar="TIME", help="such as 30m or 2h"
+        "--for", dest="seconds", type=duration(FOR), metavar="TIME", help="such as 30m or 2h30m"
     )
     verb = verbs.add_parser(
         "resume",

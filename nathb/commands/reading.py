@@ -8,7 +8,7 @@ from datetime import datetime
 from nathb.commands.locate import add_group, locate
 from nathb.core.chronicle import Happened
 from nathb.core.durations import humane
-from nathb.core.errors import DiaryError
+from nathb.core.errors import DiaryError, UsageError
 from nathb.core.events import Event, EventKind
 from nathb.host.diary import Diary, Where, read
 from nathb.host.when import FORMS, point
@@ -48,8 +48,16 @@ def add_reading(verb: argparse.ArgumentParser) -> None:
 
 
 def gather(given: argparse.Namespace) -> Diary:
-    """Return what the journals hold of the group; DiaryError when that cannot be."""
+    """Return what the journals hold of the group; DiaryError when that cannot be.
+
+    UsageError when the time that was asked for ends before it begins.
+    """
     since, until = (point(text) if text else None for text in (given.since, given.until))
+    if since is not None and until is not None and since > until:
+        raise UsageError(
+            f"--since {given.since} ({moment(since)}) is later than --until {given.until} "
+            f"({moment(until)}); exchange the two"
+        )
     where = Where(tuple(given.directory), tuple(given.file))
     return read(locate(given.group).stem, where, since, until)
 

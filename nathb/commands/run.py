@@ -16,7 +16,7 @@ from nathb.aws.ec2 import Cloud
 from nathb.aws.identity import find_me
 from nathb.aws.imds import Metadata
 from nathb.commands.chorus import Chorus
-from nathb.commands.locate import add_group, locate
+from nathb.commands.locate import add_group, locate, node_of
 from nathb.commands.prometheus import Prometheus
 from nathb.commands.service import Service
 from nathb.core.edges import Edges
@@ -95,10 +95,7 @@ def _node(group: Group, named: str | None, cloud: Cloud) -> str:
     """Return which node this is: as told, or as the instance's own metadata say."""
     if named is None:
         return find_me(group, cloud, Metadata.from_environment(os.environ).instance_id())
-    names = [node.name for node in group.nodes]
-    if named not in names:
-        raise UsageError(f"--node {named}: the group has {', '.join(names)}; name one of these")
-    return named
+    return node_of(group, named)
 
 
 def _reloaded(path: Path, agent: Agent, edges: Any) -> None:

@@ -16,10 +16,10 @@ import msgspec
 from nathb import config
 from nathb.aws.client import make_client
 from nathb.aws.wishes import Wishes
-from nathb.commands.locate import add_group, locate
+from nathb.commands.locate import add_group, locate, node_of
 from nathb.config import fields
 from nathb.config.mistakes import WrongError
-from nathb.core.errors import CloudError, UsageError
+from nathb.core.errors import CloudError
 from nathb.core.model import Group, Route
 from nathb.core.snapshot import Snapshot
 from nathb.core.view import View
@@ -92,10 +92,7 @@ class Desk:
 
     def node(self, name: str) -> str:
         """Return the name of a node of this group; UsageError for any other."""
-        names = [node.name for node in self.group.nodes]
-        if name not in names:
-            raise UsageError(f"{name}: the group has {', '.join(names)}; name one of these")
-        return name
+        return node_of(self.group, name)
 
     def local(self) -> Snapshot | None:
         """Return what the daemon on this machine last said; None when none runs."""

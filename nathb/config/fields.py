@@ -129,8 +129,16 @@ def textfile(text: str) -> str:
 
 # --- durations and counts ---------------------------------------------------------------------
 
-_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|m|h)?")
-_UNITS = {"ms": Decimal("0.001"), "s": Decimal(1), "m": Decimal(60), "h": Decimal(3600)}
+_PART = r"[0-9]{1,9}(?:\.[0-9]{1,9})?"
+_DURATION = re.compile(
+    f"{_PART}|(?:{_PART}d)?(?:{_PART}h)?(?:{_PART}m)?(?:{_PART}s)?(?:{_PART}ms)?"
+)
+_PARTS = re.compile(f"({_PART})(d|h|ms|m|s|$)")
+_NEGATIVE = re.compile(r"-[0-9.]")
+_UNITS = {
+    "ms": Decimal("0.001"), "s": Decimal(1), "m": Decimal(60), "h": Decimal(3600),
+    "d": Decimal(86400),
+}  # fmt: skip
 _COUNT = re.compile(r"[0-9]{1,9}")
 
 
@@ -142,19 +150,23 @@ class Duration(Struct, frozen=True):
     most: float
     why_no_more: str
     can_be_off: bool = False
+    needs_unit: bool = False
+    """Where people do not expect a bare number to be seconds."""
 
     def __call__(self, text: str) -> float:
-        """Return the seconds in `250ms`, `30s`, `5m`, `2h`, or a bare number; 0 for `off`."""
+        """Return the seconds in `250ms`, `30s`, `2h30m`, or a bare number; 0 for `off`."""
         if self.can_be_off and text == "off":
             return 0.0
-        shape = _DURATION.fullmatch(text)
-        if shape is None:
-            off = ", or off" if self.can_be_off else ""
+        if _NEGATIVE.match(text):
+            raise WrongError(f"{quote(text)} is negative; write a duration such as {self._forms}")
+        if not text or not _DURATION.fullmatch(text):
+            raise WrongError(f"{quote(text)} is not a duration; write one such as {self._forms}")
+        parts = _PARTS.findall(text)
+        seconds = float(sum(Decimal(number) * _UNITS[unit or "s"] for number, unit in parts))
+        if self.needs_unit and seconds and not parts[-1][1]:
             raise WrongError(
-                f"{quote(text)} is not a duration; write one such as 250ms, 30s, 5m or 2h{off}"
+                f"{quote(text)} has no unit; write {text}s, {text}m, {text}h or {text}d"
             )
-        number, unit = shape.groups()
-        seconds = float(Decimal(number) * _UNITS[unit or "s"])
         if self.can_be_off and seconds == 0:
             return 0.0
         if seconds < self.least:
@@ -164,6 +176,10 @@ class Duration(Struct, frozen=True):
         if seconds > self.most:
             raise WrongError(f"{text} is over the limit of {spell(self.most)}: {self.why_no_more}")
         return seconds
+
+    @property
+    def _forms(self) -> str:
+        return "250ms, 30s, 5m or 2h" + (", or off" if self.can_be_off else "")
 
 
 class Count(Struct, frozen=True):
@@ -184,6 +200,8 @@ class Count(Struct, frozen=True):
 def spell(seconds: float) -> str:
     """Write a duration the way the file does, in the largest unit that leaves it whole."""
     exact = Decimal(repr(seconds))
-    whole = (unit for unit in ("h", "m", "s") if exact >= _UNITS[unit] and not exact % _UNITS[unit])
+    whole = (
+        unit for unit in ("d", "h", "m", "s") if exact >= _UNITS[unit] and not exact % _UNITS[unit]
+    )
     unit = next(whole, "ms" if 0 < exact < 1 else "s")
     return f"{(exact / _UNITS[unit]).normalize():f}{unit}"

@@ -43,8 +43,13 @@ class Mistake(Struct, frozen=True, order=True):
     path: str
     text: str
 
+    @property
+    def where(self) -> str:
+        """The file, and the line if it is one line's mistake."""
+        return self.file if self.line == 0 else f"{self.file}:{self.line}"
+
     def __str__(self) -> str:
-        where = self.file if self.line == 0 else f"{self.file}:{self.line}"
+        where = self.where
         return f"{where}: {self.path}: {self.text}" if self.path else f"{where}: {self.text}"
 
 

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from nathb.core.errors import UsageError
 
+BARE = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 FORMS = 'such as "2h", "30m", "3d", "2 hours ago", "yesterday", or 2026-11-20 03:12'
 
 
@@ -22,6 +23,8 @@ def point(text: str) -> float:
         return datetime.fromisoformat(text.strip()).timestamp()
     except (ValueError, OverflowError):
         pass
+    if BARE.fullmatch(text.strip()):  # which systemd would take for seconds
+        raise UsageError(f"{text!r} has no unit; give a time {FORMS}")
     for form in (text, f"-{text}"):
         if (found := _asked(form)) is not None:
             return found

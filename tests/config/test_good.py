@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from nathb.config import load, parse
 from nathb.config.fields import Duration, spell
+from nathb.config.mistakes import WrongError
 from nathb.core.errors import FileError
 from nathb.core.model import Group, Metrics, Node, Notify, Preempt, Route, Timers
 
@@ -189,6 +190,9 @@ DURATIONS = {
     "1.5m": 90.0,
     "2h": 7200.0,
     "24h": 86400.0,
+    "1d": 86400.0,
+    "1h30m": 5400.0,
+    "1m0.5s500ms": 61.0,
 }
 
 
@@ -200,11 +204,40 @@ def test_a_duration_means_these_seconds(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "-1", "+1", "1e3", ".5", "5.", "1d", "1 s", "1S", "1h30m", "0x10", "1_000", "٣s", "inf"],
+    [
+        "",
+        "+1",
+        "1e3",
+        ".5",
+        "5.",
+        "1w",
+        "1 s",
+        "1S",
+        "1h30",
+        "30m1h",
+        "1h1h",
+        "0x10",
+        "1_000",
+        "٣s",
+        "inf",
+    ],
 )
 def test_anything_else_is_no_duration(text: str) -> None:
     with pytest.raises(FileError, match="is not a duration"):
         parse(f"{MINIMAL}preempt_delay: '{text}'\n", "tokyo.yaml")
+
+
+@pytest.mark.parametrize("text", ["-1", "-5m", "-0.5s"])
+def test_a_duration_below_zero_is_refused_as_negative(text: str) -> None:
+    with pytest.raises(FileError, match=f"'{text}' is negative; write a duration such as"):
+        parse(f"{MINIMAL}preempt_delay: '{text}'\n", "tokyo.yaml")
+
+
+def test_where_a_bare_number_may_be_anything_a_unit_is_asked_for() -> None:
+    pause = Duration(1, "", 86_400, "", needs_unit=True)
+    with pytest.raises(WrongError, match=r"^'30' has no unit; write 30s, 30m, 30h or 30d$"):
+        pause("30")
+    assert pause("30s") == 30
 
 
 @pytest.mark.parametrize("text", ["off", "0", "0s", "0.0ms", "'off'"])

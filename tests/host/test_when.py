@@ -46,3 +46,9 @@ def test_iso_8601_with_a_zone_is_that_zone_s() -> None:
 def test_what_is_no_time_is_refused_with_examples(text: str) -> None:
     with pytest.raises(UsageError, match='such as "2h"'):
         point(text)
+
+
+@pytest.mark.parametrize("text", ["30", "-30", "2026", " 1.5 "])
+def test_a_bare_number_is_asked_for_its_unit(text: str) -> None:
+    with pytest.raises(UsageError, match=r'has no unit; give a time such as "2h"'):
+        point(text)
