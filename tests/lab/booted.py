@@ -105,19 +105,19 @@ class Booted:
 
     # Power
 
-    def power_on(self, within: float = 30.0) -> Booted:
+    def power_on(self, within: float = 90.0) -> Booted:
         """Switch it on, and wait until systemd has started all it should."""
         self.lab.network.reboot(self.node)
         self.lab.faults.dead(self.node, on=False)
         self.lab.processes.launch(self.node, self._command)
         return self.wait_up(within)
 
-    def wait_up(self, within: float = 30.0) -> Booted:
+    def wait_up(self, within: float = 90.0) -> Booted:
         """Wait until it has booted, after `lab.revive` for one."""
         wait_until(f"{self.node} is up", self._is_up, within, every=0.05)
         return self
 
-    def poweroff(self, within: float = 30.0) -> float:
+    def poweroff(self, within: float = 90.0) -> float:
         """`systemctl poweroff`; returns when it is off, with the seconds that took.
 
         Its network works through the whole shutdown, as an instance's does, and is gone as soon as
@@ -125,7 +125,7 @@ class Booted:
         """
         return self._go_down("poweroff", within)
 
-    def reboot(self, off: float = 1.0, within: float = 30.0) -> float:
+    def reboot(self, off: float = 1.0, within: float = 90.0) -> float:
         """`systemctl reboot`, `off` seconds without power, and up again; seconds to the power cut.
 
         EC2 is told nothing: an instance that reboots is running all the time.
@@ -186,7 +186,7 @@ class Booted:
 
     # What runs on it
 
-    def run(self, *argv: str, within: float = 30.0) -> subprocess.CompletedProcess[str]:
+    def run(self, *argv: str, within: float = 90.0) -> subprocess.CompletedProcess[str]:
         """Run a command on it as root, to its end; it may fail. stdout and stderr are one."""
         return subprocess.run(
             [*self._enter(), *argv],
@@ -199,7 +199,7 @@ class Booted:
             check=False,
         )
 
-    def did(self, *argv: str, within: float = 30.0) -> str:
+    def did(self, *argv: str, within: float = 90.0) -> str:
         """Run a command that must succeed; what it printed."""
         done = self.run(*argv, within=within)
         assert done.returncode == 0, f"{shlex.join(argv)} on {self.node}: {done.stdout}"

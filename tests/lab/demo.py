@@ -20,7 +20,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.host.journald import Journald
-from tests.lab.client import Client
 from tests.lab.lab import Lab
 from tests.lab.pair import DEFAULT, Pair
 from tests.lab.processes import nathb
@@ -102,11 +101,6 @@ class Stage:
         return f"zone {zone}: route at {self.lab.holder(zone)}, client {client:<20}"
 
 
-def outage(client: Client, since: float) -> float:
-    """The longest silence since then, in seconds."""
-    return client.outage(since=since)
-
-
 def play(lab: Lab, journald: Journald) -> dict[str, str]:
     """Perform all acts; return what was captured, `measured` being empty if it was not good."""
     print("Starting nathb on nat-a and nat-c, at default timing", flush=True)
@@ -119,7 +113,7 @@ def play(lab: Lab, journald: Journald) -> dict[str, str]:
     killed = stage.act("nat-c is killed: its host falls silent without a word")
     lab.crash("nat-c")
     stage.watch("clients of zone c are served by nat-a", lambda: client.via() == "nat-a")
-    takeover = outage(client, killed)
+    takeover = client.takeover(since=killed)
     stage.watch_for(2.0)
     stage.type_in("status")
 
@@ -127,8 +121,9 @@ def play(lab: Lab, journald: Journald) -> dict[str, str]:
     lab.revive("nat-c")
     stage.watch("clients of zone c are served by nat-c", lambda: client.via() == "nat-c")
     stage.watch_for(2.0)
-    back = outage(client, revived)
-    other = outage(lab.clients["app-a"], killed)
+    back = client.outage(since=revived)
+    other = lab.clients["app-a"].outage(since=killed)
+    frozen = lab.pace.frozen(killed)
     writes = stage.pair.written()
 
     stage.type_in("history", "--directory", journald.directory)
@@ -140,9 +135,14 @@ Measured by clients that send every 5 ms, with real packets through real masquer
   return     zone c was silent for {back * 1000:.0f} ms while its route went home (bound: 100 ms)
   zone a     was never silent for longer than {other * 1000:.0f} ms
   EC2        was asked to move a route {len(writes)} times: {", ".join(map(_arrow, writes))}
-{"All as promised." if good else "NOT as promised."}"""
+{_not_counted(frozen)}{"All as promised." if good else "NOT as promised."}"""
     print(measured, flush=True)
     return stage.captured | {"measured": measured if good else ""}
+
+
+def _not_counted(frozen: float) -> str:
+    """What is said of the time in which this machine was too busy to run what was measured."""
+    return f"  machine    was frozen for {frozen:.2f} s, which is not counted\n" if frozen else ""
 
 
 def _arrow(write: tuple[str, str]) -> str:

@@ -23,8 +23,10 @@ from tests.lab.ailments import OPERATOR
 from tests.lab.client import Client
 from tests.lab.faults import NetworkFaults
 from tests.lab.group_file import group_file
+from tests.lab.machine import prefer
 from tests.lab.network import Network
 from tests.lab.nursery import Nursery
+from tests.lab.pace import Pace
 from tests.lab.plan import ECHO, ECHO_PORT, EVERYWHERE, PAIR, Plan
 from tests.lab.processes import Command, Daemon, Processes, nathb
 from tests.lab.remote import ApiFaults, Call
@@ -46,6 +48,8 @@ class Lab:
     faults: NetworkFaults
     api: ApiFaults
     clients: dict[str, Client]
+    pace: Pace
+    pids: dict[str, int]  # of what measures: `echo`, `pace` and each client
     processes: Processes
     directory: Path
 
@@ -199,7 +203,7 @@ class Lab:
         node: str,
         argv: Sequence[str],
         env: Mapping[str, str] | None = None,
-        within: float = 30.0,
+        within: float = 90.0,
     ) -> subprocess.CompletedProcess[str]:
         """Run a command on an instance to its end."""
         return self.processes.run(node, argv, env, within)
@@ -249,23 +253,40 @@ class Lab:
         self.ec2 = operator_client(self._wire.port, self.plan.region)
         undo.callback(self.ec2.close)
         self.account = build_account(self.ec2, self.plan)
+        self.pids = {}
+        self.pace = self._start_pace(undo)
         self.clients = dict(self._start_clients(undo))
         for client in self.clients.values():
             client.wait_served()
 
     def _start_clients(self, undo: ExitStack) -> list[tuple[str, Client]]:
-        python = [sys.executable, "-I", "-S", str(DATAGRAMS)]
-        where = [str(ECHO), str(ECHO_PORT)]
         names = {str(nat.public_address): nat.name for nat in self.plan.nats}
-        undo.callback(_end, _run_in(self.network, "internet", [*python, "echo", *where]))
+        internet = f"/run/netns/{self.network.namespace('internet')}"
+        self._measure(undo, "echo", "vpc", "echo", ECHO, ECHO_PORT, internet)
         clients = []
         for app in self.plan.apps:
-            notes = self.directory / f"{app.name}.arrivals"
-            notes.touch()
-            command = [*python, "client", *where, str(notes)]
-            undo.callback(_end, _run_in(self.network, app.name, command))
-            clients.append((app.name, Client(app.name, notes, names)))
+            notes = self._notes(app.name)
+            where = (ECHO, app.subnet.router, ECHO_PORT)
+            self._measure(undo, app.name, app.name, "client", *where, notes)
+            clients.append((app.name, Client(app.name, notes, names, self.pace)))
         return clients
+
+    def _start_pace(self, undo: ExitStack) -> Pace:
+        notes = self._notes("pace")
+        self._measure(undo, "pace", "vpc", "pace", notes)
+        prefer(self.pids["pace"])  # as the daemons are
+        return Pace(notes)
+
+    def _measure(self, undo: ExitStack, name: str, where: str, *arguments: object) -> None:
+        argv = [sys.executable, "-I", "-S", str(DATAGRAMS), *map(str, arguments)]
+        process = subprocess.Popen(self.network.inside(where, *argv), stdin=subprocess.DEVNULL)
+        undo.callback(_end, process)
+        self.pids[name] = process.pid
+
+    def _notes(self, name: str) -> Path:
+        path = self.directory / f"{name}.notes"
+        path.touch()
+        return path
 
     def _power_off(self, node: str) -> None:
         self._crashed.setdefault(node, []).extend(self.processes.kill(node))
@@ -281,10 +302,6 @@ def _target(route: Mapping[str, str]) -> str:
         if key in route:
             return route[key]
     return "?"
-
-
-def _run_in(network: Network, name: str, argv: list[str]) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(network.inside(name, *argv), stdin=subprocess.DEVNULL)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -77,7 +77,7 @@ class Pair:
             return False
         return all(path.get("verdict") == "up" for path in (now["uplink"], *now["peers"].values()))
 
-    def settle(self, *nodes: str, within: float = 20.0) -> Pair:
+    def settle(self, *nodes: str, within: float = 60.0) -> Pair:
         """Wait until these nodes (all, if none is named) watch a healthy pair in peace."""
         for node in nodes or self.nodes:
             wait_until(
@@ -113,7 +113,7 @@ class Pair:
     def wait_holder(self, zone: str, node: str, within: float) -> None:
         """Wait until a zone's default route points at this node."""
         wait_until(
-            f"{zone}'s route points at {node}", lambda: self.lab.holder(zone) == node, within
+            f"{zone}'s route points at {node}", lambda: self.lab.holder(zone) == node, within, 0.05
         )
 
     def written(self, since: float = 0.0) -> list[tuple[str, str]]:

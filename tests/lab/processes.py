@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.lab.machine import wait_until
+from tests.lab.machine import prefer, wait_until
 from tests.lab.network import Network
 from tests.lab.nursery import python_path
 from tests.lab.plan import API, API_PORT
@@ -73,7 +73,7 @@ class Daemon:
         """Every line it has written so far, those before a restart included."""
         return self.log.read_text(errors="replace").splitlines()
 
-    def wait_line(self, text: str, within: float = 10.0) -> str:
+    def wait_line(self, text: str, within: float = 30.0) -> str:
         """Wait until it has written a line with `text` in it; that line."""
         return wait_until(
             f"{self.host} writes {text!r}; it wrote: {self.lines()[-20:]}",
@@ -91,12 +91,12 @@ class Daemon:
             os.killpg(self.pid, signal.SIGKILL)
         self._process.wait()
 
-    def stop(self, within: float = 5.0) -> int:
+    def stop(self, within: float = 15.0) -> int:
         """SIGTERM, then wait; its exit status."""
         self.signal(signal.SIGTERM)
         return self.wait(within)
 
-    def wait(self, within: float = 10.0) -> int:
+    def wait(self, within: float = 30.0) -> int:
         """Wait for its end; its exit status."""
         return self._process.wait(within)
 
@@ -135,6 +135,7 @@ class Processes:
                 stderr=log,
                 start_new_session=True,
             )
+        prefer(process.pid)
         daemon = Daemon(host, command, process)
         self._daemons.append(daemon)
         return daemon
@@ -144,7 +145,7 @@ class Processes:
         host: str,
         argv: Sequence[str],
         env: Mapping[str, str] | None = None,
-        within: float = 30.0,
+        within: float = 90.0,
     ) -> subprocess.CompletedProcess[str]:
         """Run a command on an instance to its end; it may fail. TimeoutExpired after `within`."""
         return subprocess.run(

@@ -6,7 +6,6 @@ It lives as long as its wire: when the test process goes, however it goes, so do
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import socket
@@ -16,22 +15,24 @@ from moto.moto_api._internal import mock_random
 
 from tests.lab.ailments import OPERATOR, Ailment, Spell
 from tests.lab.api import Ec2Api
+from tests.lab.datagrams import enter_network
 from tests.lab.estate import Estate
 from tests.lab.imds import Imds
+from tests.lab.machine import prefer
 from tests.lab.nursery import Order
 from tests.lab.plan import API, API_PORT, IMDS
 from tests.lab.router import KernelRouter
 from tests.lab.web import Wsgi, listen
 
 LOOPBACK = "127.0.0.1"
-CLONE_NEWNET = 0x40000000
 
 
 def serve(order: Order, wire: socket.socket, moto: Wsgi) -> None:
     """Serve `order` until `wire` ends. Call it in a process with one thread."""
     # A socket stays in the namespace it was made in: this one is for the test process, outside.
     operator = socket.create_server((LOOPBACK, 0))
-    _enter(order.namespace)
+    prefer(os.getpid())
+    enter_network(order.namespace)
     mock_random.seed(os.urandom(16))  # forks of one parent would all give out the same ids
     plan = order.plan
 
@@ -70,12 +71,3 @@ def _obey(api: Ec2Api, do: str, **details: Any) -> Any:
         case "calls":
             return api.calls(details["since"])
     return {"error": f"the server cannot {do!r}"}
-
-
-def _enter(namespace: str) -> None:
-    """Move this process to a network namespace (os.setns comes with Python 3.12)."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    with open(namespace, "rb") as handle:
-        if libc.setns(handle.fileno(), CLONE_NEWNET) != 0:
-            cause = os.strerror(ctypes.get_errno())
-            raise OSError(f"{namespace} cannot be entered: {cause}; is this inside the sandbox?")

@@ -50,7 +50,7 @@ class Service:
         """Send a signal to the daemon alone."""
         self.machine.did("kill", f"-{number.value}", str(self.pid))
 
-    def settle(self, within: float = 20.0) -> Service:
+    def settle(self, within: float = 60.0) -> Service:
         """Wait until its STATUS= says that all paths are good, and `nathb status` that all is."""
         for what, true, every in (
             ("hears all", lambda: "uplink up, nat-c up" in self.show("StatusText"), 0.1),
@@ -63,7 +63,7 @@ class Service:
         """What the journal has of the unit, systemd's own words about it included."""
         return self.machine.journal("--unit", UNIT, "--output", "cat").splitlines()
 
-    def wait_sentence(self, text: str, within: float = 10.0) -> str:
+    def wait_sentence(self, text: str, within: float = 30.0) -> str:
         """Wait until one of the sentences has `text` in it; that sentence."""
         return wait_until(
             f"the journal of {UNIT} has {text!r}",

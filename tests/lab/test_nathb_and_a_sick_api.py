@@ -39,7 +39,7 @@ def test_503_for_the_first_6_s_of_an_outage_is_a_take_within_5_s_of_its_return(l
     lab.api.lift()
     lifted = time.monotonic()
     served = lab.clients["app-c"].wait_served(via="nat-a", within=15.0)
-    assert served - lifted <= 5.0
+    assert lab.pace.elapsed(lifted, served) <= 5.0
     # two uplinks and a heartbeat a second, and the pulse: no call has held up a check
     checks = after["counters"]["checks"] - before["counters"]["checks"]
     assert checks >= 3 * (after["at"] - before["at"])
@@ -64,7 +64,7 @@ def test_an_api_that_hangs_for_11_s_gets_a_try_every_few_seconds_and_the_next_on
     lab.api.lift()
     lifted = time.monotonic()
     served = lab.clients["app-c"].wait_served(via="nat-a", within=15.0)
-    assert served - lifted <= 3.0
+    assert lab.pace.elapsed(lifted, served) <= 3.0
     assert [one.applied for one in lab.writes()] == [False] * len(tries) + [True]
     pair.daemons["nat-a"].wait_line(" took ")
     assert len(pair.told("nat-a", "could not take")) == 1
@@ -184,7 +184,7 @@ def test_r10_a_describe_that_hangs_does_not_hold_up_a_takeover(lab: Lab) -> None
     crashed = time.monotonic()
     lab.crash("nat-c")
     lab.clients["app-c"].wait_served(via="nat-a", within=10.0)
-    assert lab.clients["app-c"].outage(since=crashed) <= 4.5
+    assert lab.clients["app-c"].takeover(since=crashed) <= 4.5
     assert pair.written() == [("nat-a", "nat-a")]
 
 
@@ -222,8 +222,8 @@ def test_r13_a_peer_that_ec2_stops_is_a_blackhole_and_one_missed_check_is_enough
     pair = Pair(lab, **DEFAULT).settle()
     stopped = time.monotonic()
     lab.stop_instance("nat-c")
-    served = lab.clients["app-c"].wait_served(via="nat-a", within=10.0)
-    assert served - stopped <= 3.0
+    lab.clients["app-c"].wait_served(via="nat-a", within=10.0)
+    assert lab.clients["app-c"].takeover(since=stopped) <= 3.0
     line = pair.daemons["nat-a"].wait_line(" took ")
     assert "EC2" in line
-    wait_until("one write", lambda: pair.written() == [("nat-a", "nat-a")], 2.0)
+    wait_until("one write", lambda: pair.written() == [("nat-a", "nat-a")], 10.0)

@@ -85,7 +85,7 @@ def test_a_one_way_cut_between_the_zones_ends_in_quiet_with_both_zones_served(
         assert len(of_this_route) == 2, "taken, and taken back"
     time.sleep(8.0)
     for zone in ("a", "c"):
-        assert lab.clients[f"app-{zone}"].outage(since=cut) <= 5.0
+        assert lab.clients[f"app-{zone}"].takeover(since=cut) <= 5.0
         assert lab.clients[f"app-{zone}"].outage(since=quiet) <= 0.5
         assert lab.clients[f"app-{zone}"].via() == f"nat-{zone}"
     lab.faults.heal()

@@ -37,7 +37,7 @@ def test_a_live_host_that_no_longer_forwards_is_taken_from_within_interval_plus_
     stopped = time.monotonic()
     stop_forwarding(lab.faults, "nat-c")
     lab.clients["app-c"].wait_served(via="nat-a", within=15.0)
-    assert lab.clients["app-c"].outage(since=stopped) <= 2.0 + 3.5
+    assert lab.clients["app-c"].takeover(since=stopped) <= 2.0 + 3.5
     assert hears(lab, "nat-a", "10.0.1.10"), "its host is well"
     time.sleep(2.0)
     assert pair.written() == [TAKES]
@@ -82,7 +82,7 @@ def test_a_peer_that_flaps_every_20_s_is_taken_from_once_and_given_nothing_back(
     daemon, client, begun = pair.daemons["nat-a"], lab.clients["app-c"], time.monotonic()
     lab.crash("nat-c")
     taken = client.wait_served(via="nat-a", within=10.0)
-    assert client.outage(since=begun) <= 4.5
+    assert client.takeover(since=begun) <= 4.5
     for flap in (1, 2):
         _sleep_until(begun + 20.0 * flap - 10.0)
         lab.revive("nat-c")

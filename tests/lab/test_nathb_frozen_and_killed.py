@@ -48,7 +48,7 @@ def test_r14_frozen_with_a_healthy_peer_is_told_once_and_nothing_is_written(
     pair = Pair(lab).settle()
     with frozen(pair.daemons["nat-a"]):
         time.sleep(seconds)
-    pair.daemons["nat-a"].wait_line("was stalled for ", within=5.0)
+    pair.daemons["nat-a"].wait_line("was stalled for ")
     pair.settle("nat-a")
     time.sleep(3.0)
     assert len(pair.stalls("nat-a", longer_than=seconds - 0.5)) == 1
@@ -70,7 +70,8 @@ def test_r14_frozen_for_60_s_in_which_the_peer_crashes_takes_on_fresh_evidence_a
     [write] = lab.writes()
     assert pair.written() == [("nat-a", "nat-a")]
     # three checks a second apart, the last of which gets its second: what a start would take
-    assert 3.0 <= write.at - thawed <= 5.0
+    assert write.at - thawed >= 3.0
+    assert lab.pace.elapsed(thawed, write.at) <= 5.0
     pair.daemons["nat-a"].wait_line(" took ")
     assert in_order(pair, "nat-a", "was stalled for ", "nat-c is down", " took ")
     assert len(pair.stalls("nat-a", longer_than=55.0)) == 1
@@ -81,11 +82,11 @@ def test_r14_frozen_while_suspecting_and_the_peer_back_before_the_thaw_writes_no
 ) -> None:
     pair = Pair(lab, **DEFAULT).settle()
     lab.faults.dead("nat-c")
-    wait_until("nat-a suspects", lambda: pair.snapshot("nat-a")["suspecting"], within=3.0)
+    wait_until("nat-a suspects", lambda: pair.snapshot("nat-a")["suspecting"])
     with frozen(pair.daemons["nat-a"]):
         time.sleep(4.0)
         lab.faults.dead("nat-c", on=False)
-    pair.daemons["nat-a"].wait_line("was stalled for ", within=5.0)
+    pair.daemons["nat-a"].wait_line("was stalled for ")
     pair.settle("nat-a")
     time.sleep(2.0)
     assert pair.told("nat-a", "nat-c is down") == []
@@ -160,8 +161,8 @@ def test_sigterm_in_the_middle_of_a_slow_move_lets_it_end_and_begins_no_other(
     lab.crash("nat-c")
     wait_until("a write arrives", lambda: len(lab.writes()) >= 1, 10.0)
     asked = time.monotonic()
-    assert pair.daemons["nat-a"].stop(within=5.0) == 0
-    assert time.monotonic() - asked <= 2.0
+    assert pair.daemons["nat-a"].stop() == 0
+    assert lab.pace.elapsed(asked) <= 2.0
     last = pair.daemons["nat-a"].lines()[-1]
     assert "stopped; routes stay where they are" in last
     time.sleep(1.0)
@@ -199,10 +200,9 @@ def test_a_reload_in_the_middle_of_suspecting_costs_the_takeover_no_time(
     wait_until(
         "a check is missed",
         lambda: pair.snapshot("nat-a")["peers"]["nat-c"].get("missed", 0) >= 1,
-        within=3.5,
     )
     pair.reload("nat-a", "nodes: {" if broken else pair.config)
-    pair.daemons["nat-a"].wait_line("reload refused" if broken else "reloaded lab", within=3.0)
+    pair.daemons["nat-a"].wait_line("reload refused" if broken else "reloaded lab")
     lab.clients["app-c"].wait_served(via="nat-a", within=10.0)
-    assert lab.clients["app-c"].outage(since=crashed) <= 4.5
+    assert lab.clients["app-c"].takeover(since=crashed) <= 4.5
     assert pair.written() == [("nat-a", "nat-a")]

@@ -56,9 +56,9 @@ def test_a_drain_costs_clients_100_ms_at_most_and_stays_until_undrain_undoes_it_
     told = json.loads(done.stdout)
     assert (done.returncode, told["away"]) == (0, True), done
     assert told["in_force_seconds"] == {"nat-a": 0.0, "nat-c": 12.0}
-    assert time.monotonic() - begun <= 5.0
+    assert lab.pace.elapsed(begun) <= 5.0
     assert lab.holder("a") == "nat-c"
-    client.wait_served(via="nat-c", within=2.0)
+    client.wait_served(via="nat-c")
     pair.daemons["nat-c"].wait_line("nat-a is drained", within=30.0)
     assert client.outage(since=begun) <= 0.1
     assert lab.clients["app-c"].outage(since=begun) <= 0.1
@@ -67,8 +67,10 @@ def test_a_drain_costs_clients_100_ms_at_most_and_stays_until_undrain_undoes_it_
     wait_idle(lab, "nat-c")
     back = time.monotonic()
     assert ask(lab, "nat-c", "undrain", "nat-a").returncode == 0
-    pair.wait_holder("a", "nat-a", within=5.0)
-    client.wait_served(via="nat-a", within=2.0)
+    asked = time.monotonic()
+    pair.wait_holder("a", "nat-a", within=15.0)
+    assert lab.pace.elapsed(asked) <= 5.0
+    client.wait_served(via="nat-a")
     time.sleep(1.0)
     assert client.outage(since=back) <= 0.1
     assert tags(lab) == {}
@@ -95,8 +97,8 @@ def test_a_pause_holds_while_a_nat_is_dead_and_resume_takes_at_once(lab: Lab) ->
     resumed = time.monotonic()
     assert ask(lab, "nat-a", "resume").returncode == 0
     pair.wait_holder("c", "nat-a", within=10.0)
-    assert time.monotonic() - resumed <= 5.0
-    lab.clients["app-c"].wait_served(via="nat-a", within=2.0)
+    assert lab.pace.elapsed(resumed) <= 5.0
+    lab.clients["app-c"].wait_served(via="nat-a")
     assert tags(lab) == {}
 
 

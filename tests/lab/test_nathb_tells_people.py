@@ -45,7 +45,7 @@ def test_a_hook_that_hangs_with_its_child_delays_no_takeover_and_both_are_killed
     crashed = time.monotonic()
     lab.crash("nat-c")
     lab.clients["app-c"].wait_served(via="nat-a", within=10.0)
-    assert lab.clients["app-c"].outage(since=crashed) <= TAKEOVER
+    assert lab.clients["app-c"].takeover(since=crashed) <= TAKEOVER
     assert pair.written() == [("nat-a", "nat-a")]
     wait_until("the hook runs", lambda: words(hangs), 10.0)
     child, hook = words(hangs)[0].split()
@@ -60,7 +60,7 @@ def test_a_hook_that_hangs_with_its_child_delays_no_takeover_and_both_are_killed
     assert not any("stalled" in line for line in pair.daemons["nat-a"].lines())
     begun = time.monotonic()
     assert pair.daemons["nat-a"].stop(within=10.0) == 0  # while the hook hangs in the second event
-    assert time.monotonic() - begun <= 2.0
+    assert lab.pace.elapsed(begun) <= 2.0
 
 
 def test_a_topic_that_hangs_delays_no_takeover_and_no_hook(lab: Lab) -> None:
@@ -75,7 +75,7 @@ def test_a_topic_that_hangs_delays_no_takeover_and_no_hook(lab: Lab) -> None:
     crashed = time.monotonic()
     lab.crash("nat-c")
     lab.clients["app-c"].wait_served(via="nat-a", within=10.0)
-    assert lab.clients["app-c"].outage(since=crashed) <= TAKEOVER
+    assert lab.clients["app-c"].takeover(since=crashed) <= TAKEOVER
     wait_until("a notice hangs", lambda: lab.calls(action="Publish"), 10.0)
     [publish] = lab.calls(action="Publish")
     assert publish.caller == "nat-a"
@@ -88,7 +88,7 @@ def test_a_topic_that_hangs_delays_no_takeover_and_no_hook(lab: Lab) -> None:
     )
     begun = time.monotonic()
     assert pair.daemons["nat-a"].stop(within=10.0) == 0
-    assert time.monotonic() - begun <= 2.0
+    assert lab.pace.elapsed(begun) <= 2.0
     line = pair.daemons["nat-a"].wait_line("sns: ")
     assert "2 events were not passed on: nathb stopped before they were" in line
 

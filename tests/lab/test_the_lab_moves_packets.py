@@ -36,7 +36,8 @@ def test_a_replace_route_by_an_instance_moves_packets_and_counts_as_one_write(la
     assert done.returncode == 0, done.stderr
     client = lab.clients["app-a"]
     (write,) = lab.writes()
-    assert client.wait_served(via="nat-c") - write.at < 1.0
+    served = client.wait_served(via="nat-c")
+    assert lab.pace.elapsed(write.at, served) < 1.0
     assert client.outage(start) < 0.5
     assert lab.routes()[table, EVERYWHERE] == "nat-c"
     assert (write.caller, write.action, write.applied) == ("nat-c", "ReplaceRoute", True)
