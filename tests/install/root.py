@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import tempfile
@@ -87,6 +88,12 @@ class Root:
             shutil.copytree(here, copy, symlinks=True, dirs_exist_ok=True)
         else:
             shutil.copy(here, copy)
+
+    def hide(self, path: str) -> None:
+        """Make a folder empty, whatever this machine has in it."""
+        folder = self.place / "upper" / path.lstrip("/")
+        folder.mkdir(parents=True, exist_ok=True)
+        os.setxattr(folder, "trusted.overlay.opaque", b"y")
 
     def listen(self, *programs: str) -> None:
         """From now on these note how they are called; and systemd counts as running."""

@@ -59,6 +59,17 @@ def test_after_a_purge_no_trace_of_it_is_left_but_what_operators_wrote(installed
     assert installed.run("dpkg", "--status", "nathb").returncode != 0
 
 
+def test_a_purge_leaves_opt_to_the_system_where_nothing_else_is_in_it(
+    root: Root, built: Built
+) -> None:
+    root.hide("/opt")
+    root.bring(built.package, "/nathb.deb")
+    for leave in ("--remove", "--purge"):
+        root.did("dpkg", "--install", "/nathb.deb")
+        root.did("dpkg", leave, "nathb")
+        assert root.did("ls", "/opt") == "", leave
+
+
 def test_a_fresh_package_starts_nothing(root: Root, built: Built) -> None:
     root.bring(built.package, "/nathb.deb")
     root.listen("systemctl", "journalctl")
