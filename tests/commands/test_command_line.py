@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -152,7 +153,7 @@ def test_under_journald_a_complaint_is_an_error_line(
 
 
 def test_output_into_a_closed_pipe_is_no_traceback() -> None:
-    command = f"{sys.executable} -m nathb check {EXAMPLE} | true"
+    command = f"{shlex.quote(sys.executable)} -m nathb check {shlex.quote(str(EXAMPLE))} | true"
     environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": ""}
     done = subprocess.run(
         ["bash", "-c", command], env=environment, capture_output=True, text=True, check=False

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from nathb.cli import main
 from nathb.commands.prometheus import Prometheus
@@ -30,7 +31,7 @@ def journal() -> FakeJournal:
 @pytest.fixture
 def prometheus(tmp_path: Path, journal: FakeJournal) -> Iterator[Prometheus]:
     status = tmp_path / "status.json"
-    publish(status, SNAPSHOT)
+    publish(status, replace(SNAPSHOT, at=time.monotonic()))
     one = Prometheus(status, journal, every=0.02)
     yield one
     one.close()

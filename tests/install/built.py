@@ -16,7 +16,7 @@ PYTHON = Path("/usr/bin") / VERSION
 """The system's own, of the version that the wheels are for."""
 OFFLINE = {
     "PIP_NO_INDEX": "1",
-    "PIP_FIND_LINKS": str(WHEELS),
+    "PIP_FIND_LINKS": WHEELS.as_uri(),  # pip splits what it finds there at each space
     "PIP_NO_CACHE_DIR": "1",
     "PIP_CONFIG_FILE": os.devnull,
     "DPKG_DEB_COMPRESSOR_TYPE": "none",

@@ -20,7 +20,7 @@ ABANDONED = 60.0
 
 def new_group(name: str) -> str:
     """A cgroup's name, in which its age can be read; it is not made yet."""
-    return f"{OURS}{time.monotonic():.0f}-{name}"
+    return f"{OURS}{time.time():.0f}-{name}"  # the one clock that is the same in every sandbox
 
 
 def tree() -> Path:
@@ -44,7 +44,7 @@ def sweep(abandoned: float = ABANDONED) -> None:
     """Remove what killed sandboxes have left: empty cgroups, named so many seconds ago."""
     for group in tree().glob(f"{OURS}*"):
         begun = group.name.removeprefix(OURS).partition("-")[0]
-        if time.monotonic() - float(begun) >= abandoned:
+        if time.time() - float(begun) >= abandoned:
             _removed(group)
 
 
