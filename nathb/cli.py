@@ -1,6 +1,7 @@
 """The front door: one verb, one room in `commands`.
 
-Exit codes: 0 good, 1 the answer is no, 2 usage, 78 bad configuration (EX_CONFIG, sysexits.h(3)).
+Exit codes: 0 good, 1 the answer is no, 2 usage, 78 bad configuration (EX_CONFIG, sysexits.h(3)),
+130 interrupted (128 + SIGINT, as a shell has it).
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from nathb import __version__
 from nathb.commands import (
@@ -26,11 +27,12 @@ from nathb.commands import (
     status,
 )
 from nathb.commands.arguments import Parser, attached
-from nathb.core.errors import FileError, NathbError, UsageError
+from nathb.core.errors import FileError, NathbError, ReaderGoneError, UsageError
 
 EX_NO = 1
 EX_USAGE = 2
 EX_CONFIG = 78
+EX_INTERRUPTED = 130
 
 VERBS = (
     run,
@@ -65,10 +67,31 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Carry out one command line; return its exit code. No error of a user's is a traceback."""
+    code = _code_of(lambda: _carry_out(arguments))
+    flushed = _code_of(_flush)  # here rather than at exit, where a failure would be a traceback
+    return code or flushed
+
+
+def _carry_out(arguments: Sequence[str] | None) -> int:
     given = parser().parse_args(attached(sys.argv[1:] if arguments is None else arguments))
+    return int(given.carry_out(given))
+
+
+def _flush() -> int:
+    sys.stdout.flush()
+    return 0
+
+
+def _code_of(act: Callable[[], int]) -> int:
+    """Return the exit code that an act comes to, once what went wrong has been said."""
     try:
-        code = int(given.carry_out(given))
-        sys.stdout.flush()  # here rather than at exit, where a closed pipe would be a traceback
+        return act()
+    except SystemExit as end:  # from argparse, which has said why
+        return end.code if isinstance(end.code, int) else 0
+    except KeyboardInterrupt:
+        return EX_INTERRUPTED
+    except ReaderGoneError:
+        return EX_NO
     except FileError as error:
         _complain(str(error))
         return EX_CONFIG
@@ -78,13 +101,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except NathbError as error:
         _complain(f"nathb: {error}")
         return EX_NO
-    except BrokenPipeError:
-        # the reader has seen enough; keep Python from flushing into the closed pipe at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EX_NO
-    except KeyboardInterrupt:
-        return 130
-    return code
 
 
 def _complain(text: str) -> None:

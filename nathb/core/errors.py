@@ -10,6 +10,8 @@
     ├── DiaryError              the journal could not be read, or holds nothing of the kind
     ├── BusyError               so many calls hang already that another one is refused
     ├── RefusalError            what was asked would do harm, or nothing, as things stand
+    ├── OutputError             standard output cannot be written
+    │   └── ReaderGoneError     whoever read it has seen enough: no failure to speak of
     └── UsageError              a command was given what it cannot work with
 
 A message names the thing, the cause and the mend, in that order.
@@ -96,6 +98,14 @@ class BusyError(NathbError):
 
 class RefusalError(NathbError):
     """A wish that makes no sense as things stand; the message says what does."""
+
+
+class OutputError(NathbError):
+    """Standard output cannot be written: the disk is full, or it is closed."""
+
+
+class ReaderGoneError(OutputError):
+    """Standard output is a pipe that nobody reads any more, as after `| head`."""
 
 
 class UsageError(NathbError):
