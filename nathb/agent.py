@@ -299,6 +299,11 @@ class Agent:
             rulings=self.rulings,
             told=self.reporter.lately,
             counters=self.counters,
+            preempt=self.group.preempt,
+            instances=self.sight.states(),
+            instances_at=self.sight.roster.at if self.sight.roster is not None else None,
+            failed_reads=self.sight.failed_reads(),
+            writes=self.mover.writes(self.group, self.sight.view),
         )
 
 

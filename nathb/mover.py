@@ -15,7 +15,7 @@ from nathb.core.errors import CloudError, NathbError
 from nathb.core.events import Event
 from nathb.core.memory import RouteMemory, begun, ended, observed
 from nathb.core.model import Cause, Done, Failure, Group, Move, Route, Ruling, Undone
-from nathb.core.snapshot import Counters
+from nathb.core.snapshot import Counters, Write, write_of
 from nathb.core.trace import render
 from nathb.core.view import View
 
@@ -91,6 +91,11 @@ class Mover:
                 yield self._moved(before.unsure.move, None)
             elif before.holder is not None and after.holder and after.holder != before.holder:
                 yield sentences.moved_by_another(route, before.holder, after.holder)
+
+    def writes(self, group: Group, view: View | None) -> tuple[Write, ...]:
+        """Return the writes that no view has shown yet."""
+        found = (write_of(route, self._recall(route), view) for route in group.routes())
+        return tuple(write for write in found if write is not None)
 
     def _moved(self, move: Move, done: Done | None) -> Event:
         rule, by_rule = move.rule.value, self.counters.moves_by_rule

@@ -15,7 +15,8 @@ from nathb.core.errors import CloudError
 from nathb.core.events import Event, EventKind
 from nathb.core.looking import Looking
 from nathb.core.model import Failure, Group
-from nathb.core.view import Pin, PinState, Roster, RouteState, View
+from nathb.core.snapshot import FailedRead
+from nathb.core.view import InstanceState, Pin, PinState, Roster, RouteState, View
 
 BRISK = 2.0
 """Seconds between two looks while something is going on; spares EC2's token buckets."""
@@ -24,6 +25,9 @@ NAME_REFRESH = 300.0
 
 ROSTER = "roster"
 VIEW = "view"
+
+READS = {ROSTER: "instances", VIEW: "route tables"}
+"""What is read of EC2, in words for people."""
 
 
 class Sight:
@@ -43,12 +47,14 @@ class Sight:
             **{name: Looking(NAME_REFRESH, BRISK) for name in group.uplink if not is_address(name)},
         }
         self._awaited: dict[Hashable, str] = {}
+        self._failed: dict[str, FailedRead] = {}
 
     def carry_on_from(self, old: Sight) -> None:
         """Keep what was seen for the same nodes: a reload is no reason to forget it."""
         if old.group.nodes == self.group.nodes:
             self.roster, self.view = old.roster, old.view
         self.addresses = old.addresses
+        self._failed = dict(old._failed)
 
     def hurry(self, now: float, seconds: float) -> None:
         """Look at EC2 briskly for a while."""
@@ -90,10 +96,12 @@ class Sight:
         key = self._awaited.pop(ticket)
         looking = self.looking[key]
         if isinstance(answer, BaseException):
+            self._note_failed(key, answer, now)
             failure = answer.failure if isinstance(answer, CloudError) else Failure.UNAVAILABLE
             if looking.failed(failure, now, self.edges.jitter()):
                 yield self._lost(key, answer)
             return
+        self._failed.pop(key, None)
         if looking.succeeded():
             yield _back(key)
         self._keep(key, answer)
@@ -125,6 +133,15 @@ class Sight:
         instances = self.roster.instances if self.roster is not None else ()
         return [(one.node, one.address) for one in instances if one.node != self.me]
 
+    def failed_reads(self) -> tuple[FailedRead, ...]:
+        """Return what of EC2 cannot be read at present."""
+        return tuple(self._failed.values())
+
+    def states(self) -> dict[str, InstanceState]:
+        """Return what EC2 says that each node's instance is doing; empty before the first read."""
+        instances = self.roster.instances if self.roster is not None else ()
+        return {one.node: one.state for one in instances}
+
     def eni(self, node: str) -> str:
         """Return the interface that routes to this node point at; empty while it is not known."""
         instance = self.roster.instance(node) if self.roster is not None else None
@@ -147,6 +164,13 @@ class Sight:
         if key == VIEW and roster is not None:
             return lambda: cloud.view(roster)
         return lambda: resolve(key)
+
+    def _note_failed(self, key: str, error: BaseException, now: float) -> None:
+        """Remember since when this read of EC2 fails without a break, and its last error."""
+        if key in READS:
+            sent_at = self.looking[key].begun_at
+            first = FailedRead(READS[key], now if sent_at is None else sent_at, "")
+            self._failed[key] = replace(self._failed.get(key, first), error=str(error))
 
     def _lost(self, key: str, error: BaseException) -> Event:
         if key in {ROSTER, VIEW}:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from nathb.core.damping import PER_TAKE
 from nathb.core.errors import CloudError, SnapshotError
 from nathb.core.model import Failure, Node, Route, Timers, Verdict
-from nathb.core.snapshot import Snapshot
+from nathb.core.snapshot import FailedRead, Snapshot, Write, WriteState
 from nathb.core.trace import replay
 from nathb.core.view import InstanceState, Intent, PinState
 from tests.core.build import PAIR, ROUTE_A, ROUTE_C
@@ -650,6 +650,47 @@ def test_the_status_line_and_the_snapshot_say_how_things_stand() -> None:
     assert snapshot.pulses == {C: "heard"}
     assert {(home.route, home.node) for home in snapshot.homes} == {(ROUTE_A, A), (ROUTE_C, C)}
     assert snapshot.counters.checks > 0
+
+
+def test_the_snapshot_shows_a_write_until_a_view_has_shown_it() -> None:
+    world = pair()
+    world.ec2.intent = Intent(drained=frozenset({C}))
+    while not world.writes():
+        world.run(0.1)
+    world.ec2.fails = refusing(Failure.THROTTLED, "DescribeRouteTables")
+    world.run(5.0)
+    (write,) = world.posts[C].snapshots[-1].writes
+    assert replace(write, at=None) == Write(ROUTE_C, C, A, WriteState.ACCEPTED)
+    world.ec2.fails = lambda _action: None
+    world.run(10.0)
+    assert world.posts[C].snapshots[-1].writes == ()
+
+
+def test_the_snapshot_shows_what_ec2_says_of_each_instance_and_when_it_was_read() -> None:
+    world = pair(A)
+    world.ec2.states[C] = InstanceState.STOPPED
+    world.answers = dead(C)
+    world.run(5.0)
+    snapshot = world.posts[A].snapshots[-1]
+    assert snapshot.instances == {A: InstanceState.RUNNING, C: InstanceState.STOPPED}
+    assert snapshot.instances_at is not None
+    assert 0.0 <= snapshot.at - snapshot.instances_at <= 5.0
+
+
+def test_the_snapshot_shows_since_when_ec2_cannot_be_read_also_after_a_reload() -> None:
+    world = pair(A)
+    world.ec2.fails = refusing(Failure.DENIED, "DescribeRouteTables")
+    since = world.clock.now
+    world.run(100.0)
+    (failed,) = world.posts[A].snapshots[-1].failed_reads
+    assert failed == FailedRead("route tables", failed.since, "as told")
+    assert since <= failed.since <= since + 31.0
+    agent = world.posts[A].agent
+    agent.reload(agent.group, agent.edges)
+    assert agent.snapshot(world.clock.now).failed_reads == (failed,)
+    world.ec2.fails = lambda _action: None
+    world.run(40.0)
+    assert world.posts[A].snapshots[-1].failed_reads == ()
 
 
 def test_the_snapshot_counts_moves_by_their_rules_and_shows_the_penalty_of_a_take() -> None:

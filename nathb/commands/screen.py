@@ -1,148 +1,171 @@
-"""What `nathb status` shows to people: one screen, from one snapshot or from what EC2 shows."""
+"""What `nathb status` shows to people: one screen, from one snapshot or from what EC2 shows.
+
+What is good or wrong is found by `core.diagnosis`; here it is laid out and painted.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
-from nathb.aws.survey import Survey
 from nathb.commands.paint import Ink, Paint, plain
-from nathb.core.model import Evidence, Route, Rule, Ruling, Verdict
+from nathb.core.diagnosis import EC2, OPERATORS, diagnose, evidence_of
+from nathb.core.durations import ago
+from nathb.core.finding import Finding, Level
+from nathb.core.model import Rule, Ruling, Verdict
 from nathb.core.snapshot import Snapshot
-from nathb.core.view import InstanceState
+from nathb.core.view import Intent
 
 VERDICTS = {Verdict.UP: Ink.WELL, Verdict.DOWN: Ink.WRONG, Verdict.UNKNOWN: Ink.DOUBTFUL}
+INKS = {Level.GOOD: Ink.WELL, Level.WARNING: Ink.DOUBTFUL, Level.BAD: Ink.WRONG}
 LOUD = {Rule.R7, Rule.R8, Rule.R9, Rule.R11}
 """Rulings that a person should notice: contested, foreign, held back, damped."""
+HOLDS = {Rule.R7, Rule.R11}
+"""Rulings that leave a route alone for some time; others wait until some time."""
 
 
-def screen(snapshot: Snapshot, paint: Paint = plain) -> list[str]:
-    """Return the lines that show a snapshot."""
+def screen(
+    snapshot: Snapshot, paint: Paint = plain, clock: Callable[[float], str] = "{:.0f} s".format
+) -> list[str]:
+    """Return the lines that show a snapshot; `clock` spells a moment in monotonic seconds."""
+    found = diagnose(snapshot, clock)
     mode = " (dry run)" if snapshot.dry_run else ""
     pace = ", checking fast" if snapshot.suspecting else ""
     title = paint(f"{snapshot.group} as seen by {snapshot.node}", Ink.TITLE)
-    lines = [f"{title}{mode}{pace}", "", *_paths(snapshot, paint), *_view(snapshot, paint), ""]
-    lines += _routes(snapshot, paint)
+    lines = [f"{title}{mode}{pace}: {_headline(snapshot, found, paint)}", ""]
+    lines += [*_nodes(snapshot, found, paint), *_reading(snapshot, found, paint), ""]
+    lines += _routes(snapshot, found, paint)
     if snapshot.told:
-        lines += ["", paint("lately", Ink.TITLE)]
+        lines += ["", paint("recently", Ink.TITLE)]
         lines += [f"  {ago(snapshot.at - told.at):>7}  {told.message}" for told in snapshot.told]
     return lines
+
+
+def headline(found: Iterable[Finding], away: Collection[str], intent: Intent) -> str:
+    """Say what is wrong in a few words; empty when nothing is. `away` are routes, as text."""
+    told = [one for one in found if one.subject != OPERATORS]
+    problems = _subjects(told, Level.BAD)
+    warned = [one for one in _subjects(told, Level.WARNING) if one not in problems]
+    moved = [one for one in warned if one in away]
+    others = [one for one in warned if one not in away]
+    parts = []
+    if problems:
+        parts.append(f"{_count(problems, 'problem')} ({', '.join(problems)})")
+    if moved:
+        parts.append(
+            f"{_count(moved, 'route')} {'is' if len(moved) == 1 else 'are'} away from home"
+        )
+    if intent.paused:
+        parts.append("PAUSED")
+    if intent.drained:
+        parts.append(f"DRAINED: {', '.join(sorted(intent.drained))}")
+    if others:
+        parts.append(f"{_count(others, 'warning')} ({', '.join(others)})")
+    return ", ".join(parts)
+
+
+def ink_of(found: Iterable[Finding]) -> Ink:
+    """Return the colour of the worst finding."""
+    levels = {one.level for one in found}
+    return INKS[next((one for one in (Level.BAD, Level.WARNING) if one in levels), Level.GOOD)]
+
+
+def to_do(one: Finding) -> Iterator[str]:
+    """Yield a line that says what a person may do about a finding, where there is something."""
+    if one.mend:
+        yield f"    to do: {one.mend}"
+
+
+def _headline(snapshot: Snapshot, found: Sequence[Finding], paint: Paint) -> str:
+    """Say whether all is well, or what is wrong."""
+    view = snapshot.view
+    holders = {one.route: one.node for one in view.holdings} if view is not None else {}
+    away = {
+        str(one.route)
+        for one in snapshot.homes
+        if holders.get(one.route) not in {None, "", one.node}
+    }
+    if wrong := headline(found, away, view.intent if view is not None else Intent()):
+        return paint(wrong, ink_of(found))
+    if snapshot.suspecting:
+        return paint("no problem so far, but something is in doubt", Ink.DOUBTFUL)
+    return paint("all is well", Ink.WELL)
+
+
+def _subjects(found: Iterable[Finding], level: Level) -> list[str]:
+    return list(dict.fromkeys(one.subject for one in found if one.level is level))
+
+
+def _count(many: Sequence[str], what: str) -> str:
+    return f"{len(many)} {what}" if len(many) == 1 else f"{len(many)} {what}s"
 
 
 # --- nodes --------------------------------------------------------------------------------------
 
 
-def _paths(snapshot: Snapshot, paint: Paint) -> Iterator[str]:
-    names = [snapshot.node, *snapshot.peers]
-    width = max(len(name) for name in (*names, "EC2"))
-    yield _path(f"{snapshot.node:<{width}}", "uplink", snapshot.uplink, snapshot.at, paint)
-    for name, evidence in snapshot.peers.items():
-        line = _path(f"{name:<{width}}", "heartbeat", evidence, snapshot.at, paint)
-        pulse = snapshot.pulses.get(name)
-        yield f"{line}, pulse {pulse}" if pulse else line
+def _nodes(snapshot: Snapshot, found: Sequence[Finding], paint: Paint) -> Iterator[str]:
+    """Say how each node stands, since when, on what evidence, and what a person may do."""
+    for node in (snapshot.node, *snapshot.peers):
+        evidence = evidence_of(snapshot, node)
+        verdict = paint(f"{evidence.verdict.value.upper():<8}", VERDICTS[evidence.verdict])
+        since = f"for {ago(snapshot.at - evidence.since)}"
+        first, *others = [one for one in found if one.subject == node]
+        pulse = f", pulse {snapshot.pulses[node]}" if node in snapshot.pulses else ""
+        yield f"{node:<{_width(snapshot)}}  {verdict} {since:<11}  {first.text}{pulse}"
+        yield from to_do(first)
+        for one in others:
+            yield f"    {paint(one.text, INKS[one.level])}"
+            yield from to_do(one)
 
 
-def _path(name: str, what: str, evidence: Evidence, at: float, paint: Paint) -> str:
-    """Say how a node stands, since when, and on what evidence."""
-    verdict = paint(f"{evidence.verdict.value.upper():<8}", VERDICTS[evidence.verdict])
-    since = f"for {ago(at - evidence.since)}"
-    line = f"{name}  {verdict} {since:<11}  {said(what, evidence)}"
-    if evidence.hastened:
-        line += ", " + paint("EC2 says it is gone" if evidence.gone else "a blackhole", Ink.WRONG)
-    return line + (
-        f", {paint('CANNOT ASK', Ink.WRONG)}: {evidence.blind}" if evidence.blind else ""
-    )
+def _reading(snapshot: Snapshot, found: Sequence[Finding], paint: Paint) -> Iterator[str]:
+    """Say how old the view is, whether EC2 can be read, and what operators asked for."""
+    for one in found:
+        if one.subject == EC2:
+            text = one.text if one.level is Level.GOOD else paint(one.text, INKS[one.level])
+            yield f"{EC2:<{_width(snapshot)}}  {text}"
+        elif one.subject == OPERATORS:
+            yield paint(one.text, INKS[one.level])
+            yield from to_do(one)
 
 
-def said(what: str, evidence: Evidence) -> str:
-    """Return the evidence in words: `heartbeat 8.8.4.4 missed 2 of 3`."""
-    addresses = ", ".join(evidence.addresses)
-    if not addresses:
-        return f"no {what} to ask"
-    if evidence.missed:
-        return f"{what} {addresses} missed {evidence.missed} of {evidence.needed}"
-    return f"{what} {addresses} answers" if evidence.heard_at is not None else f"{what} {addresses}"
-
-
-def _view(snapshot: Snapshot, paint: Paint) -> Iterator[str]:
-    """Say how old the view is, and what operators ask for."""
-    width = max(len(name) for name in (snapshot.node, *snapshot.peers, "EC2"))
-    view = snapshot.view
-    if view is None:
-        yield f"{'EC2':<{width}}  not read yet"
-        return
-    age = snapshot.at - view.at
-    old = paint(": too old to move anything", Ink.WRONG) if age > snapshot.view_max_age else ""
-    yield f"{'EC2':<{width}}  read {ago(age)} ago{old}"
-    intent = view.intent
-    if intent.paused:
-        until = f" {intent.until}" if intent.until else ""
-        yield paint(f"PAUSED: nothing is moved{until}", Ink.DOUBTFUL)
-    if intent.drained:
-        names = ", ".join(sorted(intent.drained))
-        yield paint(f"DRAINED: {names}", Ink.DOUBTFUL)
+def _width(snapshot: Snapshot) -> int:
+    return max(len(name) for name in (snapshot.node, *snapshot.peers, EC2))
 
 
 # --- routes -------------------------------------------------------------------------------------
 
 
-def _routes(snapshot: Snapshot, paint: Paint) -> Iterator[str]:
-    """Say of each route where it points, and what would happen next, and when."""
+def _routes(snapshot: Snapshot, found: Sequence[Finding], paint: Paint) -> Iterator[str]:
+    """Say of each route who serves it, what happens next and when, and what a person may do."""
     rulings = {ruling.route: ruling for ruling in snapshot.rulings}
     for home in snapshot.homes:
-        holder = holder_of(snapshot, home.route) or "not seen yet"
-        yield f"{home.route}  {_where(holder, home.node, paint)}"
-        ruling = rulings.get(home.route)
-        ink = Ink.DOUBTFUL if ruling is not None and ruling.rule in LOUD else Ink.ASIDE
-        yield f"    {paint(_next(ruling, snapshot.at), ink)}"
+        for one in found:
+            if one.subject == str(home.route):
+                yield f"{home.route}  {paint(one.text, INKS[one.level])}"
+                ruling = rulings.get(home.route)
+                if one.level is not Level.GOOD or _is_due(ruling):
+                    is_loud = ruling is not None and ruling.rule in LOUD
+                    ink = Ink.DOUBTFUL if is_loud else Ink.ASIDE
+                    yield f"    {paint(_next(ruling, snapshot), ink)}"
+                yield from to_do(one)
 
 
-def _where(holder: str, home: str, paint: Paint) -> str:
-    if holder == home:
-        return paint(f"held by {holder} (at home)", Ink.WELL)
-    return paint(f"held by {holder} (home is {home})", Ink.DOUBTFUL)
+def _is_due(ruling: Ruling | None) -> bool:
+    """Whether something is to happen to a route, good as it is."""
+    return ruling is not None and bool(ruling.move or ruling.due is not None or ruling.fresh)
 
 
-def _next(ruling: Ruling | None, at: float) -> str:
+def _next(ruling: Ruling | None, snapshot: Snapshot) -> str:
+    """Say what this node does next about a route, or why nothing."""
     if ruling is None:
-        return "no ruling yet"
+        return "stays: no ruling yet"
+    rule = f"[{ruling.rule.value}]"
     if ruling.move is not None:
-        would = "would move" if ruling.would else "moves"
-        return f"{would} to {ruling.move.to}: {ruling.reason} [{ruling.rule.value}]"
-    due = "" if ruling.due is None else f" in {ago(ruling.due - at)}"
-    return f"{ruling.reason}{due} [{ruling.rule.value}]"
-
-
-def holder_of(snapshot: Snapshot, route: Route) -> str:
-    """Return the node that holds a route, or the id it points at; empty when it is not seen."""
-    holding = snapshot.view.holding(route) if snapshot.view is not None else None
-    return "" if holding is None else holding.node or holding.target
-
-
-# --- without a daemon ---------------------------------------------------------------------------
-
-
-def bystander(seen: Survey, why: str, paint: Paint = plain) -> Iterable[str]:
-    """Return the lines that show what EC2 alone can tell."""
-    name = seen.group.name
-    yield f"{paint(f'{name} as EC2 shows it', Ink.TITLE)}, for no daemon can be asked here:"
-    yield f"    {paint(why, Ink.WRONG)}"
-    yield ""
-    for node in seen.group.nodes:
-        instance = seen.instance(node.name)
-        ink = Ink.WELL if instance.state is InstanceState.RUNNING else Ink.WRONG
-        yield f"{node.name}  {paint(instance.state.value, ink)}  {instance.instance} {instance.eni}"
-    yield ""
-    for route in seen.group.routes():
-        entry = seen.entry(route.table, route.destination)
-        holder = "" if entry is None else seen.node_of(entry) or entry.target
-        state = f", {entry.state}" if entry is not None and entry.state != "active" else ""
-        where = _where(holder or "nobody", seen.group.order(route)[0], paint)
-        yield f"{route}  {where}{state}"
-
-
-def ago(seconds: float) -> str:
-    """Return a duration for people, with one unit: `42 s`, `7 min`, `2 h`, `3 d`."""
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{max(0.0, seconds):.0f} s"
+        move = f"{ruling.move.to}: {ruling.reason} {rule}"
+        why = "dry run" if snapshot.dry_run else "paused"
+        return f"stays ({why}): would move to {move}" if ruling.would else f"next: moves to {move}"
+    if ruling.due is not None:
+        when = "for another" if ruling.rule in HOLDS else "in"
+        does = "stays" if ruling.rule in HOLDS else "next"
+        return f"{does}: {ruling.reason} {when} {ago(ruling.due - snapshot.at)} {rule}"
+    return f"{'next' if ruling.fresh else 'stays'}: {ruling.reason} {rule}"

@@ -6,6 +6,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,11 @@ from nathb import config
 from nathb.aws.client import make_client
 from nathb.aws.reading import Reader
 from nathb.aws.survey import survey
+from nathb.commands.bystander import bystander
 from nathb.commands.locate import add_group, locate
 from nathb.commands.paint import for_this_terminal, takes_codes
-from nathb.commands.screen import bystander, holder_of, screen
+from nathb.commands.screen import screen
+from nathb.core.diagnosis import diagnose, is_well
 from nathb.core.errors import CloudError, FileError, IdentityError, SnapshotError
 from nathb.core.snapshot import Snapshot
 from nathb.host.runtime import default_path, read
@@ -35,8 +38,8 @@ def add_parser(verbs: Any) -> None:
         "status",
         help="show how nodes, paths and routes stand",
         description="Show what each node, path and route is now, and what would happen next. "
-        "Exit 0 while all routes are at home and every peer is up, 1 otherwise. Where no daemon "
-        "runs, show what EC2 shows.",
+        "Exit 0 while all is well: all routes are at home, every node is up, EC2 can be read, and "
+        "nothing is paused or drained; 1 otherwise. Where no daemon runs, show what EC2 shows.",
         epilog="example: nathb status tokyo --json | jq .peers",
     )
     add_group(verb)
@@ -68,7 +71,7 @@ def carry_out(given: argparse.Namespace) -> int:
     if given.json:
         print(_json(msgspec.json.encode(snapshot)))
     else:
-        print("\n".join(screen(snapshot, for_this_terminal())))
+        print("\n".join(screen(snapshot, for_this_terminal(), _clock)))
     return 0 if all_is_well(snapshot) else 1
 
 
@@ -93,7 +96,7 @@ def _watch(look: Callable[[], Snapshot], write: Callable[[str], object]) -> int:
     before, between = (CLEAR, CLEAR) if takes_codes() else ("", "\n")
     while True:
         try:
-            lines = screen(look(), paint)
+            lines = screen(look(), paint, _clock)
         except SnapshotError as error:
             lines = [str(error)]
         write(before + "\n".join(lines) + "\n")
@@ -114,17 +117,15 @@ def _without_daemon(path: Path, error: SnapshotError) -> int:
 
 
 def all_is_well(snapshot: Snapshot) -> bool:
-    """Whether all is guarded, every path is up and every route at home, by a view of today."""
-    view = snapshot.view
-    if view is None or snapshot.at - view.at > snapshot.view_max_age:
-        return False
-    if view.intent.paused or view.intent.drained:
-        return False
-    paths = [snapshot.uplink, *snapshot.peers.values()]
-    homes = {home.route: home.node for home in snapshot.homes}
-    return all(path.verdict.value == "up" and not path.blind for path in paths) and all(
-        holder_of(snapshot, route) == node for route, node in homes.items()
-    )
+    """Whether nothing is wrong: then the exit code is 0 and the first line says so."""
+    return is_well(diagnose(snapshot, _clock))
+
+
+def _clock(at: float) -> str:
+    """Spell a moment in monotonic seconds by the wall clock, with the day unless it is today."""
+    now = datetime.now().astimezone()
+    then = now - timedelta(seconds=time.monotonic() - at)
+    return then.strftime("%H:%M:%S" if then.date() == now.date() else "%Y-%m-%d %H:%M:%S")
 
 
 def _json(data: bytes) -> str:

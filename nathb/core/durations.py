@@ -22,3 +22,11 @@ def humane(seconds: float) -> str:
         return f"{seconds / size:.0f} {unit}"
     left = int(seconds % size // less)
     return f"{int(seconds // size)} {unit}" + (f" {left} {rest}" if left else "")
+
+
+def ago(seconds: float) -> str:
+    """Return a duration with one unit: `42 s`, `7 min`, `2 h`, `3 d`."""
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{max(0.0, seconds):.0f} s"

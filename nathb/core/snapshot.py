@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from enum import Enum
+
 from msgspec import Struct
 
 from nathb.core.damping import Penalty
-from nathb.core.model import Evidence, Route, Ruling
-from nathb.core.view import View
+from nathb.core.memory import RouteMemory
+from nathb.core.model import Evidence, Preempt, Route, Ruling
+from nathb.core.view import InstanceState, View
 
 
 class Told(Struct, frozen=True):
@@ -38,6 +41,36 @@ class Home(Struct, frozen=True):
     node: str
 
 
+class FailedRead(Struct, frozen=True):
+    """What cannot be read of EC2 at present, since when (monotonic seconds), and the last error."""
+
+    what: str
+    """`route tables` or `instances`."""
+    since: float
+    error: str
+
+
+class WriteState(Enum):
+    """How far a write of this node has come."""
+
+    SENT = "sent"
+    """EC2 has not answered yet."""
+    ACCEPTED = "accepted"
+    UNANSWERED = "unanswered"
+    """The answer was lost: EC2 may have carried it out."""
+
+
+class Write(Struct, frozen=True):
+    """A ReplaceRoute of this node that no view has shown yet. `holder` is empty for a blackhole."""
+
+    route: Route
+    holder: str
+    to: str
+    state: WriteState
+    at: float | None = None
+    """Monotonic seconds when EC2 answered, or was given up; None before that."""
+
+
 class Snapshot(Struct, frozen=True, kw_only=True):
     """One moment. `at` is CLOCK_MONOTONIC, which all processes of one boot share; seconds."""
 
@@ -59,3 +92,25 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     homes: tuple[Home, ...] = ()
     rulings: tuple[Ruling, ...] = ()
     told: tuple[Told, ...] = ()
+    preempt: Preempt = Preempt.AUTO
+    instances: dict[str, InstanceState] = {}
+    """For each node what EC2 says that its instance is doing; empty until it was read."""
+    instances_at: float | None = None
+    """When that was read; monotonic seconds."""
+    failed_reads: tuple[FailedRead, ...] = ()
+    writes: tuple[Write, ...] = ()
+
+
+def write_of(route: Route, memory: RouteMemory, view: View | None) -> Write | None:
+    """Return the write of this route that the view does not show yet; None when there is none."""
+    if (move := memory.in_flight) is not None:
+        return Write(route, move.holder, move.to, WriteState.SENT)
+    if (lost := memory.unsure) is not None:
+        return Write(route, lost.move.holder, lost.move.to, WriteState.UNANSWERED, lost.at)
+    wrote = memory.wrote
+    if wrote is None or view is None:
+        return None
+    seen = view.holding(route)
+    if view.at >= wrote.at and seen is not None and seen.node == wrote.move.to:
+        return None
+    return Write(route, wrote.move.holder, wrote.move.to, WriteState.ACCEPTED, wrote.at)
