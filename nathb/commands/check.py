@@ -24,7 +24,7 @@ from nathb.aws.plan import plan
 from nathb.aws.reading import Reader
 from nathb.aws.survey import Survey, survey
 from nathb.commands import prometheus
-from nathb.commands.locate import add_group, locate, node_of
+from nathb.commands.locate import DIRECTORY, add_group, locate, node_of
 from nathb.commands.reach import inspect_reach
 from nathb.core.errors import (
     CloudError,
@@ -81,6 +81,9 @@ def carry_out(given: argparse.Namespace) -> int:
     unwise = config.warnings(group, str(path))
     if group.metrics != Metrics() and not prometheus.is_installed():
         unwise = (*unwise, Mistake(str(path), 0, "metrics", prometheus.MISSING))
+    if path.parent == DIRECTORY and (command := config.closed_to_service(path)):
+        text = f"the service has a user of its own, which may not read this file: {command}"
+        unwise = (*unwise, Mistake(str(path), 0, "", text))
     if given.aws:
         return _with_aws(group, path, unwise, given)
     if given.json:

@@ -1,5 +1,6 @@
 """The file: YAML to a Group, or every mistake at once.
 
+    source      the file on disk to bytes
     stream      bytes to YAML's events, within bounds
     document    events to values that know their line and path
     fields      what the text of one value may be
@@ -24,16 +25,11 @@ from nathb.config import document, fields, stream
 from nathb.config.digest import digest
 from nathb.config.group import read
 from nathb.config.mistakes import Mistakes, TooManyError, WrongError
+from nathb.config.source import NoFileError, closed_to_service, read_bytes
 from nathb.config.unwise import warnings
 from nathb.core.model import Group
 
-__all__ = ["digest", "load", "parse", "warnings"]
-
-_UNOPENED: dict[type[OSError], str] = {
-    FileNotFoundError: "there is no such file; check the name, or start from example.yaml",
-    IsADirectoryError: "this is a directory; name the file in it",
-    PermissionError: "not ours to read; run as root, or let this user read it",
-}
+__all__ = ["closed_to_service", "digest", "load", "parse", "warnings"]
 
 
 def load(path: str | os.PathLike[str]) -> Group:
@@ -44,11 +40,10 @@ def load(path: str | os.PathLike[str]) -> Group:
     """
     file = os.fspath(path)
     try:
-        with open(file, "rb") as opened:
-            data = opened.read(stream.LARGEST + 1)
-    except OSError as error:
+        data = read_bytes(file, stream.LARGEST + 1)
+    except NoFileError as error:
         mistakes = Mistakes(file)
-        mistakes.on(0, "", _UNOPENED.get(type(error), f"cannot be read ({error.strerror})"))
+        mistakes.on(0, "", str(error))
         mistakes.fail()
     return parse(data, file)
 

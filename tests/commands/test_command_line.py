@@ -8,11 +8,13 @@ import re
 import shlex
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from nathb.cli import main
+from nathb.commands import check, locate
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "etc" / "nathb" / "example.yaml"
@@ -159,3 +161,24 @@ def test_output_into_a_closed_pipe_is_no_traceback() -> None:
         ["bash", "-c", command], env=environment, capture_output=True, text=True, check=False
     )
     assert done.stderr == ""
+
+
+def test_a_file_that_the_service_may_not_read_is_warned_of_though_this_user_may(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Not in tmp_path, which nobody else may enter.
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as place:
+        Path(place).chmod(0o755)
+        file = Path(place, "tokyo.yaml")
+        file.write_text(EXAMPLE.read_text())
+        file.chmod(0o600)
+        for module in (check, locate):
+            monkeypatch.setattr(module, "DIRECTORY", file.parent)
+        assert main(["check", "tokyo"]) == 0
+        assert capsys.readouterr().out.splitlines()[-2] == (
+            f"{file}: the service has a user of its own, which may not read this file: "
+            f"chmod 644 {file} (warning)"
+        )
+        file.chmod(0o644)
+        assert main(["check", "tokyo"]) == 0
+        assert "the service" not in capsys.readouterr().out

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -14,7 +16,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nathb.config import load, parse
+from nathb.config import closed_to_service, load, parse
 from nathb.core.errors import FileError, Mistake
 from nathb.core.model import Group
 
@@ -52,7 +54,9 @@ def test_a_directory_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_file_that_this_user_may_not_read_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "tokyo.yaml"
+    path = tmp_path / "folder" / "tokyo.yaml"
+    path.parent.mkdir()
+    path.parent.chmod(0o755)
     path.write_text("")
     path.chmod(0)
     asked = [*(POWERLESS if os.geteuid() == 0 else ()), sys.executable, "-m", "nathb", "check"]
@@ -60,14 +64,67 @@ def test_a_file_that_this_user_may_not_read_is_refused(tmp_path: Path) -> None:
         [*asked, path], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 78
-    told = f"{path}: not ours to read; run as root, or let this user read it"
+    told = (
+        f"{path}: this user may not read it (Permission denied); "
+        f"let everybody read it, the service too: chmod 644 {path}"
+    )
     assert told in (done.stdout + done.stderr).splitlines()
 
 
 def test_any_other_failure_to_read_is_told_in_the_words_of_the_system(tmp_path: Path) -> None:
     path = tmp_path / "tokyo.yaml"
     path.symlink_to(path)
-    assert refusal_of(path) == [f"{path}: cannot be read (Too many levels of symbolic links)"]
+    assert refusal_of(path) == [
+        f"{path}: cannot be read (Too many levels of symbolic links); name a regular file"
+    ]
+
+
+def test_a_fifo_is_refused_at_once_though_nobody_writes(tmp_path: Path) -> None:
+    path = tmp_path / "tokyo.yaml"
+    os.mkfifo(path)
+    begun = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", "nathb", "check", path],
+        cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 78
+    assert done.stderr == f"{path}: this is a FIFO, not a file; name a regular file\n"
+    assert time.monotonic() - begun < 30.0
+
+
+@pytest.mark.parametrize("device", ["/dev/null", "/dev/zero", "/dev/full"])
+def test_a_device_is_refused(tmp_path: Path, device: str) -> None:
+    path = tmp_path / "tokyo.yaml"
+    path.symlink_to(device)
+    assert refusal_of(path) == [f"{path}: this is a device, not a file; name a regular file"]
+
+
+def test_a_socket_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind("tokyo.yaml")
+        assert refusal_of(Path("tokyo.yaml")) == [
+            "tokyo.yaml: cannot be read (No such device or address); name a regular file"
+        ]
+
+
+@pytest.mark.parametrize(
+    ("folder", "mode", "command"),
+    [
+        (0o755, 0o644, ""),
+        (0o755, 0o600, "chmod 644 {path}"),
+        (0o755, 0o640, "chmod 644 {path}"),
+        (0o700, 0o644, "chmod 755 {path.parent}"),
+    ],
+)
+def test_what_lets_the_service_read_the_file_is_named(folder: int, mode: int, command: str) -> None:
+    # Not in tmp_path, which nobody else may enter.
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as place:
+        Path(place).chmod(folder)
+        path = Path(place, "tokyo.yaml")
+        path.write_text("")
+        path.chmod(mode)
+        assert closed_to_service(path) == command.format(path=path)
 
 
 @pytest.mark.parametrize(
