@@ -9,5 +9,5 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--rewrite",
         action="store_true",
-        help="renew the recorded transcripts of tests/scenarios from what the rules say today",
+        help="renew what is recorded in tests/scenarios and tests/contracts from today's program",
     )

@@ -19,10 +19,11 @@ from nathb.commands.rounds import evidence, moments, picture
 from nathb.core import chronicle
 from nathb.core.chronicle import Happened
 from nathb.core.durations import humane
-from nathb.core.errors import DiaryError, UsageError
+from nathb.core.errors import DiaryError, OtherVersionError, UsageError
 from nathb.core.hearing import Answer, Hearing, decides_alike, hear
 from nathb.core.model import Ruling
 from nathb.core.trace import Round, parse
+from nathb.host.entries import one_line
 
 
 class Explained(Struct, frozen=True):
@@ -106,11 +107,27 @@ def explain(happened: tuple[Happened, ...], wanted: int, number: int) -> Explain
         recorded = parse(trace)
         ruling = next(one for one in recorded.rulings if one.route == route)
         hearing = hear(recorded.known, route)
+    except OtherVersionError as error:
+        why = _of_another_version(one.version, error.unknown)
+        return Explained(number, one, moments(happened, wanted, None), obstacle=why)
     except (UsageError, StopIteration, KeyError, ValueError) as error:
         why = f"its round cannot be read by this version of nathb: {error}"
         return Explained(number, one, moments(happened, wanted, None), obstacle=why)
     around = moments(happened, wanted, recorded.known)
     return Explained(number, one, around, recorded, ruling, hearing)
+
+
+def _of_another_version(version: str, unknown: str) -> str:
+    """Say that a round is not put to today's rules, who wrote it, and who can read it.
+
+    `unknown` quotes the round, which whoever may write to the journal may have written.
+    """
+    recorder = f"nathb {version}" if version else "another version of nathb"
+    reader = f"nathb {version}" if version else "the version that was installed then"
+    return (
+        f"{recorder} recorded this round, and nathb {__version__} cannot read it: "
+        f"{one_line(unknown)}; explain this move with {reader}"
+    )
 
 
 def as_json(explained: Explained) -> str:

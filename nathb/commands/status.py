@@ -22,7 +22,7 @@ from nathb.commands.paint import for_this_terminal, takes_codes
 from nathb.commands.screen import screen
 from nathb.core.diagnosis import diagnose, is_well
 from nathb.core.errors import CloudError, FileError, IdentityError, SnapshotError
-from nathb.core.snapshot import Snapshot
+from nathb.core.snapshot import Snapshot, schema
 from nathb.host.runtime import default_path, read
 
 STALE = 10.0
@@ -57,7 +57,7 @@ def add_parser(verbs: Any) -> None:
 def carry_out(given: argparse.Namespace) -> int:
     """Print the newest snapshot; return 0 when all is well, 1 when it is not."""
     if given.schema:
-        print(_json(msgspec.json.encode(msgspec.json.schema(Snapshot))))
+        print(_json(msgspec.json.encode(schema())))
         return 0
     path = locate(given.group)
     if given.watch:

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from nathb.core.memory import RouteMemory
-from nathb.core.model import Cause, Evidence, Group, Move, Route, Rule, Ruling, Verdict
+from nathb.core.model import (
+    Cause,
+    Evidence,
+    Group,
+    Move,
+    Recorded,
+    Route,
+    Rule,
+    Ruling,
+    Verdict,
+)
 from nathb.core.view import Holding, View
 
 VIEW_PATIENCE = 1.0
 """Seconds that a take waits for a view newer than the silence that calls for it."""
 
 
-class Known(Struct, frozen=True, omit_defaults=True):
+class Known(Recorded, frozen=True):
     """All that a round goes by. `memory` is keyed by the route as text; seconds throughout."""
 
     now: float
@@ -21,8 +31,8 @@ class Known(Struct, frozen=True, omit_defaults=True):
     uplink: Evidence
     peers: dict[str, Evidence]
     view: View | None = None
-    memory: dict[str, RouteMemory] = {}
-    undrained: dict[str, float] = {}
+    memory: dict[str, RouteMemory] = field(default_factory=dict)
+    undrained: dict[str, float] = field(default_factory=dict)
     """When each drain that has ended was seen to end."""
     awaited_since: float | None = None
     """Since when a newer view is on its way; None when none is, or when it cannot be had."""

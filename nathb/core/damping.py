@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from msgspec import Struct
+from nathb.core.model import Recorded
 
 PER_TAKE = 1000.0
 SUPPRESS_ABOVE = 2000.0
@@ -20,7 +20,7 @@ MAX_SUPPRESS = 60 * 60.0
 CEILING = REUSE_BELOW * 2 ** (MAX_SUPPRESS / HALF_LIFE)
 
 
-class Penalty(Struct, frozen=True, omit_defaults=True):
+class Penalty(Recorded, frozen=True):
     """What a route's takes have added up to at a time (seconds), and whether returns wait."""
 
     value: float = 0.0

@@ -13,6 +13,7 @@
     ├── OutputError             standard output cannot be written
     │   └── ReaderGoneError     whoever read it has seen enough: no failure to speak of
     └── UsageError              a command was given what it cannot work with
+        └── OtherVersionError   a recorded round that another version of nathb wrote
 
 A message names the thing, the cause and the mend, in that order.
 """
@@ -110,3 +111,14 @@ class ReaderGoneError(OutputError):
 
 class UsageError(NathbError):
     """The command line asks for something that cannot be done; the message says what can."""
+
+
+class OtherVersionError(UsageError):
+    """A recorded round has what this version of nathb does not know, which `unknown` names."""
+
+    def __init__(self, unknown: str) -> None:
+        self.unknown = unknown
+        super().__init__(
+            f"the NATHB_TRACE field is from another version of nathb: {unknown}; "
+            "read it with the version that wrote it"
+        )

@@ -7,11 +7,10 @@ its routes back too soon (R4, R11) and from hammering an API that has just said 
 
 from __future__ import annotations
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from nathb.core import damping
-from nathb.core.model import Cause, Done, Failure, Group, Move, Rule, Undone
+from nathb.core.model import Cause, Done, Failure, Group, Move, Recorded, Rule, Undone
 from nathb.core.view import Holding
 
 CONTEST_HOLD_MAX = 2 * 3600.0
@@ -40,14 +39,14 @@ def backoff(failure: Failure, attempts: int, jitter: float) -> float:
     return min(longest, first * 2.0 ** min(attempts - 1, 16)) * (0.5 + jitter / 2)
 
 
-class Wrote(Struct, frozen=True, omit_defaults=True):
+class Wrote(Recorded, frozen=True):
     """A write of ours, and when it was answered or given up (seconds)."""
 
     move: Move
     at: float
 
 
-class Contest(Struct, frozen=True, omit_defaults=True):
+class Contest(Recorded, frozen=True):
     """A move of ours that another hand undid, and until when we do not repeat it (R7)."""
 
     to: str
@@ -56,7 +55,7 @@ class Contest(Struct, frozen=True, omit_defaults=True):
     times: int
 
 
-class RouteMemory(Struct, frozen=True, omit_defaults=True):
+class RouteMemory(Recorded, frozen=True):
     """What is remembered of one route. Times in seconds."""
 
     holder: str | None = None

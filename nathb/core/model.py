@@ -12,6 +12,15 @@ from enum import Enum
 from msgspec import Struct
 
 
+class Recorded(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What a recorded round is made of (`core.trace`), as JSON with defaults left out.
+
+    A field that this version does not know is refused when a round is read back: without it the
+    rules would be asked about other facts. So a field that is added later has a default, for
+    lines of older versions lack it, and one that is renamed keeps its name in JSON.
+    """
+
+
 class Outcome(Enum):
     """What came of one check."""
 
@@ -36,7 +45,7 @@ class Preempt(Enum):
     MANUAL = "manual"
 
 
-class Route(Struct, frozen=True, order=True):
+class Route(Recorded, frozen=True, order=True):
     """One guarded entry of a VPC route table, named as EC2 names it."""
 
     table: str
@@ -51,7 +60,7 @@ class Route(Struct, frozen=True, order=True):
         return self.destination in {"0.0.0.0/0", "::/0"}
 
 
-class Node(Struct, frozen=True, omit_defaults=True):
+class Node(Recorded, frozen=True):
     """A router instance as the file describes it.
 
     Exactly one of `instance` (an id) and `match` (tag filters, as DescribeInstances takes them)
@@ -70,7 +79,7 @@ class Node(Struct, frozen=True, omit_defaults=True):
     source: str = ""
 
 
-class Timers(Struct, frozen=True, omit_defaults=True):
+class Timers(Recorded, frozen=True):
     """The `check` block of the file. Durations in seconds; a `pulse` of 0 sends none."""
 
     interval: float = 30.0
@@ -86,13 +95,13 @@ class Timers(Struct, frozen=True, omit_defaults=True):
         return min(0.25, self.pulse / 2)
 
 
-class Notify(Struct, frozen=True, omit_defaults=True):
+class Notify(Recorded, frozen=True):
     """The `notify` block: whom to tell of transitions. `sns` is a topic's ARN, empty for none."""
 
     sns: str = ""
 
 
-class Metrics(Struct, frozen=True, omit_defaults=True):
+class Metrics(Recorded, frozen=True):
     """The `metrics` block: where Prometheus finds figures; empty for nowhere.
 
     `textfile` is a path for node_exporter, `listen` a loopback address with a port.
@@ -102,7 +111,7 @@ class Metrics(Struct, frozen=True, omit_defaults=True):
     listen: str = ""
 
 
-class Group(Struct, frozen=True, omit_defaults=True):
+class Group(Recorded, frozen=True):
     """The file: nodes that cover for one another, and how patient they are. Seconds."""
 
     name: str
@@ -137,7 +146,7 @@ class Group(Struct, frozen=True, omit_defaults=True):
 # --- what is concluded ------------------------------------------------------------------------
 
 
-class Evidence(Struct, frozen=True, omit_defaults=True):
+class Evidence(Recorded, frozen=True):
     """How one subject (the uplink, or a peer) stands, and on what grounds. Times in seconds.
 
     `heard_at` and `silent_since` are times of *sending*: of the newest check that was answered,
@@ -177,7 +186,7 @@ class Rule(Enum):
     R11 = "R11"
 
 
-class Cause(Struct, frozen=True, omit_defaults=True):
+class Cause(Recorded, frozen=True):
     """The verdict (or drain) that calls for a move: R7 asks whether it still stands."""
 
     subject: str
@@ -185,7 +194,7 @@ class Cause(Struct, frozen=True, omit_defaults=True):
     since: float
 
 
-class Move(Struct, frozen=True, omit_defaults=True):
+class Move(Recorded, frozen=True):
     """The only write: point this route, now at that holder, to that node, because …"""
 
     route: Route
@@ -198,7 +207,7 @@ class Move(Struct, frozen=True, omit_defaults=True):
     """Seconds from the first sign of the cause to this decision."""
 
 
-class Ruling(Struct, frozen=True, omit_defaults=True):
+class Ruling(Recorded, frozen=True):
     """What one round concludes about one route. A move that is only `would` is not carried out."""
 
     route: Route

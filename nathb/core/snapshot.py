@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from enum import Enum
+from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from nathb.core.damping import Penalty
@@ -114,3 +116,15 @@ def write_of(route: Route, memory: RouteMemory, view: View | None) -> Write | No
     if view.at >= wrote.at and seen is not None and seen.node == wrote.move.to:
         return None
     return Write(route, wrote.move.holder, wrote.move.to, WriteState.ACCEPTED, wrote.at)
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of a snapshot. Its objects are open: later versions add fields.
+
+    What a snapshot shares with recorded rounds (`model.Recorded`) is closed only to nathb itself.
+    """
+    whole = msgspec.json.schema(Snapshot)
+    for shape in whole["$defs"].values():
+        if shape.get("additionalProperties") is False:
+            del shape["additionalProperties"]
+    return whole

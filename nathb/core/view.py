@@ -6,7 +6,7 @@ from enum import Enum
 
 from msgspec import Struct
 
-from nathb.core.model import Route
+from nathb.core.model import Recorded, Route
 
 
 class RouteState(Enum):
@@ -16,7 +16,7 @@ class RouteState(Enum):
     BLACKHOLE = "blackhole"
 
 
-class Holding(Struct, frozen=True, omit_defaults=True):
+class Holding(Recorded, frozen=True):
     """Where one guarded route points. `node` is empty when the target is outside the group."""
 
     route: Route
@@ -35,7 +35,7 @@ class PinState(Enum):
     ELSEWHERE = "elsewhere"
 
 
-class Pin(Struct, frozen=True, omit_defaults=True):
+class Pin(Recorded, frozen=True):
     """One heartbeat address of one peer, as this node's own subnet table routes it."""
 
     node: str
@@ -45,7 +45,7 @@ class Pin(Struct, frozen=True, omit_defaults=True):
     table: str = ""
 
 
-class Intent(Struct, frozen=True, omit_defaults=True):
+class Intent(Recorded, frozen=True):
     """What operators asked for, kept as tags on the guarded route tables."""
 
     drained: frozenset[str] = frozenset()
@@ -55,7 +55,7 @@ class Intent(Struct, frozen=True, omit_defaults=True):
     """Until when the pause lasts, in words for people; empty when it has no end of its own."""
 
 
-class View(Struct, frozen=True, omit_defaults=True):
+class View(Recorded, frozen=True):
     """One DescribeRouteTables, reduced to what matters. As old as its request: `at`, seconds."""
 
     at: float

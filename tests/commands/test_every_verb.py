@@ -94,3 +94,5 @@ def test_the_schema_of_status_is_a_json_schema_of_its_snapshot() -> None:
     assert {"uplink", "peers", "rulings", "view"} <= schema["$defs"]["Snapshot"][
         "properties"
     ].keys()
+    closed = [name for name, one in schema["$defs"].items() if "additionalProperties" in one]
+    assert closed == [], "later versions add fields"

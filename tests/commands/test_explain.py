@@ -7,8 +7,9 @@ import json
 import pytest
 from msgspec.structs import replace
 
+from nathb import __version__
 from nathb.cli import main
-from nathb.commands.explain import explain, screen
+from nathb.commands.explain import as_json, explain, screen
 from nathb.core.chronicle import Happened
 from nathb.core.events import Event, EventKind
 from nathb.core.model import Failure
@@ -131,8 +132,43 @@ def test_a_move_without_a_round_of_this_version_is_shown_and_not_replayed(trace:
     explained = explain((down, replace(took, event=replace(took.event, trace=trace))), 1, 1)
     assert not explained.same
     text = "\n".join(screen(explained, "pair", NOW))
-    assert "It cannot be replayed: its " in text
+    assert "It cannot be replayed: " in text
     assert "nat-c is down" in text
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("silent_since", "quiet_since", "does not know the field `quiet_since` in known.peers"),
+        ("peers", "others", "does not know the field `others` in known"),
+    ],
+)
+def test_a_round_of_another_version_is_not_put_to_todays_rules(
+    old: str, new: str, words: str
+) -> None:
+    down, took = takeover()
+    assert took.event is not None
+    trace = took.event.trace.replace(f'"{old}":', f'"{new}":')
+    assert trace != took.event.trace
+    explained = explain((down, replace(took, event=replace(took.event, trace=trace))), 1, 1)
+    assert not explained.same
+    text = " ".join(" ".join(screen(explained, "pair", NOW)).split())
+    assert "DECIDES OTHERWISE" not in text
+    assert f"nathb 1.2.3 recorded this round, and nathb {__version__} cannot read it" in text
+    assert words in text
+    assert "explain this move with nathb 1.2.3." in text
+    whole = json.loads(as_json(explained))
+    assert whole["today"] is None
+    assert words in whole["obstacle"]
+
+
+def test_a_field_whose_name_would_move_the_cursor_is_shown_as_plain_text() -> None:
+    down, took = takeover()
+    assert took.event is not None
+    trace = took.event.trace.replace('"known":{', r'"known":{"\u001b[2J\n":1,')
+    explained = explain((down, replace(took, event=replace(took.event, trace=trace))), 1, 1)
+    assert "does not know the field" in explained.obstacle
+    assert explained.obstacle.isprintable()
 
 
 @pytest.mark.lab

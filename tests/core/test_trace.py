@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
 import pytest
+from msgspec.structs import replace
 
 from nathb.core.decide import decide
-from nathb.core.errors import UsageError
+from nathb.core.errors import OtherVersionError, UsageError
 from nathb.core.memory import Contest, RouteMemory, Wrote
 from nathb.core.model import Cause, Move, Rule
-from nathb.core.trace import parse, render, replay
+from nathb.core.trace import Round, parse, render, replay
 from nathb.core.view import Intent
 from tests.core.build import ROUTE_C, down, known, view
 
@@ -54,3 +60,56 @@ def test_a_replay_of_a_recorded_round_gives_the_same_rulings() -> None:
 def test_a_line_that_is_no_round_is_refused_with_a_mend(line: str) -> None:
     with pytest.raises(UsageError, match="NATHB_TRACE"):
         parse(line)
+
+
+def renamed(line: str, old: str, new: str) -> str:
+    assert f'"{old}":' in line
+    return line.replace(f'"{old}":', f'"{new}":')
+
+
+@pytest.mark.parametrize(
+    "field",
+    ["silent_since", "heard_at", "hastened", "holdings", "intent", "drained", "memory", "retry_at"],
+)
+def test_a_line_with_a_field_that_this_version_does_not_know_is_refused_by_its_name(
+    field: str,
+) -> None:
+    seen = view(intent=Intent(frozenset({"nat-c"})))
+    facts = known(peer=replace(down(), hastened=True), seen=seen, memory={str(ROUTE_C): FULL})
+    line = render(facts, decide(facts))
+    assert parse(line).known == facts
+    with pytest.raises(OtherVersionError, match=f"does not know the field `new_{field}` in "):
+        parse(renamed(line, field, f"new_{field}"))
+
+
+def test_a_line_with_a_rule_that_this_version_does_not_know_is_from_another_version() -> None:
+    facts = known()
+    line = render(facts, decide(facts)).replace('"rule":"R2"', '"rule":"R99"')
+    with pytest.raises(OtherVersionError, match="'R99'"):
+        parse(line)
+
+
+def structs(type_: msgspec.inspect.Type) -> Iterator[msgspec.inspect.StructType]:
+    """Yield every struct that a value of this type may hold, itself included."""
+    inner: list[Any] = []
+    for name in type_.__struct_fields__:
+        value = getattr(type_, name)
+        inner += value if isinstance(value, tuple) else [value]
+    if isinstance(type_, msgspec.inspect.StructType):
+        yield type_
+        inner = [field.type for field in type_.fields]
+    for one in inner:
+        if isinstance(one, msgspec.inspect.Type):
+            yield from structs(one)
+
+
+def test_every_struct_of_a_line_refuses_what_it_does_not_know() -> None:
+    found = {one.cls for one in structs(msgspec.inspect.type_info(Round))}
+    assert len(found) > 15
+    assert [cls for cls in found if not cls.__struct_config__.forbid_unknown_fields] == []
+
+
+def test_a_line_of_an_older_version_without_the_fields_added_since_is_read() -> None:
+    group = {"name": "pair", "uplink": ["1.1.1.1"], "nodes": [{"name": "a", "heartbeat": []}]}
+    least = {"known": {"now": 1.0, "me": "a", "group": group, "uplink": {}, "peers": {}}}
+    assert parse(json.dumps(least)).rulings == ()
