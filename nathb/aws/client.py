@@ -16,7 +16,7 @@ from botocore.exceptions import BotoCoreError
 
 from nathb import __version__
 from nathb.aws.failures import cloud_error
-from nathb.aws.imds import Metadata
+from nathb.aws.region import find_region
 from nathb.core.errors import CloudError
 from nathb.core.model import Failure
 
@@ -43,9 +43,8 @@ def make_client(
 ) -> Any:
     """Return a boto3 EC2 client that never repeats a call by itself. Timeouts in seconds.
 
-    `region` comes from the file; without one it is AWS_REGION (which boto3 alone among the SDKs
-    does not read), the session's, or the instance's own. IdentityError when none of them knows;
-    CloudError when the profile, the region's name or the endpoint cannot be used.
+    `region` comes from the file; without one it is what `find_region` finds. IdentityError when it
+    finds none; CloudError when the profile, the region's name or the endpoint cannot be used.
     """
     config = Config(
         connect_timeout=connect_timeout,
@@ -59,9 +58,8 @@ def make_client(
     )
     try:
         session = session or boto3.Session()
-        region = region or environ.get("AWS_REGION") or session.region_name or ""
-        region = region or Metadata.from_environment(environ).region()
-        return session.client("ec2", region_name=region, config=config)
+        found = find_region(region, session, environ)
+        return session.client("ec2", region_name=found.name, config=config)
     except ValueError as error:  # botocore says it so, for an endpoint that is no URL
         raise CloudError(
             Failure.REFUSED,

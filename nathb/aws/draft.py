@@ -18,8 +18,11 @@ from nathb.core.model import Node, Route
 from nathb.core.view import Instance
 
 GONE = {"shutting-down", "terminated"}
-HEARTBEATS = ("8.8.8.8", "8.8.4.4", "208.67.222.222", "208.67.220.220", "149.112.112.112")
-"""Addresses that answer pings from anywhere, for a start; a person should choose better ones."""
+HEARTBEATS = ("199.7.83.42", "193.0.14.129", "192.5.5.241", "192.33.4.12", "192.36.148.17")
+"""Root name servers (L, K, F, C, I), for a start: they answer pings from anywhere, and only full
+resolvers ask them, which have twelve others. A person should choose addresses of their own.
+https://www.iana.org/domains/root/servers
+"""
 UPLINKS = ("1.1.1.1", "9.9.9.9")
 NOT_A_NAME = re.compile(r"[^a-z0-9.-]+")
 LONGEST_NAME = 63
@@ -38,21 +41,25 @@ class Draft(Struct, frozen=True):
     """Tables of its VPC that steer none of the nodes, for a node to which no route leads yet."""
 
 
-def find(reader: Reader, called: Sequence[str]) -> list[Machine]:
-    """Return the instances called so, by id or by Name tag, in that order.
+def find(reader: Reader, called: Sequence[str], region: str) -> list[Machine]:
+    """Return the instances called so, by id or by Name tag, in that order. `region` is the one that
+    is asked, and where it comes from, for messages.
 
     UsageError when one is not there, or a name is that of several; CloudError when EC2 fails.
     """
-    return [_one(reader, name) for name in called]
+    return [_one(reader, name, region) for name in called]
 
 
-def _one(reader: Reader, called: str) -> Machine:
+def _one(reader: Reader, called: str, region: str) -> Machine:
     by_id = called.startswith("i-")
     filters = [("instance-id", [called])] if by_id else [("tag:Name", [called])]
     found = [one for one in reader.instances(called, filters) if one.state.name not in GONE]
     if not found:
         what = "id" if by_id else "Name tag"
-        raise UsageError(f"{called}: EC2 shows no instance with this {what} in this region")
+        raise UsageError(
+            f"{called}: EC2 shows no instance with this {what} in {region}; correct it, or give "
+            "its region with --region"
+        )
     if len(found) > 1:
         ids = ", ".join(sorted(one.instance_id for one in found))
         raise UsageError(f"{called}: is the name of {len(found)} instances; give one's id: {ids}")
@@ -103,8 +110,9 @@ def _node(one: Draft) -> Iterator[str]:
     if one.is_pinned:
         yield f"    heartbeat: {one.heartbeat}    # is pinned to it already"
     else:
-        yield "    # Choose an address that answers pings and that no client needs, for the pin"
-        yield "    # catches clients' traffic to it too."
+        yield "    # A root name server, for a start. Better: an address of your own outside of the"
+        yield "    # VPC. It has to answer pings, and no client may need it, for the pin catches"
+        yield "    # clients' traffic to it too."
         yield f"    heartbeat: {one.heartbeat}"
     if not one.routes:
         yield "    # No route leads to it yet. List the private subnets' tables, of:"

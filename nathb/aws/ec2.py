@@ -57,6 +57,11 @@ class Cloud:
         self._utc = utc
         self._reader = Reader(client, sleep=sleep, draw=draw)
 
+    @property
+    def region(self) -> str:
+        """The region that is asked, and where it comes from, in words."""
+        return self._reader.region(self._group.region)
+
     def instances(self) -> tuple[Instance, ...]:
         """Return what stands for each node now, in the file's order; UNSEEN where none does.
 
@@ -72,9 +77,20 @@ class Cloud:
         That is the table of its *primary* interface's subnet, for its own packets leave there
         even when routes point at another interface. Without one of its own a subnet uses the
         VPC's main table: https://docs.aws.amazon.com/vpc/latest/userguide/subnet-route-tables.html
+
+        CloudError(MISSING) when EC2 does not show `me`, which does run: another region was asked,
+        or EC2's answer is not whole. No pin could be judged by it.
         """
         at = self._clock()
         machines = machines_of(self._group, self._reader)
+        if machines[me] is None:
+            node = self._group.node(me)
+            what = f"instance {node.instance}" if node.instance else "instance with the tags"
+            raise CloudError(
+                Failure.MISSING,
+                f"DescribeInstances of {self._group.name}: EC2 shows no {what} of this node, {me},"
+                f" in {self.region}; correct the region, or what the file says of {me}",
+            )
         return Roster(
             at=at,
             me=me,

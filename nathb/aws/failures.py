@@ -86,6 +86,14 @@ MENDS = {
     Failure.REFUSED: "correct what {service} names",
 }
 
+READ = re.compile("Describe|Get|List|Simulate")
+"""How the calls that change nothing begin."""
+MENDS_OF_READS = MENDS | {
+    Failure.UNAVAILABLE: "if it lasts, check this node's DNS, clock and route to the endpoint, and"
+    " AWS's health page",
+    Failure.NO_REPLY: "if it lasts, check this node's path to the endpoint",
+}
+
 QUOTED = 300
 """Characters of another's message that we repeat; a journal line is for people."""
 BLOB = re.compile(r"\s*Encoded authorization failure message:.*", re.DOTALL)
@@ -105,7 +113,8 @@ def cloud_error(
     else:
         failure, request_id = _failure_of_exception(error), ""
         cause = str(error) if isinstance(error, boto.BotoCoreError) else repr(error)
-    mend = MENDS[failure].format(
+    mends = MENDS_OF_READS if READ.match(action) else MENDS
+    mend = mends[failure].format(
         prefix=service.lower(), action=action, resource=resource, service=service
     )
     return CloudError(failure, f"{action} of {thing}: {_plain(cause)}; {mend}", request_id)

@@ -25,10 +25,10 @@ def find_me(group: Group, cloud: Cloud, instance_id: str) -> str:
         for one in instances:
             if one.instance == instance_id:
                 return one.node
-        known = {one.node: one.instance for one in instances}
+        known = {one.node: one.instance or f"not found in {cloud.region}" for one in instances}
     else:
         known = {node.name: node.instance for node in group.nodes}
-    nodes = ", ".join(f"{name} {known[name] or 'not found'}" for name in known)
+    nodes = ", ".join(f"{name} {known[name]}" for name in known)
     raise IdentityError(
         f"this machine, {instance_id}, is none of the nodes of {group.name} ({nodes}):"
         " give one of them this id in the file, or pass --node NAME"

@@ -48,6 +48,15 @@ CURES = {
 }
 
 
+class _FaultError(Exception):
+    """What is wrong with the service, and what to do about it on EC2."""
+
+    def __init__(self, cause: str, fix: str) -> None:
+        self.cause = cause
+        self.fix = fix
+        super().__init__(cause)
+
+
 class Metadata:
     """The metadata service of the machine that this process runs on. Safe to share by threads."""
 
@@ -81,20 +90,32 @@ class Metadata:
 
     def instance_id(self) -> str:
         """Return this machine's instance id (i-…); IdentityError when it cannot be learned."""
-        return self._fetch(INSTANCE_ID_PATH, INSTANCE_ID)
+        return self._fetch(INSTANCE_ID_PATH, INSTANCE_ID, "pass --node NAME")
 
-    def region(self) -> str:
-        """Return this machine's region (ap-northeast-1); IdentityError when it cannot be."""
-        return self._fetch(REGION_PATH, REGION)
+    def region(self, elsewhere: str) -> str:
+        """Return this machine's region (ap-northeast-1); IdentityError when it cannot be learned.
 
-    def _fetch(self, path: str, form: re.Pattern[str]) -> str:
+        `elsewhere` is what to do instead on a machine that is not on EC2, for the message.
+        """
+        return self._fetch(REGION_PATH, REGION, elsewhere)
+
+    def _fetch(self, path: str, form: re.Pattern[str], elsewhere: str) -> str:
+        try:
+            return self._text(path, form)
+        except _FaultError as fault:
+            raise IdentityError(
+                f"the instance metadata service at {self._endpoint} {fault.cause}: on EC2,"
+                f" {fault.fix}; elsewhere, {elsewhere}"
+            ) from fault
+
+    def _text(self, path: str, form: re.Pattern[str]) -> str:
         if self._disabled:
-            raise self._error("is turned off by AWS_EC2_METADATA_DISABLED", OFF)
+            raise _FaultError("is turned off by AWS_EC2_METADATA_DISABLED", OFF)
         status, text = self._patiently(path)
         if status != 200:
-            raise self._error(f"answers {status}", CURES.get(status, ODD))
+            raise _FaultError(f"answers {status}", CURES.get(status, ODD))
         if not form.fullmatch(text):
-            raise self._error(f"answers {text[:40]!r} to {path}", ODD)
+            raise _FaultError(f"answers {text[:40]!r} to {path}", ODD)
         return text
 
     def _patiently(self, path: str) -> tuple[int, str]:
@@ -107,7 +128,7 @@ class Metadata:
             except (OSError, HTTPException) as error:
                 if left <= 0:
                     why = str(error) or type(error).__name__
-                    raise self._error(f"does not answer ({why})", SILENT) from error
+                    raise _FaultError(f"does not answer ({why})", SILENT) from error
             else:
                 if left <= 0 or status not in UNWELL:
                     return status, text
@@ -122,7 +143,7 @@ class Metadata:
             if status != 200:
                 return status, token
             if not TOKEN.fullmatch(token):
-                raise self._error(f"hands out {token[:40]!r} for a token", ODD)
+                raise _FaultError(f"hands out {token[:40]!r} for a token", ODD)
             return _exchange(connection, "GET", path, {"X-aws-ec2-metadata-token": token})
         finally:
             connection.close()
@@ -132,16 +153,10 @@ class Metadata:
             url = urlsplit(self._endpoint)
             host, port = url.hostname, url.port
         except ValueError:
-            raise self._error("has no address", BAD_URL) from None
+            raise _FaultError("has no address", BAD_URL) from None
         if url.scheme != "http" or not host:
-            raise self._error("has no address", BAD_URL)
+            raise _FaultError("has no address", BAD_URL)
         return HTTPConnection(host, port, timeout=self._timeout)
-
-    def _error(self, cause: str, cure: str) -> IdentityError:
-        return IdentityError(
-            f"the instance metadata service at {self._endpoint} {cause}: on EC2, {cure};"
-            " elsewhere, pass --node NAME, with `region:` in the file"
-        )
 
 
 def _exchange(

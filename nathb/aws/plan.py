@@ -16,7 +16,7 @@ from msgspec import Struct
 from nathb.aws.answers import Entry, Table
 from nathb.aws.routes import host_route
 from nathb.aws.survey import Survey
-from nathb.core.model import Group, Node, Route
+from nathb.core.model import Node, Route
 from nathb.core.view import Instance, InstanceState
 
 FILE_TAG = "nathb:file"
@@ -95,7 +95,7 @@ def _nodes(seen: Survey) -> Iterator[Step | Note]:
     for node in seen.group.nodes:
         instance = seen.instance(node.name)
         if instance.state not in FORWARDING:
-            yield _gone(seen.group, node, instance)
+            yield _gone(seen, node, instance)
         elif not instance.eni:
             mend = "attach one, or name its `eni:` in the file"
             yield Note(node.name, "EC2 shows no interface of it", mend)
@@ -109,14 +109,17 @@ def _nodes(seen: Survey) -> Iterator[Step | Note]:
             )
 
 
-def _gone(group: Group, node: Node, instance: Instance) -> Note:
+def _gone(seen: Survey, node: Node, instance: Instance) -> Note:
     """Say that nothing forwards for a node, and how something will again."""
-    replacing = f"nathb replace {group.name} {node.name} i-NEW"
+    group = seen.group.name
+    replacing = f"nathb replace {group} {node.name} i-NEW"
     if node.match:
-        replacing = f"start one with the tags of its `match`, then: nathb apply {group.name}"
+        replacing = f"start one with the tags of its `match`, then: nathb apply {group}"
     if instance.state is InstanceState.UNSEEN:
         how = f"instance {node.instance}" if node.instance else "instance with its tags"
-        return Note(node.name, f"EC2 shows no {how} in this region", replacing)
+        if not seen.machines:
+            replacing = f"correct the region; if it is right: {replacing}"
+        return Note(node.name, f"EC2 shows no {how} in {seen.region}", replacing)
     if instance.state in {InstanceState.STOPPED, InstanceState.STOPPING}:
         replacing = f"aws ec2 start-instances --instance-ids {instance.instance}"
     return Note(node.name, f"{instance.instance} is {instance.state.value}", replacing)
@@ -214,7 +217,8 @@ def _left_alone(
     subject, home = str(route), seen.group.order(route)[0]
     instance = seen.instance(home)
     if route.table not in seen.tables:
-        return Note(subject, "EC2 shows no such table", "correct it in the file")
+        text = f"EC2 shows no such table in {seen.region}"
+        return Note(subject, text, "correct it, or the region, in the file")
     if entry is not None and entry.is_propagated:
         mend = "create a static route beside it"
         return Note(subject, "is propagated, which no call can replace", mend)

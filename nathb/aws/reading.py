@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nathb.aws.answers import DescribeInstances, DescribeRouteTables, parse
 from nathb.aws.failures import cloud_error
+from nathb.aws.region import region_of
 from nathb.core.errors import CloudError
 from nathb.core.model import Failure
 
@@ -41,6 +42,10 @@ class Reader:
         self._client = client
         self._sleep = sleep
         self._draw = draw
+
+    def region(self, configured: str) -> str:
+        """Say which region is asked, and where that comes from; `configured` is the file's."""
+        return str(region_of(self._client, configured))
 
     def instances(self, whose: str, filters: Filters) -> list[Machine]:
         """Return the instances that pass these filters; `whose` they are is for messages."""

@@ -32,6 +32,8 @@ class Survey(Struct, frozen=True):
     """What stands for each node, by its name; a node that EC2 shows nothing of is not there."""
     tables: dict[str, Table]
     """Every route table of the machines' VPCs, and every one that the file names, by its id."""
+    region: str
+    """The region that was asked, and where it comes from, in words."""
 
     def instance(self, node: str) -> Instance:
         """Return what the core would be told of a node now; UNSEEN when EC2 shows nothing."""
@@ -66,7 +68,7 @@ def survey(reader: Reader, group: Group) -> Survey:
         filters = named([("route-table-id", sorted(named_ids))])
         others = reader.tables(f"the tables of {group.name}", Filters=filters)
         listed |= {table.route_table_id: table for table in others}
-    return Survey(group, machines, listed)
+    return Survey(group, machines, listed, reader.region(group.region))
 
 
 def tables_of_vpc(reader: Reader, vpc: str) -> list[Table]:

@@ -58,11 +58,11 @@ def carry_out(given: argparse.Namespace) -> int:
 
 def _expect(group: Group, node: str) -> None:
     """Refuse what EC2 does not show, before anything is written."""
-    found = machines_of(group, Reader(make_client(group.region)))[node]
-    if found is None:
+    reader = Reader(make_client(group.region))
+    if machines_of(group, reader)[node] is None:
         raise UsageError(
-            f"{node}: EC2 shows no instance {group.node(node).instance} in this region; nothing "
-            "was changed"
+            f"{node}: EC2 shows no instance {group.node(node).instance} in "
+            f"{reader.region(group.region)}; correct the id or the region; nothing was changed"
         )
 
 

@@ -96,7 +96,7 @@ def heartbeat(text: str) -> str:
     """Take an internet address, IPv4 or IPv6; return it as EC2 would write it."""
     address = _address(text)
     if address is None:
-        raise WrongError(f"{quote(text)} is not an IP address; write one such as 8.8.8.8")
+        raise WrongError(f"{quote(text)} is not an IP address; write one such as 199.7.83.42")
     if refused := _kind(address):
         raise WrongError(
             f"{text} is {refused.name}: {refused.why_no_heartbeat}; write an internet address"

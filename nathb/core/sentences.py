@@ -98,9 +98,16 @@ def verdict(name: str, evidence: Evidence, *, peer: bool) -> Event:
     return Event(kind=kind, message=f"my uplink is {evidence.verdict.value}: {because}")
 
 
+NO_TABLE = (
+    "is not pinned: EC2 shows no route table that steers this node's own subnet: {node} counts as "
+    "unknown; associate the subnet with a table"
+)
+
+
 def pin(one: Pin) -> Event:
     """Tell how a heartbeat is pinned now (R12)."""
-    words = PINS[one.state].format(
+    is_looked_up = one.table or one.state is not PinState.MISSING
+    words = (PINS[one.state] if is_looked_up else NO_TABLE).format(
         node=one.node, address=one.address, table=one.table, target=one.target
     )
     good = one.state in {PinState.GOOD, PinState.BLACKHOLE}

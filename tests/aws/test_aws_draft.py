@@ -12,10 +12,12 @@ from nathb.core.errors import FileError, UsageError
 from nathb.core.model import Group, Route
 from tests.aws.world import ANYWHERE, HEARTBEATS, World, launch, route, table
 
+WHERE = "eu-west-1 (from --region)"
+
 
 def drafted(world: World, *called: str) -> Group:
     reader = Reader(world.ec2)
-    drafts = draft(reader, find(reader, called or tuple(world.instances.values())))
+    drafts = draft(reader, find(reader, called or tuple(world.instances.values()), WHERE))
     return config.parse(text(drafts, "ap-northeast-1"), "tokyo.yaml")
 
 
@@ -46,7 +48,7 @@ def test_what_has_no_pin_and_no_route_yet_gets_a_proposal_and_a_remark(world: Wo
     new = [launch(world.ec2, "NAT West!", world.subnets["nat-a"]) for _ in range(2)]
     ids = [one["InstanceId"] for one in new]
     reader = Reader(world.ec2)
-    page = text(draft(reader, find(reader, ids)), "eu-west-1")
+    page = text(draft(reader, find(reader, ids, WHERE)), "eu-west-1")
     with pytest.raises(FileError, match="nothing to guard"):
         config.parse(page, "west.yaml")
     assert page.count("# No route leads to it yet.") == 2
@@ -68,12 +70,13 @@ def test_any_destination_that_leads_to_a_node_is_guarded(world: World) -> None:
     [("i-0123456789abcdef0", "no instance with this id"), ("nobody", "no instance with this Name")],
 )
 def test_what_is_not_there_is_named(world: World, called: str, words: str) -> None:
-    with pytest.raises(UsageError, match=words):
-        find(Reader(world.ec2), [called])
+    where = r" in eu-west-1 \(from --region\); correct it, or give its region with --region$"
+    with pytest.raises(UsageError, match=f"^{called}: EC2 shows {words}.*{where}"):
+        find(Reader(world.ec2), [called], WHERE)
 
 
 def test_a_name_of_several_instances_is_answered_with_their_ids(world: World) -> None:
     name = f"twins-{world.vpc}"
     ids = [launch(world.ec2, name, world.subnets["nat-a"])["InstanceId"] for _ in range(2)]
     with pytest.raises(UsageError, match=", ".join(sorted(ids))):
-        find(Reader(world.ec2), [name])
+        find(Reader(world.ec2), [name], WHERE)

@@ -133,6 +133,16 @@ def test_a_read_that_fails_twice_has_failed(script: Server, scripted_cloud: Make
     assert len(script.asked) == 2
 
 
+@pytest.mark.parametrize("name", PASSING)
+def test_a_read_that_fails_speaks_of_no_write(name: str, script: Server, scripted_cloud: Maker):
+    reply, _ = PASSING[name]
+    script.will(reply, reply)
+    said = str(failing(lambda: scripted_cloud(GROUP).view(ROSTER)))
+    assert said.startswith("DescribeRouteTables of the tables of tokyo: ")
+    assert "applied" not in said
+    assert "write" not in said
+
+
 @pytest.mark.parametrize(
     "reply",
     [error(403, "UnauthorizedOperation"), error(400, "ExpiredToken"), answer("X", "<a/>")],

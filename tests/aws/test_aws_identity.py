@@ -35,5 +35,6 @@ def test_a_stranger_is_told_whom_the_group_consists_of(world: World, cloud: Clou
 
 def test_a_stranger_is_told_which_match_found_nothing(world: World):
     group = with_node(world.group, "nat-c", instance="", match=(("tag:Name", "nobody"),))
-    with pytest.raises(IdentityError, match=r"nat-c not found\)"):
+    where = r"eu-west-1 \(from .*\)"
+    with pytest.raises(IdentityError, match=rf"nat-c not found in {where}\)"):
         find_me(group, Cloud(world.ec2, group), "i-stranger")

@@ -46,7 +46,7 @@ def test_instance_and_region_are_fetched_with_a_token(script: Server, time: Time
     script.will(*[serve] * 4)
     service = metadata(script, time)
     assert service.instance_id() == "i-0a9b954b0c0ffee01"
-    assert service.region() == "ap-northeast-1"
+    assert service.region("set it") == "ap-northeast-1"
     assert [asked.method for asked in script.asked] == ["PUT", "GET", "PUT", "GET"]
 
 
@@ -62,9 +62,13 @@ def test_a_token_that_never_arrives_points_at_the_hop_limit(script: Server, time
     text = refusal(metadata(script, time))
     assert "does not answer (timed out)" in text
     assert "hop limit" in text
-    assert "--node NAME" in text
-    assert "`region:`" in text
+    assert text.endswith("; elsewhere, pass --node NAME")
     assert len(script.asked) == 3
+
+
+def test_a_region_that_cannot_be_learned_is_to_be_given_as_the_caller_says(time: Time):
+    with pytest.raises(IdentityError, match=r"; elsewhere, pass --region REGION$"):
+        Metadata("http://127.0.0.1:9", sleep=time.sleep).region("pass --region REGION")
 
 
 def test_where_nothing_listens_the_address_is_named(time: Time):
@@ -112,7 +116,7 @@ def test_a_disabled_service_is_not_asked(script: Server, time: Time):
 def test_the_environment_places_the_service(script: Server):
     script.will(serve, serve)
     service = Metadata.from_environment({"AWS_EC2_METADATA_SERVICE_ENDPOINT": script.url})
-    assert service.region() == "ap-northeast-1"
+    assert service.region("set it") == "ap-northeast-1"
 
 
 def test_the_environment_turns_the_service_off():

@@ -225,6 +225,15 @@ def test_an_instance_that_is_gone_is_found_with_how_to_replace_it(site: Site) ->
     assert mend == "nathb replace tokyo nat-a i-NEW"
 
 
+def test_where_no_instance_is_shown_the_region_that_was_asked_is_to_be_corrected(
+    site: Site,
+) -> None:
+    site.edit("nat-a", instance="i-0123456789abcdef0")
+    site.edit("nat-c", instance="i-0123456789abcdef1")
+    found = told(site, "EC2 shows no instance i-0123456789abcdef1 in eu-west-1 (from ")
+    assert found.mend == "correct the region; if it is right: nathb replace tokyo nat-c i-NEW"
+
+
 def test_a_node_that_no_instance_matches_is_found_with_how_to_start_one(site: Site) -> None:
     name = f"nobody-{site.world.vpc}"
     before = site.wrong()
@@ -265,10 +274,10 @@ def test_a_table_that_does_not_exist_is_found(site: Site) -> None:
     mend = mended(
         site,
         lambda: site.edit("nat-a", routes=(*good, Route("rtb-0123456789abcdef0", ANYWHERE))),
-        "EC2 shows no such table",
+        "EC2 shows no such table in eu-west-1 (from ",
         lambda: site.edit("nat-a", routes=good),
     )
-    assert mend == "correct it in the file"
+    assert mend == "correct it, or the region, in the file"
 
 
 def test_a_guarded_table_that_steers_a_node_itself_is_found(site: Site) -> None:

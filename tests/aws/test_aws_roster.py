@@ -74,9 +74,19 @@ def test_an_instance_that_ec2_does_not_know_is_unseen_and_no_error(world: World)
     assert seen.state is InstanceState.RUNNING
 
 
-def test_without_this_nodes_own_instance_there_is_no_own_table(world: World):
+def test_where_ec2_does_not_show_this_node_the_region_is_named_and_where_it_comes_from(
+    world: World,
+):
     group = with_node(world.group, "nat-a", instance="i-0123456789abcdef0")
-    assert Cloud(world.ec2, group).roster("nat-a").own_table == ""
+    group = msgspec.structs.replace(group, region="eu-west-1")
+    with pytest.raises(CloudError) as caught:
+        Cloud(world.ec2, group).roster("nat-a")
+    assert caught.value.failure is Failure.MISSING
+    assert str(caught.value) == (
+        "DescribeInstances of tokyo: EC2 shows no instance i-0123456789abcdef0 of this node, nat-a,"
+        " in eu-west-1 (from `region:` in the file); correct the region, or what the file says of"
+        " nat-a"
+    )
 
 
 def test_a_node_is_found_by_its_tags(world: World):

@@ -114,3 +114,13 @@ def test_the_digest_tells_what_files_mean_not_how_they_are_written() -> None:
     group = config.parse(TEXT, FILE)
     assert config.digest(config.parse(f"# a remark\n{TEXT}", FILE)) == config.digest(group)
     assert config.digest(config.parse(edited(TEXT), FILE)) != config.digest(group)
+
+
+def test_a_file_is_read_whatever_it_means_and_one_that_is_not_there_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "tokyo.yaml"
+    assert edit.read(path) is None
+    path.write_bytes(b"caf\xe9\n")
+    assert edit.read(path) == "caf\ufffd\n"
+    words = r"cannot be read \(Is a directory\); run as root, or name another file"
+    with pytest.raises(FileError, match=words):
+        edit.read(tmp_path)

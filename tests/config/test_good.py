@@ -135,7 +135,7 @@ def test_the_example_is_a_good_pair_with_all_the_defaults() -> None:
             Node(
                 "nat-a",
                 instance="i-0a9b954b0c0ffee01",
-                heartbeat=("198.51.100.1",),
+                heartbeat=("199.7.83.42",),
                 routes=(
                     Route("rtb-0b8e8f2da00000001", "0.0.0.0/0"),
                     Route("rtb-0b8e8f2da00000002", "10.8.0.0/16"),
@@ -144,7 +144,7 @@ def test_the_example_is_a_good_pair_with_all_the_defaults() -> None:
             Node(
                 "nat-c",
                 instance="i-0c24460a0c0ffee02",
-                heartbeat=("203.0.113.1",),
+                heartbeat=("193.0.14.129",),
                 routes=(Route("rtb-0bee8f2dc00000003", "0.0.0.0/0"),),
             ),
         ),

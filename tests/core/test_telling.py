@@ -147,3 +147,11 @@ def test_a_pulse_that_is_ignored_is_told_once_with_the_mend() -> None:
     (event,) = teller.pulses({"nat-c": "ignored"})
     assert "let ICMP echo in" in event.message
     assert list(teller.pulses({"nat-c": "ignored"})) == []
+
+
+def test_r12_a_pin_for_which_there_is_no_table_is_told_without_one() -> None:
+    (event,) = Teller().pins([Pin("nat-c", "192.0.2.1", PinState.MISSING)])
+    assert event.message == (
+        "heartbeat 192.0.2.1 of nat-c is not pinned: EC2 shows no route table that steers this "
+        "node's own subnet: nat-c counts as unknown; associate the subnet with a table"
+    )

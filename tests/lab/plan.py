@@ -101,9 +101,9 @@ class Zone:
         return self.nat, self.app
 
 
-ZONE_A = Zone("a", 0, IPv4Address("8.8.8.8"))
-ZONE_C = Zone("c", 1, IPv4Address("8.8.4.4"))
-ZONE_D = Zone("d", 2, IPv4Address("208.67.222.222"))
+ZONE_A = Zone("a", 0, IPv4Address("199.7.83.42"))
+ZONE_C = Zone("c", 1, IPv4Address("193.0.14.129"))
+ZONE_D = Zone("d", 2, IPv4Address("192.5.5.241"))
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ def test_sigterm_while_the_machine_goes_down_hands_its_routes_over_without_a_gap
 def test_sighup_reads_the_file_anew_and_a_bad_file_leaves_the_old_one_in_force(lab: Lab) -> None:
     pair = Pair(lab).settle()
     daemon = pair.daemons["nat-a"]
-    lab.install("nat-a", pair.config.replace("heartbeat: 8.8.4.4", "heartbeat: 8.8.4"))
+    lab.install("nat-a", pair.config.replace("heartbeat: 193.0.14.129", "heartbeat: 8.8.4"))
     daemon.signal(signal.SIGHUP)
     refused = daemon.wait_line("reload refused, the old file stays in force")
     assert "'8.8.4' is not an IP address" in refused

@@ -54,7 +54,7 @@ FAULTS: dict[str, tuple[Callable[[Lab], None], str, str]] = {
     "no masquerade": (masquerade_off, "no rule masquerades", "systemctl enable --now nathb-nat"),
     "a peer that does not forward": (
         peer_does_not_forward,
-        "heartbeat 8.8.4.4 does not answer through nat-c",
+        "heartbeat 193.0.14.129 does not answer through nat-c",
         "nathb check --aws on nat-c",
     ),
     "no way out": (gateway_cut, "through this node's own gateway", "default route"),

@@ -25,7 +25,7 @@ def machines(lab: Lab) -> Iterator[dict[str, Booted]]:
     """Both NATs of the lab as bare machines that are up, in a VPC in which nothing is set up."""
     if why := obstacle():
         pytest.fail(why, pytrace=False)
-    for node, peer in (("a", "8.8.4.4/32"), ("c", "8.8.8.8/32")):
+    for node, peer in (("a", "193.0.14.129/32"), ("c", "199.7.83.42/32")):
         lab.ec2.delete_route(RouteTableId=lab.tables[f"public-{node}"], DestinationCidrBlock=peer)
     with ExitStack() as machines:
         booted = {}
@@ -64,7 +64,7 @@ def test_from_nothing_to_a_guarded_pair_in_five_commands_a_node(
     lab.source_dest_check("nat-c", on=True)
 
     said = type_in(first, *lines(3), keys="y\\n")
-    assert "pin 8.8.4.4/32" in said
+    assert "pin 193.0.14.129/32" in said
     assert "switch the source/dest check of nat-c off" in said
     assert "EC2 matches the file" in said
     for machine in machines.values():

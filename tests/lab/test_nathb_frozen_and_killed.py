@@ -180,7 +180,7 @@ def test_a_bad_reload_in_the_middle_of_an_outage_leaves_the_old_file_to_bring_th
     pair = Pair(lab, preempt_delay="3s").settle()
     lab.crash("nat-c")
     pair.wait_holder("c", "nat-a", within=10.0)
-    pair.reload("nat-a", pair.config.replace("heartbeat: 8.8.4.4", "heartbeat: 8.8.4"))
+    pair.reload("nat-a", pair.config.replace("heartbeat: 193.0.14.129", "heartbeat: 8.8.4"))
     pair.daemons["nat-a"].wait_line("reload refused, the old file stays in force")
     time.sleep(1.0)
     assert pair.snapshot("nat-a")["peers"]["nat-c"]["verdict"] == "down"

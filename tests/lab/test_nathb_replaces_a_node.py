@@ -64,7 +64,7 @@ def test_a_node_found_by_tag_takes_no_edit_at_all_only_apply(lab: Lab) -> None:
     path = str(file_on(lab, "nat-a"))
     planned = lab.run("nat-a", nathb("plan", path))
     assert planned.returncode == 1
-    assert "pin 8.8.4.4/32" in planned.stdout
+    assert "pin 193.0.14.129/32" in planned.stdout
     done = lab.run("nat-a", nathb("apply", path, "--yes"))
     assert done.returncode == 0, done.stdout + done.stderr
     assert lab.run("nat-a", nathb("plan", path)).returncode == 0

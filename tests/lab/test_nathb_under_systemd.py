@@ -22,7 +22,7 @@ BAD_FILE = 78  # EX_CONFIG
 
 def bad(config: str) -> str:
     """The file with a typing mistake in it."""
-    return config.replace("heartbeat: 8.8.4.4", "heartbeat: 8.8.4")
+    return config.replace("heartbeat: 193.0.14.129", "heartbeat: 8.8.4")
 
 
 def written(lab: Lab) -> list[str]:

@@ -28,7 +28,7 @@ def test_the_demo_shows_a_takeover_and_a_return_and_measures_both(
         assert line in shown
     assert captured["measured"].endswith("All as promised.")
     assert "nat-c  DOWN" in captured["status"]
-    assert "heartbeat 8.8.4.4 missed 3 of 3" in captured["history"]
+    assert "heartbeat 193.0.14.129 missed 3 of 3" in captured["history"]
 
 
 def test_what_the_demo_captured_is_put_between_the_readmes_marks(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def test_a_machine_has_the_network_of_its_instance_and_all_that_it_should_start(
     )
     assert machine.did("hostname") == "nat-a\n"
     assert "10.0.0.10/32" in machine.did("ip", "-brief", "address", "show", "eth0")
-    machine.did("ping", "-c", "1", "8.8.4.4")
+    machine.did("ping", "-c", "1", "193.0.14.129")
     lab.clients["app-a"].wait_served(via="nat-a")
 
 

@@ -80,7 +80,7 @@ def test_the_groups_file_names_what_is_there(lab: Lab) -> None:
 
     assert group["nodes"]["nat-c"] == {
         "instance": lab.instances["nat-c"].instance,
-        "heartbeat": "8.8.4.4",
+        "heartbeat": "193.0.14.129",
         "routes": [lab.tables["private-c"]],
     }
     assert group["preempt"] == "manual"
