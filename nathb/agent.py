@@ -304,6 +304,7 @@ class Agent:
             instances_at=self.sight.roster.at if self.sight.roster is not None else None,
             failed_reads=self.sight.failed_reads(),
             writes=self.mover.writes(self.group, self.sight.view),
+            failed_moves=self.mover.failed_moves(),
         )
 
 

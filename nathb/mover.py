@@ -15,7 +15,7 @@ from nathb.core.errors import CloudError, NathbError
 from nathb.core.events import Event
 from nathb.core.memory import RouteMemory, begun, ended, observed
 from nathb.core.model import Cause, Done, Failure, Group, Move, Route, Ruling, Undone
-from nathb.core.snapshot import Counters, Write, write_of
+from nathb.core.snapshot import Counters, FailedMove, Write, write_of
 from nathb.core.trace import render
 from nathb.core.view import View
 
@@ -35,6 +35,7 @@ class Mover:
         self._begun_at: dict[Hashable, float] = {}
         self._traces: dict[Route, str] = {}
         self._failures: dict[Route, tuple[Cause, Failure]] = {}
+        self._errors: dict[Route, FailedMove] = {}
 
     @property
     def idle(self) -> bool:
@@ -73,9 +74,11 @@ class Mover:
         self._remember(route, ended(self._recall(route), move, result, now, jitter))
         if isinstance(result, Done):
             self._failures.pop(route, None)
+            self._errors.pop(route, None)
             yield self._moved(move, result)
             return
         self.counters.failed_moves += 1
+        self._errors[route] = FailedMove(route, move.to, now, result.message)
         if self._failures.get(route) != (move.cause, result.failure):
             self._failures[route] = (move.cause, result.failure)
             yield sentences.move_failed(move, result, self._traces[route])
@@ -88,6 +91,7 @@ class Mover:
             self._remember(route, after)
             if before.unsure is not None and after.wrote is before.unsure:
                 self._failures.pop(route, None)
+                self._errors.pop(route, None)
                 yield self._moved(before.unsure.move, None)
             elif before.holder is not None and after.holder and after.holder != before.holder:
                 yield sentences.moved_by_another(route, before.holder, after.holder)
@@ -96,6 +100,10 @@ class Mover:
         """Return the writes that no view has shown yet."""
         found = (write_of(route, self._recall(route), view) for route in group.routes())
         return tuple(write for write in found if write is not None)
+
+    def failed_moves(self) -> tuple[FailedMove, ...]:
+        """Return the moves whose last try EC2 did not confirm."""
+        return tuple(self._errors.values())
 
     def _moved(self, move: Move, done: Done | None) -> Event:
         rule, by_rule = move.rule.value, self.counters.moves_by_rule

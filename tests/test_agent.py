@@ -693,6 +693,19 @@ def test_the_snapshot_shows_since_when_ec2_cannot_be_read_also_after_a_reload() 
     assert world.posts[A].snapshots[-1].failed_reads == ()
 
 
+def test_the_snapshot_shows_what_ec2_said_to_a_move_until_it_is_made() -> None:
+    world = pair(A)
+    world.ec2.fails = refusing(Failure.DENIED, "ReplaceRoute")
+    world.answers = dead(C)
+    world.run(10.0)
+    (failed,) = world.posts[A].snapshots[-1].failed_moves
+    assert (failed.route, failed.to, failed.error) == (ROUTE_C, A, "as told")
+    world.ec2.fails = lambda _action: None
+    world.run(20.0)
+    assert world.writes() == [(A, ROUTE_C.table, A)]
+    assert world.posts[A].snapshots[-1].failed_moves == ()
+
+
 def test_the_snapshot_counts_moves_by_their_rules_and_shows_the_penalty_of_a_take() -> None:
     world = pair(A)
     world.answers = dead(C)

@@ -10,9 +10,10 @@ from nathb.aws.survey import Survey
 from nathb.aws.view import guarded
 from nathb.commands.paint import Ink, Paint, plain
 from nathb.commands.screen import INKS, headline, to_do
-from nathb.core.diagnosis import SERVES, Service, intended, placed
+from nathb.core.diagnosis import intended, placed
 from nathb.core.finding import Finding, Level
 from nathb.core.model import Route
+from nathb.core.serving import SERVES, Service
 from nathb.core.snapshot import Home
 from nathb.core.view import Holding, InstanceState, Intent, RouteState
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from nathb.commands.paint import Ink, Paint, plain
-from nathb.core.diagnosis import EC2, OPERATORS, diagnose, evidence_of
+from nathb.core.diagnosis import EC2, OPERATORS, diagnose, returned_by
 from nathb.core.durations import ago
 from nathb.core.finding import Finding, Level
 from nathb.core.model import Rule, Ruling, Verdict
-from nathb.core.snapshot import Snapshot
+from nathb.core.serving import evidence_of
+from nathb.core.snapshot import Home, Snapshot
 from nathb.core.view import Intent
 
 VERDICTS = {Verdict.UP: Ink.WELL, Verdict.DOWN: Ink.WRONG, Verdict.UNKNOWN: Ink.DOUBTFUL}
@@ -139,15 +140,16 @@ def _routes(snapshot: Snapshot, found: Sequence[Finding], paint: Paint) -> Itera
     """Say of each route who serves it, what happens next and when, and what a person may do."""
     rulings = {ruling.route: ruling for ruling in snapshot.rulings}
     for home in snapshot.homes:
-        for one in found:
-            if one.subject == str(home.route):
-                yield f"{home.route}  {paint(one.text, INKS[one.level])}"
-                ruling = rulings.get(home.route)
-                if one.level is not Level.GOOD or _is_due(ruling):
-                    is_loud = ruling is not None and ruling.rule in LOUD
-                    ink = Ink.DOUBTFUL if is_loud else Ink.ASIDE
-                    yield f"    {paint(_next(ruling, snapshot), ink)}"
-                yield from to_do(one)
+        first, *others = [one for one in found if one.subject == str(home.route)]
+        yield f"{home.route}  {paint(first.text, INKS[first.level])}"
+        for one in others:
+            yield f"    {paint(one.text, INKS[one.level])}"
+        ruling = rulings.get(home.route)
+        if first.level is not Level.GOOD or _is_due(ruling):
+            is_loud = ruling is not None and ruling.rule in LOUD
+            ink = Ink.DOUBTFUL if is_loud else Ink.ASIDE
+            yield f"    {paint(_next(ruling, home, snapshot), ink)}"
+        yield from to_do(first)
 
 
 def _is_due(ruling: Ruling | None) -> bool:
@@ -155,8 +157,8 @@ def _is_due(ruling: Ruling | None) -> bool:
     return ruling is not None and bool(ruling.move or ruling.due is not None or ruling.fresh)
 
 
-def _next(ruling: Ruling | None, snapshot: Snapshot) -> str:
-    """Say what this node does next about a route, or why nothing."""
+def _next(ruling: Ruling | None, home: Home, snapshot: Snapshot) -> str:
+    """Say what is done next about a route, or why nothing is."""
     if ruling is None:
         return "stays: no ruling yet"
     rule = f"[{ruling.rule.value}]"
@@ -165,7 +167,8 @@ def _next(ruling: Ruling | None, snapshot: Snapshot) -> str:
         why = "dry run" if snapshot.dry_run else "paused"
         return f"stays ({why}): would move to {move}" if ruling.would else f"next: moves to {move}"
     if ruling.due is not None:
-        when = "for another" if ruling.rule in HOLDS else "in"
-        does = "stays" if ruling.rule in HOLDS else "next"
+        does, when = ("stays", "for another") if ruling.rule in HOLDS else ("next", "in")
         return f"{does}: {ruling.reason} {when} {ago(ruling.due - snapshot.at)} {rule}"
+    if holder := returned_by(snapshot, home):
+        return f"next: {holder} returns it to {home.node}; nathb status on {holder} says when"
     return f"{'next' if ruling.fresh else 'stays'}: {ruling.reason} {rule}"

@@ -8,19 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from nathb.core import sentences
 from nathb.core.durations import ago
 from nathb.core.finding import Finding, Level, bad, good, warning
-from nathb.core.model import Evidence, Preempt, Rule, Verdict
+from nathb.core.model import Preempt, Rule, Verdict
+from nathb.core.serving import SERVES, Service, evidence_of, gone, pinged, service_of
 from nathb.core.snapshot import FailedRead, Home, Snapshot, Write, WriteState
-from nathb.core.view import Holding, InstanceState, Intent, PinState, RouteState
+from nathb.core.view import Holding, Intent, PinState, RouteState
 
 EC2 = "EC2"
 OPERATORS = "operators"
 """Subjects that are neither a node nor a route: EC2 as such, and what operators asked for."""
+RECENT = 60.0
+"""Seconds for which a failed move is told: one that is still wanted is tried again sooner."""
 VOID = {PinState.MISSING, PinState.ELSEWHERE}
 
 WRITES: dict[WriteState, str] = {
@@ -30,26 +32,16 @@ WRITES: dict[WriteState, str] = {
 }
 
 
-class Service(Struct, frozen=True):
-    """Whether a node serves the clients that are sent to it; `but` says why it is not GOOD."""
-
-    level: Level = Level.GOOD
-    but: str = ""
-
-
-SERVES = Service()
-
-
 def diagnose(snapshot: Snapshot, clock: Callable[[float], str]) -> tuple[Finding, ...]:
     """Return what is good and wrong, by subject: each node, EC2, operators and each route.
 
-    The first finding of a node is its verdict. `clock`
+    The first finding of a node is its verdict, that of a route who serves it. `clock`
     spells a moment in monotonic seconds as the reader's clock shows it.
     """
     found = [*_nodes(snapshot), *_reading(snapshot, clock)]
-    if snapshot.view is not None:
-        found += intended(snapshot.group, snapshot.view.intent)
-    found += (_route(snapshot, home) for home in snapshot.homes)
+    found += intended(snapshot.group, _intent(snapshot))
+    for home in snapshot.homes:
+        found += [_route(snapshot, home), *_failed(snapshot, home)]
     return tuple(found)
 
 
@@ -79,7 +71,7 @@ def _node(snapshot: Snapshot, node: str, what: str) -> Iterator[Finding]:
         yield warning(
             node, said, f"on {node}: nathb check {group} --aws" if evidence.missed else ""
         )
-    if but := _gone(snapshot, node):
+    if but := gone(snapshot, node):
         yield bad(node, but, f"start it, or replace it: nathb replace {group} {node} i-NEW")
     if evidence.blind:
         make = warning if evidence.verdict is Verdict.UP else bad
@@ -88,41 +80,6 @@ def _node(snapshot: Snapshot, node: str, what: str) -> Iterator[Finding]:
     for pin in snapshot.view.pins if snapshot.view is not None else ():
         if pin.node == node and pin.state in VOID:
             yield warning(node, sentences.pin(pin).message, f"nathb apply {group}")
-
-
-def _gone(snapshot: Snapshot, node: str) -> str:
-    """Say that EC2 shows no instance that could serve for a node; empty when it shows one."""
-    state, evidence = snapshot.instances.get(node), evidence_of(snapshot, node)
-    if state is InstanceState.UNSEEN:
-        return f"EC2 shows no instance of {node}"
-    if state is None or not state.is_gone:
-        return f"EC2 says that {node} is stopped or gone" if evidence.gone else ""
-    read_at, heard_at = snapshot.instances_at, evidence.heard_at
-    back = evidence.verdict is Verdict.UP and None not in (read_at, heard_at)
-    if back and (heard_at or 0.0) >= (read_at or 0.0):
-        return ""
-    return f"the instance of {node} is {state.value}"
-
-
-def evidence_of(snapshot: Snapshot, node: str) -> Evidence:
-    """Return how a node stands: the one that made the snapshot by its uplink, others as peers."""
-    if node == snapshot.node:
-        return snapshot.uplink
-    return snapshot.peers.get(node, Evidence())
-
-
-def pinged(what: str, evidence: Evidence) -> str:
-    """Return the evidence in words: `heartbeat 8.8.4.4 missed 2 of 3`."""
-    addresses = ", ".join(evidence.addresses)
-    if not addresses:
-        return f"no {what} can be pinged"
-    if evidence.heard_at is None:
-        missed = f" (missed {evidence.missed} of {evidence.needed})" if evidence.missed else ""
-        never = "has never answered since its checks began" if missed else "has not answered yet"
-        return f"{what} {addresses} {never}{missed}"
-    if evidence.missed:
-        return f"{what} {addresses} missed {evidence.missed} of {evidence.needed}"
-    return f"{what} {addresses} answers"
 
 
 # --- EC2 and what operators asked for -----------------------------------------------------------
@@ -191,9 +148,19 @@ def _route(snapshot: Snapshot, home: Home) -> Finding:
         return warning(str(route), "not read yet: where it points is not known", "")
     aged = "" if _is_usable(snapshot) else f" when last read, {ago(snapshot.at - view.at)} ago"
     holding = view.holding(route)
-    found = placed(snapshot.group, home, holding, lambda node: _service(snapshot, node), aged=aged)
+    found = placed(
+        snapshot.group, home, holding, lambda node: service_of(snapshot, node), aged=aged
+    )
     mend = _person(snapshot, home, holding)
     return replace(found, level=_at_least_warning(found.level), mend=mend) if mend else found
+
+
+def _failed(snapshot: Snapshot, home: Home) -> Iterator[Finding]:
+    """Yield what EC2 said to a move of this route that has failed just now, and is tried again."""
+    for one in snapshot.failed_moves:
+        if one.route == home.route and snapshot.at - one.at <= RECENT:
+            when = f"the move to {one.to} failed {ago(snapshot.at - one.at)} ago"
+            yield bad(str(one.route), f"{when}: {' '.join(one.error.split())}", "")
 
 
 def placed(
@@ -233,23 +200,10 @@ def placed(
 def _written(snapshot: Snapshot, write: Write) -> Finding:
     """Tell a move that no view has shown yet, by the node that it has most likely come to."""
     came_to = write.to if write.state is WriteState.ACCEPTED else write.holder
-    served = _service(snapshot, came_to) if came_to else Service(Level.BAD, "")
+    served = service_of(snapshot, came_to) if came_to else Service(Level.BAD, "")
     text = f"{write.holder or 'a blackhole'} → {write.to}, {WRITES[write.state]}"
     buts = [served.but] if served.but else []
     return Finding(_at_least_warning(served.level), str(write.route), f"{text}{_but(buts)}")
-
-
-def _service(snapshot: Snapshot, node: str) -> Service:
-    """Say whether a node serves, by its evidence and by what EC2 says of its instance."""
-    if but := _gone(snapshot, node):
-        return Service(Level.BAD, but)
-    verdict = evidence_of(snapshot, node).verdict
-    who = f"the uplink of {node}" if node == snapshot.node else node
-    if verdict is Verdict.DOWN:
-        return Service(Level.BAD, f"{who} is DOWN")
-    if verdict is Verdict.UNKNOWN:
-        return Service(Level.WARNING, f"{who} is not known to be up")
-    return SERVES
 
 
 def _person(snapshot: Snapshot, home: Home, holding: Holding | None) -> str:
@@ -260,14 +214,34 @@ def _person(snapshot: Snapshot, home: Home, holding: Holding | None) -> str:
             "find out who else moves it: CloudTrail shows each ReplaceRoute, "
             f"nathb history {snapshot.group} those of nathb"
         )
-    intent = snapshot.view.intent if snapshot.view is not None else Intent()
-    is_away = holding is not None and holding.node not in {"", home.node}
-    is_asked = intent.revert or intent.paused or home.node in intent.drained
-    if snapshot.preempt is not Preempt.MANUAL or not is_away or is_asked:
+    if holding is None or not _may_return(snapshot, home, holding):
         return ""
-    if _service(snapshot, home.node) is not SERVES:
+    if snapshot.preempt is not Preempt.MANUAL or _intent(snapshot).revert:
         return ""
     return f"preempt is manual: nathb revert {snapshot.group} brings it home"
+
+
+def returned_by(snapshot: Snapshot, home: Home) -> str:
+    """Name the other node that is to give a route back to its home; empty for none."""
+    holding = snapshot.view.holding(home.route) if snapshot.view is not None else None
+    if holding is None or holding.node == snapshot.node:
+        return ""
+    is_asked = snapshot.preempt is Preempt.AUTO or _intent(snapshot).revert
+    return holding.node if is_asked and _may_return(snapshot, home, holding) else ""
+
+
+def _may_return(snapshot: Snapshot, home: Home, holding: Holding) -> bool:
+    """Whether a route is away, its home serves again, and no operator keeps it away."""
+    if holding.node in {"", home.node} or not _is_usable(snapshot):
+        return False
+    intent = _intent(snapshot)
+    if intent.paused or home.node in intent.drained:
+        return False
+    return all(service_of(snapshot, node) is SERVES for node in (holding.node, home.node))
+
+
+def _intent(snapshot: Snapshot) -> Intent:
+    return snapshot.view.intent if snapshot.view is not None else Intent()
 
 
 def _at_least_warning(level: Level) -> Level:

@@ -52,6 +52,15 @@ class FailedRead(Struct, frozen=True):
     error: str
 
 
+class FailedMove(Struct, frozen=True):
+    """The last try of a move that EC2 did not confirm; `at` is monotonic seconds."""
+
+    route: Route
+    to: str
+    at: float
+    error: str
+
+
 class WriteState(Enum):
     """How far a write of this node has come."""
 
@@ -101,6 +110,7 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     """When that was read; monotonic seconds."""
     failed_reads: tuple[FailedRead, ...] = ()
     writes: tuple[Write, ...] = ()
+    failed_moves: tuple[FailedMove, ...] = ()
 
 
 def write_of(route: Route, memory: RouteMemory, view: View | None) -> Write | None:

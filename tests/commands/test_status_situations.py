@@ -14,7 +14,7 @@ from nathb.core.case import Known
 from nathb.core.decide import decide
 from nathb.core.memory import Contest, RouteMemory
 from nathb.core.model import Cause, Evidence, Preempt, Verdict
-from nathb.core.snapshot import Counters, FailedRead, Home, Snapshot, Write, WriteState
+from nathb.core.snapshot import Counters, FailedMove, FailedRead, Home, Snapshot, Write, WriteState
 from nathb.core.view import InstanceState, Intent, Pin, PinState
 from tests.core.build import NOW, PAIR, ROUTE_A, ROUTE_C, down, known, up, view
 
@@ -232,6 +232,18 @@ SITUATIONS = (
         ("    to do: preempt is manual: nathb revert pair brings it home",),
     ),
     Situation(
+        "the peer holds this node's route, and is to return it",
+        seen(known(seen=view(a=C))),
+        "1 route is away from home",
+        ("    next: nat-c returns it to nat-a; nathb status on nat-c says when",),
+    ),
+    Situation(
+        "the peer holds this node's route, and the group is paused",
+        seen(known(seen=view(a=C, intent=Intent(paused=True)))),
+        "1 route is away from home, PAUSED",
+        ("    stays: nat-c is up [R2]",),
+    ),
+    Situation(
         "a node is drained",
         seen(known(seen=view(c=A, intent=Intent(frozenset({C}))))),
         "1 route is away from home, DRAINED: nat-c",
@@ -269,6 +281,23 @@ SITUATIONS = (
             f"{ROUTE_C}  nat-c → nat-a, EC2's answer was lost: the next read shows where it "
             "points, but nat-c is DOWN",
         ),
+    ),
+    Situation(
+        "EC2 refuses the take",
+        seen(
+            known(peer=down(since=NOW)),
+            failed_moves=(FailedMove(ROUTE_C, A, NOW - 3, "ReplaceRoute: EC2 says\nno"),),
+        ),
+        PROBLEMS_C,
+        (
+            f"{ROUTE_C}  points at its home nat-c, but nat-c is DOWN",
+            "    the move to nat-a failed 3 s ago: ReplaceRoute: EC2 says no",
+        ),
+    ),
+    Situation(
+        "EC2 refused a take that nobody wants any more",
+        seen(failed_moves=(FailedMove(ROUTE_C, A, NOW - 61, "no"),)),
+        "all is well",
     ),
     Situation(
         "someone else undid the take",

@@ -117,6 +117,33 @@ def test_denied_says_which_permission_is_missing_and_does_not_hammer(lab: Lab) -
     assert len(pair.written()) <= 4
 
 
+def test_status_says_that_ec2_cannot_be_read_and_what_it_says_to_a_take(lab: Lab) -> None:
+    pair = Pair(lab, refresh="5s").settle()
+    assert pair.status("nat-a")[0] == 0
+    lab.api.fail(Ailment.DENIED)
+    wait_until(
+        "status shows it",
+        lambda: "the route tables cannot be read since " in pair.status("nat-a")[1],
+        15.0,
+    )
+    code, text = pair.status("nat-a")
+    assert code == 1
+    assert "UnauthorizedOperation" in text
+    assert "the last view, " in text
+    lab.crash("nat-c")
+    pair.daemons["nat-a"].wait_line("could not take", within=10.0)
+    wait_until(
+        "status shows what EC2 says to the take",
+        lambda: "the move to nat-a failed " in pair.status("nat-a")[1],
+        5.0,
+    )
+    code, text = pair.status("nat-a")
+    assert code == 1
+    assert "points at its home nat-c, but nat-c is DOWN" in text
+    lab.api.lift()
+    pair.wait_holder("c", "nat-a", within=20.0)
+
+
 def test_credentials_that_ec2_calls_expired_are_told_with_their_mend_and_tried_again_in_peace(
     lab: Lab,
 ) -> None:
