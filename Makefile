@@ -21,17 +21,22 @@ WORKERS ?= 3
 SEEDS ?= 1000
 ROUNDS ?= 5
 
-.PHONY: demo test test-core test-lab sim soak lint clean install uninstall deb
+.PHONY: demo test test-core test-clocks test-lab sim soak lint clean install uninstall deb
 
 demo: $(VENV)/ready
 	$(SANDBOX) $(RUN) -m tests.lab.demo
 
 # In two rounds, so that arithmetic does not steal time from what is measured in milliseconds.
 .NOTPARALLEL:
-test: lint test-core test-lab
+test: lint test-core test-clocks test-lab
 
 test-core: $(VENV)/ready $(VENV)/wheels/ready
 	$(SANDBOX) $(PYTEST) -n 2 --ignore tests/lab
+
+# As on machines that have just come up, and that have been up for three years.
+test-clocks: $(VENV)/ready
+	for seconds in 0 94608000; do \
+	    $(SANDBOX) $(RUN) -m tests.uptime $$seconds $(PYTEST) -n 2 -m clock || exit 1; done
 
 test-lab: $(VENV)/ready $(VENV)/wheels/ready
 	$(SANDBOX) $(PYTEST) -n $(WORKERS) --dist worksteal tests/lab

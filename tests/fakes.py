@@ -34,10 +34,10 @@ API = 0.006
 
 
 class FakeClock:
-    """Seconds that pass only when the world says so."""
+    """Seconds that pass only when the world says so, from the boot on if nothing else is said."""
 
-    def __init__(self) -> None:
-        self.now = 100.0
+    def __init__(self, uptime: float = 0.0) -> None:
+        self.now = uptime
         self.suspended = 0.0
 
     def monotonic(self) -> float:
@@ -273,9 +273,11 @@ class Post:
 class World:
     """All of it. `answers` and `blind` say what becomes of a check (asker, address)."""
 
-    def __init__(self, group: Group, *nodes: str, dry_run: bool = False) -> None:
+    def __init__(
+        self, group: Group, *nodes: str, dry_run: bool = False, uptime: float = 0.0
+    ) -> None:
         self.group = group
-        self.clock = FakeClock()
+        self.clock = FakeClock(uptime)
         self.ec2 = FakeEC2(group, self.clock)
         self.latency = API
         self.sent: list[tuple[float, str, str]] = []

@@ -64,6 +64,33 @@ def test_a_dead_peers_route_is_taken_and_given_back_and_each_is_told_once() -> N
     assert world.posts[A].journal.kinds() == ["peer-down", "took", "peer-up", "returned"]
 
 
+def story(uptime: float) -> tuple[list[tuple[str, str]], list[tuple[str, str, str]]]:
+    """What a node does and tells that was started so many seconds after its machine's boot."""
+    world = World(PAIR, A, uptime=uptime)
+    world.answers = dead(C)
+    world.run(60.0)
+    world.answers = silent()
+    world.run(120.0)
+    world.ec2.fails = refusing(Failure.THROTTLED, "DescribeRouteTables")
+    world.run(400.0)
+    world.ec2.fails = lambda _action: None
+    world.ec2.intent = Intent(drained=frozenset({A}))
+    world.run(60.0)
+    journal = world.posts[A].journal
+    return list(zip(journal.kinds(), journal.sentences(), strict=True)), world.writes()
+
+
+@pytest.mark.parametrize("uptime", [0.0, 0.9, 3 * 365 * 86400.0])
+def test_what_a_node_does_and_tells_does_not_depend_on_how_long_its_machine_has_been_up(
+    uptime: float,
+) -> None:
+    told, written = story(uptime)
+    assert written == [
+        (A, ROUTE_C.table, A), (A, ROUTE_C.table, C), (A, ROUTE_A.table, C)
+    ]  # fmt: skip
+    assert (told, written) == story(3600.0)
+
+
 def test_the_sentence_of_a_take_says_what_why_and_how_long() -> None:
     world = pair(A)
     world.answers = dead(C)

@@ -199,7 +199,7 @@ def _route(known: Known, route: Route | None) -> Iterator[str]:
     if intent.paused or known.dry_run:
         yield "The group was paused." if intent.paused else "It was a dry run."
     memory = known.memory.get(str(route), RouteMemory())
-    if memory.changed_at:
+    if memory.holder is not None:
         ago = humane(known.now - memory.changed_at)
         yield f"It had last changed hands, or was first seen, {ago} before."
     if memory.attempts:

@@ -59,8 +59,9 @@ class Looking:
     def succeeded(self) -> bool:
         """Note a good look; return whether it ends a run of failures."""
         recovered = self.attempts > 0
-        if self.asked_at is not None and (self.last_at or 0.0) >= self.asked_at:
-            self.asked_at = None
+        if self.asked_at is not None and self.last_at is not None:
+            if self.last_at >= self.asked_at:
+                self.asked_at = None
         self.begun_at = None
         self.attempts = 0
         self.retry_at = float("-inf")

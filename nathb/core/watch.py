@@ -255,7 +255,7 @@ class Watch:
         return float("-inf") if pulse.sent_at is None else pulse.sent_at + self.timers.pulse
 
     def _pulse_deadline(self, pulse: Pulse) -> float:
-        return (pulse.sent_at or 0.0) + self.timers.pulse_timeout
+        return float("inf") if pulse.sent_at is None else pulse.sent_at + self.timers.pulse_timeout
 
     def _drop(self, paths: Iterable[Path]) -> None:
         self._give_up([ticket for path in paths for ticket in path.in_flight])

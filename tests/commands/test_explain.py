@@ -172,6 +172,7 @@ def test_a_field_whose_name_would_move_the_cursor_is_shown_as_plain_text() -> No
 
 
 @pytest.mark.lab
+@pytest.mark.clock
 def test_a_takeover_is_explained_from_a_real_journal(
     journald: Journald, capsys: pytest.CaptureFixture[str]
 ) -> None:

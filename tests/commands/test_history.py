@@ -146,6 +146,7 @@ def test_a_picture_of_another_kind_or_into_nowhere_is_refused(tmp_path: Path) ->
 
 
 @pytest.mark.lab
+@pytest.mark.clock
 def test_a_takeover_and_its_return_are_read_from_the_journal_and_drawn(
     journald: Journald, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -169,6 +170,7 @@ def test_a_takeover_and_its_return_are_read_from_the_journal_and_drawn(
 
 
 @pytest.mark.lab
+@pytest.mark.clock
 def test_without_matplotlib_the_table_is_shown_and_the_plot_says_how_to_get_it(
     journald: Journald, tmp_path: Path
 ) -> None:
@@ -185,6 +187,7 @@ def test_without_matplotlib_the_table_is_shown_and_the_plot_says_how_to_get_it(
 
 
 @pytest.mark.lab
+@pytest.mark.clock
 def test_each_move_has_one_row_though_both_nodes_journals_are_read(
     journald: Journald, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -204,6 +207,7 @@ def test_each_move_has_one_row_though_both_nodes_journals_are_read(
 
 
 @pytest.mark.lab
+@pytest.mark.clock
 def test_nothing_in_that_time_is_1_and_says_so(
     journald: Journald, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -19,6 +19,8 @@ from nathb.host.runtime import publish
 from tests.fakes import FakeJournal
 from tests.host.samples import SNAPSHOT
 
+pytestmark = pytest.mark.clock
+
 PATIENCE = 20.0
 EXAMPLE = Path(__file__).parents[2] / "etc" / "nathb" / "example.yaml"
 

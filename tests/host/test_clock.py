@@ -11,6 +11,8 @@ import pytest
 from nathb.host.clock import Clock
 from tests.uptime import command
 
+pytestmark = pytest.mark.clock
+
 SLEPT = 1000.0
 DIFFERENCE = """
 from nathb.host.clock import Clock

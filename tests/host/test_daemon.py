@@ -18,6 +18,8 @@ from tests.host.samples import SNAPSHOT
 # The handler writes past print, which must not be entered again while it flushes "ready".
 WAITS = """
 import os, signal, sys, time
+
+pytestmark = pytest.mark.clock
 if "deaf" not in sys.argv:
     signal.signal(signal.SIGUSR1, lambda *_: os.write(1, b"told\\n"))
 print("ready", flush=True)

@@ -63,6 +63,7 @@ def test_fields_that_somebody_else_wrote_break_nothing() -> None:
 
 
 @pytest.mark.lab
+@pytest.mark.clock
 def test_what_was_told_is_read_back_in_order_with_every_field(
     journald: Journald, journal_for: JournalFor
 ) -> None:
@@ -82,6 +83,7 @@ def test_what_was_told_is_read_back_in_order_with_every_field(
 
 
 @pytest.mark.lab
+@pytest.mark.clock
 def test_since_and_until_bound_what_is_read(journald: Journald, journal_for: JournalFor) -> None:
     where = told(journald, journal_for(journald), numbered(1), numbered(2), numbered(3))
     at = [one.at for one in read("tokyo", where).happened]
@@ -91,12 +93,14 @@ def test_since_and_until_bound_what_is_read(journald: Journald, journal_for: Jou
 
 
 @pytest.mark.lab
+@pytest.mark.clock
 def test_another_group_is_not_read_but_named(journald: Journald, journal_for: JournalFor) -> None:
     diary = read("osaka", told(journald, journal_for(journald), TOOK))
     assert (diary.happened, diary.groups) == ((), {"tokyo"})
 
 
 @pytest.mark.lab
+@pytest.mark.clock
 def test_the_same_journal_named_twice_is_read_once(
     journald: Journald, journal_for: JournalFor
 ) -> None:
@@ -107,6 +111,7 @@ def test_the_same_journal_named_twice_is_read_once(
 
 
 @pytest.mark.lab
+@pytest.mark.clock
 def test_a_journal_copied_from_a_running_machine_is_read(
     journald: Journald, journal_for: JournalFor, tmp_path: Path
 ) -> None:
@@ -135,6 +140,7 @@ def test_a_machine_without_a_journal_is_told_of_copies(tmp_path: Path) -> None:
 
 
 @pytest.mark.lab
+@pytest.mark.clock
 @pytest.mark.parametrize(
     ("where", "mend"),
     [

@@ -12,7 +12,7 @@ from nathb.host.journal import Journal
 from tests.host.journald import PATIENCE, Journald
 from tests.host.samples import TOOK, numbered
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.clock]
 
 
 def test_a_takeover_is_found_by_its_identifier_with_every_field(

@@ -18,6 +18,8 @@ from nathb.host.runtime import publish
 from tests.fakes import FakeJournal
 from tests.host.samples import SNAPSHOT
 
+pytestmark = pytest.mark.clock
+
 PATIENCE = 20.0
 BRIEFLY = 0.02
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+import pytest
+
 from tests.lab.lab import Lab
 from tests.lab.machine import wait_until
 from tests.lab.pair import DEFAULT, Pair
@@ -32,6 +34,7 @@ def test_a_crash_at_default_timing_silences_clients_for_4_5_s_and_the_return_for
     assert pair.written() == [("nat-a", "nat-a"), ("nat-a", "nat-c")]
 
 
+@pytest.mark.clock
 def test_with_quick_timers_a_crash_costs_clients_700_ms_at_most(lab: Lab) -> None:
     check = {"interval": "100ms", "fast_interval": "50ms", "timeout": "200ms", "fall": 4}
     Pair(lab, check=check | {"pulse": "500ms"}).settle()

@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
+import pytest
+
 from tests.lab.machine import wait_until
+from tests.lab.nursery import CHECKOUT
 
 SANDBOX = str(Path(__file__).with_name("sandbox"))
 # An odd duration, by which the processes of this test are known from all others.
@@ -91,3 +95,28 @@ def test_a_probe_does_not_lose_its_own_ping(tmp_path: Path) -> None:
     probe = subprocess.run([unlucky, "--probe"], capture_output=True, text=True, check=False)
 
     assert (probe.returncode, probe.stderr) == (0, "")
+
+
+# --- how long the machine has been up -----------------------------------------------------------
+
+
+def after(seconds: int, *argv: str) -> list[str]:
+    """The command line of a command that is to find the machine up for so long."""
+    return [sys.executable, "-m", "tests.uptime", str(seconds), *argv]
+
+
+@pytest.mark.parametrize("seconds", [0, 5, 94608000])
+def test_the_machine_seems_as_young_or_old_as_asked_whatever_it_seemed_before(seconds: int) -> None:
+    look = "import time; print(time.monotonic(), time.clock_gettime(time.CLOCK_BOOTTIME))"
+    asked = after(4711, *after(seconds, sys.executable, "-c", look))
+    shown = subprocess.run(asked, cwd=CHECKOUT, capture_output=True, text=True, check=True)
+    for clock in shown.stdout.split():
+        assert seconds <= float(clock) < seconds + 20.0
+
+
+def test_where_the_clocks_cannot_be_set_nothing_runs_and_it_is_said_what_that_takes() -> None:
+    asked = ["setpriv", "--bounding-set=-sys_admin", *after(0, "echo", "ran")]
+    tried = subprocess.run(asked, cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    assert (tried.returncode, tried.stdout) == (1, "")
+    assert tried.stderr.startswith("tests.uptime: no time namespace here: unshare: ")
+    assert "it takes Linux 5.6 or later with CONFIG_TIME_NS" in tried.stderr

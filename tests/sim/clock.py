@@ -6,7 +6,8 @@ import heapq
 import itertools
 from collections.abc import Callable
 
-START = 100.0
+START = 0.0
+"""With the boot of its machines: nothing may depend on monotonic time being large."""
 
 
 class SimClock:
