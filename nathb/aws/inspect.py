@@ -98,7 +98,7 @@ def _way_out(seen: Survey, name: str) -> Iterator[Finding]:
             "--gateway-id igw-…"
         )
         yield bad(name, f"its own table {where} has no default route: its uplink is dead", mend)
-    elif holder := seen.node_of(default):
+    elif holder := seen.holder_of(default):
         mend = "associate its subnet with a table whose default route is a gateway"
         yield bad(name, f"its own packets are sent to {holder} by its table {where}", mend)
     else:

@@ -8,7 +8,7 @@ from datetime import datetime
 from nathb.aws.answers import Tag
 from nathb.aws.intent import DRAIN_TAG, PAUSE_TAG, REVERT_TAG, read_intent
 from nathb.aws.plan import FILE_TAG, Action, Plan, sharer
-from nathb.aws.routes import host_route
+from nathb.aws.routes import host_route, leads_to
 from nathb.aws.survey import Survey
 from nathb.core.finding import Finding, bad, good, warning
 from nathb.core.model import Node, Route
@@ -46,7 +46,7 @@ def _pins(seen: Survey, planned: Plan, node: Node) -> Iterator[Finding]:
             step = planned.step(where, destination)
             if step is not None:
                 yield bad(subject, step.fault, apply)
-            elif entry is None or seen.node_of(entry) != peer.name:
+            elif entry is None or not leads_to(entry, seen.instance(peer.name)):
                 yield bad(subject, f"leads nowhere, for {peer.name} is not there", "see above")
             elif entry.state == "blackhole":
                 yield bad(subject, f"is a blackhole: {peer.name} does not run", "see above")
@@ -80,7 +80,7 @@ def _unguarded(seen: Survey) -> Iterator[Finding]:
     for table in seen.tables.values():
         for entry in table.routes:
             key = (table.route_table_id, entry.destination)
-            if entry.destination in pins or key in guarded or not (node := seen.node_of(entry)):
+            if entry.destination in pins or key in guarded or not (node := seen.holder_of(entry)):
                 continue
             yield warning(
                 " ".join(key),

@@ -8,13 +8,14 @@ left to the daemons, for only they know whether the home is alive.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from enum import Enum
 
 from msgspec import Struct
 
 from nathb.aws.answers import Entry, Table
-from nathb.aws.routes import host_route
+from nathb.aws.routes import family, host_route, leads_to
 from nathb.aws.survey import Survey
 from nathb.core.model import Node, Route
 from nathb.core.view import Instance, InstanceState
@@ -169,7 +170,7 @@ def _pins_to(seen: Survey, table: Table, peer: Node) -> Iterator[Step]:
     for address in peer.heartbeat:
         destination = host_route(address)
         entry = seen.entry(table.route_table_id, destination)
-        if entry is not None and seen.node_of(entry) == peer.name:
+        if entry is not None and leads_to(entry, instance):
             continue
         was = "is missing" if entry is None else f"leads to {entry.target or 'nowhere'}"
         yield Step(
@@ -192,12 +193,12 @@ def _routes(seen: Survey, adopted: frozenset[Route]) -> Iterator[Step | Note]:
         home = seen.group.order(route)[0]
         instance = seen.instance(home)
         entry = seen.entry(route.table, route.destination)
-        holder = "" if entry is None else seen.node_of(entry)
+        holder = "" if entry is None else seen.holder_of(entry)
         note = _left_alone(seen, route, entry, holder, is_adopted=route in adopted)
         if note is not None:
             yield note
             continue
-        if holder == home:
+        if entry is not None and leads_to(entry, instance):
             continue
         yield Step(
             action=Action.CREATE if entry is None else Action.REPLACE,
@@ -205,7 +206,7 @@ def _routes(seen: Survey, adopted: frozenset[Route]) -> Iterator[Step | Note]:
             destination=route.destination,
             eni=instance.eni,
             node=home,
-            fault=_fault(entry),
+            fault=_fault(entry, holder, instance),
             sentence=f"point {route} at its home {home}",
         )
 
@@ -222,22 +223,41 @@ def _left_alone(
     if entry is not None and entry.is_propagated:
         mend = "create a static route beside it"
         return Note(subject, "is propagated, which no call can replace", mend)
-    if holder not in {"", home}:
+    if entry is not None and holder not in {"", home}:
+        other = seen.instance(holder)
+        if other.state in FORWARDING and other.eni and not leads_to(entry, other):
+            wrong = f"{entry.target}, the wrong interface; it should be {other.eni}"
+            return Note(subject, f"{holder} holds it on {wrong}", _replace(route, other.eni))
         mend = f"nothing: the daemons return it once {home} is alive"
         return Note(subject, f"{holder} holds it", mend, bad=False)
-    if holder == home:
+    if entry is not None and leads_to(entry, instance):
         return None
     if instance.state not in FORWARDING or not instance.eni:
         return Note(subject, f"its home {home} is not there: left as it is", "see there", bad=False)
-    if entry is None or entry.state == "blackhole" or is_adopted:
+    if entry is None or holder == home or entry.state == "blackhole" or is_adopted:
         return None
     adopting = f"if it is to be guarded: nathb apply {seen.group.name} --adopt"
     return Note(subject, f"points at {entry.target}, outside the group", adopting)
 
 
-def _fault(entry: Entry | None) -> str:
+def _replace(route: Route, eni: str) -> str:
+    """Return the command that points a route at an interface."""
+    block = re.sub("(?=[A-Z])", "-", family(route.destination)).lower()
+    return (
+        f"aws ec2 replace-route --route-table-id {route.table} -{block} {route.destination} "
+        f"--network-interface-id {eni}"
+    )
+
+
+def _fault(entry: Entry | None, holder: str, home: Instance) -> str:
+    """Say what is wrong with a route that is to be pointed at its home."""
     if entry is None:
         return "the route is missing"
+    if holder:
+        return (
+            f"the route points at {entry.target}, the wrong interface of {holder}; it should be "
+            f"{home.eni}, unless the file is to name {entry.target} as `eni:`"
+        )
     how = "a blackhole" if entry.state == "blackhole" else "outside the group"
     return f"the route points at {entry.target or 'nowhere'}, {how}"
 

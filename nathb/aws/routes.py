@@ -10,6 +10,8 @@ from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from nathb.aws.answers import Entry, Table
     from nathb.core.view import Instance
 
@@ -23,11 +25,27 @@ def find(table: Table | None, destination: str) -> Entry | None:
     return min(found, key=lambda entry: entry.is_propagated, default=None)
 
 
+def holder_of(entry: Entry, instances: Iterable[Instance]) -> str:
+    """Name the node that holds a route; empty for none of these instances.
+
+    Any interface of an instance counts: the route is its node's to move, also where it is not the
+    interface that clients are meant to use (see `leads_to`). A propagated route is nobody's,
+    whatever it points at: ReplaceRoute cannot move it.
+    """
+    shown = {entry.network_interface_id, entry.instance_id} - {""}
+    if entry.is_propagated:
+        return ""
+    owners = (one for one in instances if shown & {one.instance, one.eni, *one.enis})
+    return next((one.node for one in owners), "")
+
+
 def leads_to(entry: Entry, instance: Instance | None) -> bool:
     """Whether the route takes the clients' own way into an instance: the interface they use.
 
-    Another interface of the same instance may pass pings while clients are cut off. The instance
-    id is asked only where no interface is shown.
+    This is asked of pins, which are evidence of that way, and of routes that are to be as the file
+    has them; who holds a route is another question (`holder_of`). Another interface of the same
+    instance may pass pings while clients are cut off. The instance id is asked only where no
+    interface is shown.
     """
     if instance is None or entry.is_propagated:
         return False

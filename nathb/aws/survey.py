@@ -14,7 +14,7 @@ from msgspec import Struct
 from nathb.aws.answers import Entry, Machine, Table
 from nathb.aws.instances import describe, machines_of
 from nathb.aws.reading import named
-from nathb.aws.routes import find, leads_to
+from nathb.aws.routes import find, holder_of
 from nathb.core.model import Group
 from nathb.core.view import Instance
 
@@ -51,10 +51,9 @@ class Survey(Struct, frozen=True):
         """Return the route with this destination in a table; None when there is none."""
         return find(self.tables.get(table), destination)
 
-    def node_of(self, entry: Entry) -> str:
-        """Name the node that a route leads to, by its interface; empty for none of the group."""
-        names = (node.name for node in self.group.nodes)
-        return next((name for name in names if leads_to(entry, self.instance(name))), "")
+    def holder_of(self, entry: Entry) -> str:
+        """Name the node that holds a route, on any of its interfaces; empty for none of them."""
+        return holder_of(entry, (self.instance(node.name) for node in self.group.nodes))
 
 
 def survey(reader: Reader, group: Group) -> Survey:

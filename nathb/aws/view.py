@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nathb.aws.intent import read_intent
-from nathb.aws.routes import find, leads_to
+from nathb.aws.routes import find, holder_of, leads_to
 from nathb.core.view import Holding, Pin, PinState, RouteState, View
 
 if TYPE_CHECKING:
@@ -56,9 +56,7 @@ def guarded(group: Group) -> tuple[str, ...]:
 
 
 def _holding(route: Route, entry: Entry, roster: Roster) -> Holding:
-    # A propagated route is nobody's, whatever it points at: ReplaceRoute cannot move it.
-    ours = () if entry.is_propagated else (entry.network_interface_id, entry.instance_id)
-    return Holding(route, roster.node_of(*ours), entry.target, _state(entry))
+    return Holding(route, holder_of(entry, roster.instances), entry.target, _state(entry))
 
 
 def _pins(group: Group, roster: Roster, own: Table | None) -> tuple[Pin, ...]:

@@ -74,7 +74,7 @@ def _holding(seen: Survey, route: Route) -> Holding | None:
     if entry is None:
         return None
     state = RouteState.BLACKHOLE if entry.state == "blackhole" else RouteState.ACTIVE
-    return Holding(route, seen.node_of(entry), entry.target, state)
+    return Holding(route, seen.holder_of(entry), entry.target, state)
 
 
 def _intent(seen: Survey) -> Intent:

@@ -113,10 +113,3 @@ class Roster(Struct, frozen=True, omit_defaults=True):
     def instance(self, node: str) -> Instance | None:
         """Return the instance that stands for the node; None when EC2 showed none."""
         return next((one for one in self.instances if one.node == node), None)
-
-    def node_of(self, *ids: str) -> str:
-        """Name the node that owns any of these instance or ENI ids; empty for none of ours."""
-        for one in self.instances:
-            if {one.instance, one.eni, *one.enis} & {an_id for an_id in ids if an_id}:
-                return one.node
-        return ""

@@ -48,7 +48,7 @@ def test_a_subnet_without_a_table_of_its_own_is_steered_by_the_vpcs_main_one(wor
 def test_a_route_names_the_node_that_it_leads_to(world: World, seen: Survey) -> None:
     entry = seen.entry(world.private["nat-a"], ANYWHERE)
     assert entry is not None
-    assert seen.node_of(entry) == "nat-a"
+    assert seen.holder_of(entry) == "nat-a"
     assert seen.entry(world.private["nat-a"], "10.9.0.0/16") is None
 
 
