@@ -10,6 +10,8 @@
 #                  Afterwards run `systemctl enable --now nathb@GROUP`
 # make uninstall   remove it; what is in /etc/nathb stays
 # make deb         build a Debian package for this release of Debian, in dist/
+# make wheels      collect in dist/wheels what `make install` takes from an index
+# make lock        lock the newest versions that setup.cfg allows; PACKAGE=NAME: of that one alone
 
 PYTHON ?= python3
 VENV := .venv
@@ -21,7 +23,8 @@ WORKERS ?= 3
 SEEDS ?= 1000
 ROUNDS ?= 5
 
-.PHONY: demo test test-core test-clocks test-lab sim soak lint clean install uninstall deb
+.PHONY: demo test test-core test-clocks test-lab sim soak lint clean install uninstall deb wheels \
+    lock
 
 demo: $(VENV)/ready
 	$(SANDBOX) $(RUN) -m tests.lab.demo
@@ -53,21 +56,24 @@ lint: $(VENV)/ready
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
-$(VENV)/ready: setup.cfg pyproject.toml
+# Exactly what is locked; nathb itself is built with the locked setuptools.
+LOCK := packaging/lock
+PIP := $(RUN) -m pip --quiet --disable-pip-version-check
+
+$(VENV)/ready: setup.cfg pyproject.toml $(LOCK)/build.txt $(LOCK)/dev.txt
 	@PYTHON=$(PYTHON) tests/prepare
 	@test -x $(VENV)/bin/pip || $(PYTHON) -m venv --clear $(VENV)
 	@echo 'Installing Python packages into $(VENV), which takes about a minute'
-	@$(RUN) -m pip install --quiet --disable-pip-version-check --use-pep517 --editable '.[dev]'
+	@$(PIP) install --require-hashes --requirement $(LOCK)/build.txt
+	@$(PIP) install --use-pep517 --no-build-isolation --require-hashes --requirement $(LOCK)/dev.txt
+	@$(PIP) install --use-pep517 --no-build-isolation --no-deps --editable .
 	@touch $@
 
 # What tests install from, as there is no network where they run.
 $(VENV)/wheels/ready: $(VENV)/ready
 	@echo 'Collecting wheels in $(@D) for the tests of the installation'
 	@rm -rf $(@D)
-	@$(RUN) -m pip freeze --exclude-editable >$(VENV)/constraints.txt
-	@$(RUN) -m pip wheel --quiet --disable-pip-version-check --use-pep517 --wheel-dir $(@D) \
-	    --constraint $(VENV)/constraints.txt '.[completion,metrics]' setuptools
-	@rm -rf $(@D)/nathb-*.whl build
+	@EXTRAS=metrics $(RUN) -B packaging/wheels.py $(@D)
 	@touch $@
 
 PREFIX ?= /usr/local
@@ -90,7 +96,7 @@ install:
 	@set -e; umask 022; \
 	python=$$(PYTHON='$(if $(filter file,$(origin PYTHON)),,$(PYTHON))' packaging/prepare); \
 	echo "Installing into $(DESTDIR)$(HOME_OF_ALL) for $$python"; \
-	EXTRAS='$(EXTRAS)' "$$python" packaging/environment.py $(HOME_OF_ALL) '$(DESTDIR)'
+	EXTRAS='$(EXTRAS)' "$$python" -B packaging/environment.py $(HOME_OF_ALL) '$(DESTDIR)'
 	@set -e; umask 022; pages=$$(mktemp -d); trap 'rm -rf "$$pages"' EXIT; \
 	page() { $(DESTDIR)$(HOME_OF_ALL)/bin/python packaging/pages.py "$$@"; }; \
 	page man docs/nathb.8.in >$$pages/man; page bash >$$pages/bash; page zsh >$$pages/zsh; \
@@ -121,6 +127,14 @@ uninstall:
 
 deb:
 	@packaging/debian/build dist
+
+wheels:
+	@set -e; python=$$(PYTHON='$(if $(filter file,$(origin PYTHON)),,$(PYTHON))' packaging/prepare); \
+	EXTRAS='$(EXTRAS)' "$$python" -B packaging/wheels.py dist/wheels; \
+	echo "Collected for $$python in dist/wheels"
+
+lock:
+	@$(PYTHON) $(LOCK)/renew.py $(PACKAGE)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,13 +1,15 @@
-"""The package, built once for all tests of a run, without any network."""
+"""The package, built once for all tests of a run, and a clone to make more, without any network."""
 
 from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import ZipFile
 
 CHECKOUT = Path(__file__).parents[2]
 WHEELS = CHECKOUT / ".venv" / "wheels"
@@ -23,12 +25,47 @@ OFFLINE = {
 }
 
 
+CLONED = (
+    *("Makefile", "README.md", "LICENSE", "pyproject.toml", "setup.cfg"),
+    *("nathb", "systemd", "etc", "docs", "packaging"),
+)
+"""Of a clone, what an installation reads."""
+
+
 @dataclass(frozen=True)
 class Built:
     """The package file, and the tree that is in it."""
 
     package: Path
     tree: Path
+
+
+def clone(place: Path) -> Path:
+    """Copy the checkout to `place`, to change it there."""
+    for name in CLONED:
+        here, there = CHECKOUT / name, place / name
+        there.parent.mkdir(parents=True, exist_ok=True)
+        if here.is_dir():
+            shutil.copytree(here, there, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(here, there)
+    return place
+
+
+def release(folder: Path, name: str, code: str) -> Path:
+    """Write a wheel of a version that is newer than any."""
+    folder.mkdir(exist_ok=True)
+    wheel = folder / f"{name}-99.0-py3-none-any.whl"
+    about = f"{name}-99.0.dist-info"
+    with ZipFile(wheel, "w") as archive:
+        for file, text in {
+            f"{name}/__init__.py": code,
+            f"{about}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 99.0\n",
+            f"{about}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+            f"{about}/RECORD": "",
+        }.items():
+            archive.writestr(file, text)
+    return wheel
 
 
 def make(

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from nathb import __version__
-from tests.install.built import CHECKOUT, OFFLINE, PYTHON, WHEELS
+from tests.install.built import CHECKOUT, CLONED, OFFLINE, PYTHON, WHEELS
 from tests.install.documents import blocks
 from tests.install.root import Root, uncompiled
 
@@ -34,14 +34,12 @@ BROUGHT = {
 DNF = """#!/bin/sh
 echo "dnf $*" >>/calls
 for name; do
-    [ ! -e "/hidden/$name" ] || mv "/hidden/$name" "$(cat "/hidden/$name.place")"
+    [ ! -e "/hidden/$name.place" ] || mv "/hidden/$name" "$(cat "/hidden/$name.place")"
 done
 """
 GIT = """#!/bin/sh
 [ "$1" = clone ] && exec cp -R /checkout "$3"
 """
-CLONED = ("Makefile", "README.md", "LICENSE", "pyproject.toml", "setup.cfg")
-CLONED_FOLDERS = ("nathb", "systemd", "etc", "docs", "packaging")
 LEFT = {"/etc/nathb/nat/rules.nft", "/etc/nathb/nat/settings.env", "/etc/nathb/nat/sysctl.conf"}
 
 
@@ -57,7 +55,7 @@ def amazon_linux(root: Root) -> Root:
     root.write("/usr/bin/dnf", DNF, 0o755)
     root.write("/usr/bin/git", GIT, 0o755)
     root.write("/usr/bin/sudo", '#!/bin/sh\nexec "$@"\n', 0o755)
-    for name in (*CLONED, *CLONED_FOLDERS):
+    for name in CLONED:
         root.bring(CHECKOUT / name, f"/checkout/{name}")
     root.bring(WHEELS, "/wheels")
     return root

@@ -48,9 +48,17 @@ def test_an_extra_comes_with_the_installation_that_names_it_and_not_without(
 ) -> None:
     done = make("install", f"DESTDIR={tmp_path}", f"PYTHON={PYTHON}", "EXTRAS=metrics")
     assert done.returncode == 0, done.stdout
+    assert done.stdout == f"Installing into {tmp_path}/opt/nathb for {PYTHON}\n"
     library = f"opt/nathb/lib/{VERSION}/site-packages/prometheus_client/__init__.py"
     assert library in files(tmp_path)
     assert library not in files(built.tree)
+
+
+def test_an_extra_that_there_is_not_is_named_before_anything_is_made(tmp_path: Path) -> None:
+    done = make("install", f"DESTDIR={tmp_path}", f"PYTHON={PYTHON}", "EXTRAS=metrics,plots")
+    assert done.returncode != 0
+    assert "EXTRAS=metrics,plots: no extra is called plots; there are: metrics, plot" in done.stdout
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_uninstall_takes_everything_but_the_settings(built: Built, tmp_path: Path) -> None:

@@ -9,8 +9,7 @@ machine's `python3` need not be the one that runs the suite:
 - `sudo` runs the command: one is root already;
 - `python3` is the system's own of the suite's version, or else the suite's.
 
-pip finds the wheels it wants in a folder instead of an index; they are packed from what the suite's
-own environment has. So versions are as installed here, and systemd-python is not compiled again.
+pip takes what is locked from a folder instead of an index; `make .venv/wheels/ready` has filled it.
 """
 
 from __future__ import annotations
@@ -30,10 +29,10 @@ from tests.lab.lab import Lab
 from tests.lab.machine import MachineError
 from tests.lab.nursery import CHECKOUT, Nursery
 from tests.lab.plan import PAIR
-from tests.lab.wheelhouse import pack, requirements_of
 
 PLACE = Path("/dev/shm/nathb-installed")
 
+WHEELS = CHECKOUT / ".venv" / "wheels"
 VERSION = f"python{sys.version_info[0]}.{sys.version_info[1]}"
 PYTHONS = (Path("/usr/bin") / VERSION, Path(sys.base_prefix) / "bin" / VERSION)
 HOMES = (Path("/home"), Path("/root"), Path("/run/user"))  # ProtectHome= in the unit
@@ -149,7 +148,9 @@ def bare(machine: Booted) -> None:
 
 def _bring(folder: Path) -> None:
     """Put there what the commands would get from the internet."""
-    pack([*requirements_of("nathb"), "setuptools", "shtab"], folder / "wheels")
+    if not (WHEELS / "ready").exists():
+        raise MachineError(f"{WHEELS} is not filled; do so with: make .venv/wheels/ready")
+    shutil.copytree(WHEELS, folder / "wheels")
     for name in CLONED:
         here, there = CHECKOUT / name, folder / "checkout" / name
         there.parent.mkdir(exist_ok=True)
