@@ -93,6 +93,7 @@ RUNNING := test -n '$(DESTDIR)' -o ! -d /run/systemd/system || systemctl
 STAGED := test -n '$(DESTDIR)' ||
 
 install:
+	@packaging/check-system '$@' '$(DESTDIR)'
 	@set -e; umask 022; \
 	python=$$(PYTHON='$(if $(filter file,$(origin PYTHON)),,$(PYTHON))' packaging/prepare); \
 	echo "Installing into $(DESTDIR)$(HOME_OF_ALL) for $$python"; \
@@ -115,6 +116,7 @@ install:
 	@$(STAGED) $(BIN) --version
 
 uninstall:
+	@packaging/check-system '$@' '$(DESTDIR)'
 	@$(RUNNING) stop 'nathb@*.service' nathb-nat.service
 	rm -f $(DESTDIR)/etc/systemd/system/*.wants/nathb@*.service
 	rm -f $(DESTDIR)/etc/systemd/system/*.wants/nathb-nat.service
