@@ -7,7 +7,6 @@ Exit codes: 0 good, 1 the answer is no, 2 usage, 78 bad configuration (EX_CONFIG
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -28,6 +27,7 @@ from nathb.commands import (
 )
 from nathb.commands.arguments import Parser, attached
 from nathb.core.errors import FileError, NathbError, ReaderGoneError, UsageError
+from nathb.host.streams import complain
 
 EX_NO = 1
 EX_USAGE = 2
@@ -93,18 +93,11 @@ def _code_of(act: Callable[[], int]) -> int:
     except ReaderGoneError:
         return EX_NO
     except FileError as error:
-        _complain(str(error))
+        complain(str(error))
         return EX_CONFIG
     except UsageError as error:
-        _complain(f"nathb: {error}")
+        complain(f"nathb: {error}")
         return EX_USAGE
     except NathbError as error:
-        _complain(f"nathb: {error}")
+        complain(f"nathb: {error}")
         return EX_NO
-
-
-def _complain(text: str) -> None:
-    """Say what went wrong; under journald each line as an error, see sd-daemon(3)."""
-    level = "<3>" if os.environ.get("JOURNAL_STREAM") else ""
-    for line in text.splitlines():
-        print(f"{level}{line}", file=sys.stderr)

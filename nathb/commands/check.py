@@ -25,6 +25,7 @@ from nathb.aws.reading import Reader
 from nathb.aws.survey import Survey, survey
 from nathb.commands import prometheus
 from nathb.commands.locate import DIRECTORY, add_group, locate, node_of
+from nathb.commands.neighbours import shared_tables
 from nathb.commands.reach import inspect_reach
 from nathb.core.errors import (
     CloudError,
@@ -38,6 +39,9 @@ from nathb.core.finding import Finding, Level, bad, good, warning
 from nathb.core.model import Group, Metrics
 from nathb.host.forwarding import inspect_forwarding
 from nathb.host.runtime import default_path, read
+
+Said = tuple[tuple[Mistake, ...], tuple[Mistake, ...]]
+"""What there is to say of the file alone: what is unwise, and what is bad."""
 
 
 def add_parser(verbs: Any) -> None:
@@ -84,23 +88,25 @@ def carry_out(given: argparse.Namespace) -> int:
     if path.parent == DIRECTORY and (command := config.closed_to_service(path)):
         text = f"the service has a user of its own, which may not read this file: {command}"
         unwise = (*unwise, Mistake(str(path), 0, "", text))
+    shared = shared_tables(group, path)
     if given.aws:
-        return _with_aws(group, path, unwise, given)
+        return _with_aws(group, path, (unwise, shared), given)
     if given.json:
-        print(_as_json(True, unwise))
-        return 0
+        print(_as_json(not shared, (*unwise, *shared)))
+        return 1 if shared else 0
     for mistake in unwise:
         print(f"{mistake} (warning)")
+    if shared:
+        print("\n".join(map(str, shared)), file=sys.stderr)
+        return 1
     print(f"{path}: good: {_summary(group)}")
     return 0
 
 
-def _with_aws(
-    group: Group, path: Path, unwise: tuple[Mistake, ...], given: argparse.Namespace
-) -> int:
+def _with_aws(group: Group, path: Path, said: Said, given: argparse.Namespace) -> int:
     """Print the findings about the file, EC2 and this node, as they come."""
     found: list[Finding] = []
-    for finding in _everything(group, path, unwise, given.node):
+    for finding in _everything(group, path, said, given.node):
         found.append(finding)
         if not given.json:
             print(finding, flush=True)
@@ -113,12 +119,13 @@ def _with_aws(
     return 1 if count[Level.BAD] else 0
 
 
-def _everything(
-    group: Group, path: Path, unwise: tuple[Mistake, ...], named: str | None
-) -> Iterator[Finding]:
+def _everything(group: Group, path: Path, said: Said, named: str | None) -> Iterator[Finding]:
     yield good(str(path), _summary(group))
+    unwise, shared = said
     for mistake in unwise:
-        yield warning(mistake.where, f"{mistake.path}: {mistake.text}", "")
+        yield warning(mistake.where, _text(mistake), "")
+    for mistake in shared:
+        yield bad(mistake.where, _text(mistake), "")
     try:
         client = make_client(group.region)
         seen = survey(Reader(client), group)
@@ -158,6 +165,10 @@ def _here(seen: Survey, me: str | IdentityError) -> Iterator[Finding]:
     except SnapshotError:
         mend = f"systemctl enable --now nathb@{seen.group.name}"
         yield warning("this node", "its daemon does not run", mend)
+
+
+def _text(mistake: Mistake) -> str:
+    return f"{mistake.path}: {mistake.text}" if mistake.path else mistake.text
 
 
 def _summary(group: Group) -> str:

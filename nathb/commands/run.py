@@ -6,6 +6,7 @@ import argparse
 import functools
 import os
 import random
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,9 @@ from nathb.core.model import Group
 from nathb.host.background import Background
 from nathb.host.clock import Clock
 from nathb.host.journal import Journal
-from nathb.host.runtime import default_path, publish
+from nathb.host.lock import Lock
+from nathb.host.runtime import default_path, dry_run_path, is_service, publish
+from nathb.host.streams import WARNING, complain
 from nathb.host.systemd import Manager
 from nathb.net.icmp import Wire
 from nathb.net.names import resolve
@@ -53,6 +56,15 @@ def carry_out(given: argparse.Namespace) -> int:
     """Run until told to stop; return 0 then."""
     path = locate(given.group)
     group = config.load(path)
+    status = (dry_run_path if given.dry_run else default_path)(group.name)
+    lock = Lock(status.parent, by_service=is_service(), dry_run=given.dry_run)
+    with closing(lock):
+        if why_not := lock.take(group, path):
+            complain(f"nathb: no lock ({why_not}): a second daemon would not be noticed", WARNING)
+        return _guard(given, path, group, status, lock)
+
+
+def _guard(given: argparse.Namespace, path: Path, group: Group, status: Path, lock: Lock) -> int:
     clock = Clock()
     client = make_client(group.region)  # costly, and so done before any check is under way
     me = _node(group, given.node, Cloud(client, group, clock.monotonic))
@@ -60,7 +72,6 @@ def carry_out(given: argparse.Namespace) -> int:
         background = Background()
         journal = Journal(group.name, me)
         chorus = Chorus(journal, me)
-        status = default_path(group.name)
         prometheus = Prometheus(status, journal)
         manager = Manager()
 
@@ -81,7 +92,7 @@ def carry_out(given: argparse.Namespace) -> int:
             )
 
         agent = Agent(group, me, edges(group), pid=os.getpid(), dry_run=given.dry_run)
-        service = Service(agent, lambda: _reloaded(path, agent, edges), manager)
+        service = Service(agent, lambda: _reloaded(path, agent, edges, lock), manager)
         try:
             service.run([*wire.filenos(), background.fileno()])
         finally:
@@ -98,8 +109,8 @@ def _node(group: Group, named: str | None, cloud: Cloud) -> str:
     return node_of(group, named)
 
 
-def _reloaded(path: Path, agent: Agent, edges: Any) -> None:
-    """Go on with what the file says now; FileError or UsageError when that cannot be."""
+def _reloaded(path: Path, agent: Agent, edges: Any, lock: Lock) -> None:
+    """Go on with what the file says now; FileError, UsageError or HeldError when that cannot be."""
     group = config.load(path)
     if agent.me not in {node.name for node in group.nodes}:
         raise UsageError(f"{path}: has no node {agent.me} any more; restart to be another node")
@@ -107,6 +118,7 @@ def _reloaded(path: Path, agent: Agent, edges: Any) -> None:
         raise UsageError(f"{path}: the region has changed; restart to use another region")
     if _identity(group, agent.me) != _identity(agent.group, agent.me):
         raise UsageError(f"{path}: {agent.me} is another instance now; restart to be that one")
+    lock.renew(group, path)
     agent.reload(group, edges(group))
 
 

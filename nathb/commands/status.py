@@ -23,7 +23,7 @@ from nathb.commands.screen import screen
 from nathb.core.diagnosis import diagnose, is_well
 from nathb.core.errors import CloudError, FileError, IdentityError, SnapshotError
 from nathb.core.snapshot import Snapshot, schema
-from nathb.host.runtime import default_path, read
+from nathb.host.runtime import default_path, dry_run_path, read
 
 STALE = 10.0
 """Seconds; a daemon that is alive writes every second."""
@@ -51,6 +51,9 @@ def add_parser(verbs: Any) -> None:
         action="store_true",
         help="show it anew every second, until ^C; into a pipe, one after another",
     )
+    verb.add_argument(
+        "--dry-run", action="store_true", help="show the dry run on this machine, not the daemon"
+    )
     verb.set_defaults(carry_out=carry_out)
 
 
@@ -60,10 +63,11 @@ def carry_out(given: argparse.Namespace) -> int:
         print(_json(msgspec.json.encode(schema())))
         return 0
     path = locate(given.group)
+    of = _dry_run if given.dry_run else _daemon
     if given.watch:
-        return _watch(lambda: _fresh(path.stem), sys.stdout.write)
+        return _watch(lambda: of(path.stem), sys.stdout.write)
     try:
-        snapshot = _fresh(path.stem)
+        snapshot = of(path.stem)
     except SnapshotError as error:
         if given.json:
             raise
@@ -75,9 +79,31 @@ def carry_out(given: argparse.Namespace) -> int:
     return 0 if all_is_well(snapshot) else 1
 
 
-def _fresh(name: str) -> Snapshot:
-    """Return the snapshot of a daemon that is alive; SnapshotError when there is none."""
-    path = Path(default_path(name))
+def _daemon(name: str) -> Snapshot:
+    """Return the snapshot of the daemon; SnapshotError, which tells of a dry run, when none is."""
+    try:
+        return _fresh(default_path(name), name)
+    except SnapshotError as error:
+        if not _has_dry_run(name):
+            raise
+        hint = f"a dry run of {name} runs here: nathb status {name} --dry-run"
+        raise SnapshotError(f"{error}\n{hint}") from error
+
+
+def _dry_run(name: str) -> Snapshot:
+    return _fresh(dry_run_path(name), name)
+
+
+def _has_dry_run(name: str) -> bool:
+    try:
+        _dry_run(name)
+    except SnapshotError:
+        return False
+    return True
+
+
+def _fresh(path: Path, name: str) -> Snapshot:
+    """Return the snapshot of a process that is alive; SnapshotError when there is none."""
     snapshot = read(path)
     age = time.monotonic() - snapshot.at
     if age > STALE:

@@ -8,6 +8,7 @@
     ├── CloudError              EC2 did not do what was asked; `failure` says in which way
     ├── SnapshotError           the daemon's state could not be written, or not be read
     ├── DiaryError              the journal could not be read, or holds nothing of the kind
+    ├── HeldError               another daemon of this machine has the group, or one of its tables
     ├── BusyError               so many calls hang already that another one is refused
     ├── RefusalError            what was asked would do harm, or nothing, as things stand
     ├── OutputError             standard output cannot be written
@@ -91,6 +92,10 @@ class SnapshotError(NathbError):
 
 class DiaryError(NathbError):
     """The journal cannot be read, or the answer to what was asked of it is no."""
+
+
+class HeldError(NathbError):
+    """Another daemon of this machine has the group, or one of its tables; the message says who."""
 
 
 class BusyError(NathbError):

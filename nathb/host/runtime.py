@@ -25,11 +25,24 @@ MODE = 0o644
 """Anyone on the machine may ask how it is; there are no secrets in it."""
 
 
+RUNTIME = Path("/run/nathb")
+
+
 def default_path(group: str, environ: Mapping[str, str] = os.environ) -> Path:
     """Where the group's daemon writes: its RuntimeDirectory= (systemd.exec(5)), or its like."""
     # One RuntimeDirectory= is set in our unit; of several, separated by colons, the first is ours.
     directory = environ.get("RUNTIME_DIRECTORY", "").split(":")[0]
-    return Path(directory or f"/run/nathb/{group}") / "status.json"
+    return Path(directory or RUNTIME / group) / "status.json"
+
+
+def dry_run_path(group: str, environ: Mapping[str, str] = os.environ) -> Path:
+    """Where a dry run of the group writes: the daemon beside it keeps its own."""
+    return default_path(group, environ).parent / "dry-run" / "status.json"
+
+
+def is_service(environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether systemd has started this process, and not a person."""
+    return "RUNTIME_DIRECTORY" in environ
 
 
 def publish(path: Path, snapshot: Snapshot) -> None:

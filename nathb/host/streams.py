@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 STDIN, STDOUT, STDERR = 0, 1, 2
+ERROR, WARNING = 3, 4
+"""Priorities of syslog(3)."""
 
 FIXES = {
     errno.ENOSPC: "free some space there (`df`), or write to another place",
@@ -44,6 +46,13 @@ def prepare() -> None:
         sys.stdin = open(STDIN, encoding="utf-8", closefd=False)  # noqa: SIM115  as long as we run
     sys.stdout = _text(_Output(STDOUT, "w", closefd=False), sys.stdout)
     sys.stderr = _text(_Error(STDERR, "w", closefd=False), sys.stderr, line_buffering=True)
+
+
+def complain(text: str, priority: int = ERROR) -> None:
+    """Say on standard error what is wrong; to journald with its priority, sd-daemon(3)."""
+    level = f"<{priority}>" if os.environ.get("JOURNAL_STREAM") else ""
+    for line in text.splitlines():
+        print(f"{level}{line}", file=sys.stderr)
 
 
 class _Output(io.FileIO):

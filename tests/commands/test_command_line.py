@@ -182,3 +182,49 @@ def test_a_file_that_the_service_may_not_read_is_warned_of_though_this_user_may(
         file.chmod(0o644)
         assert main(["check", "tokyo"]) == 0
         assert "the service" not in capsys.readouterr().out
+
+
+@pytest.fixture
+def tokyo(tmp_path: Path) -> Path:
+    """A good file, alone in its directory."""
+    file = tmp_path / "tokyo.yaml"
+    file.write_text(EXAMPLE.read_text())
+    return file
+
+
+def test_a_table_that_a_file_beside_it_guards_too_is_refused_with_both_names(
+    tokyo: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    osaka = tokyo.with_name("osaka.yml")
+    osaka.write_text(tokyo.read_text())
+    assert main(["check", str(tokyo)]) == 1
+    shown = capsys.readouterr()
+    assert re.match(rf"{tokyo}: rtb-\w+: {osaka} guards it too; name each", shown.err)
+    assert "good:" not in shown.out
+    assert main(["check", str(tokyo), "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert told["good"] is False
+    assert any("guards it too" in one["text"] for one in told["findings"])
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("tokyo.yml", EXAMPLE.read_text()),
+        ("osaka.yaml.bak", EXAMPLE.read_text()),
+        ("osaka.yaml", re.sub(r"(rtb-\w+)\w", r"\1f", EXAMPLE.read_text())),
+        ("osaka.yaml", "nodes: none"),
+        ("osaka.yaml", None),
+    ],
+    ids=["the same group", "a backup", "other tables", "a bad file", "a FIFO"],
+)
+def test_other_files_beside_it_are_no_matter(
+    tokyo: Path, capsys: pytest.CaptureFixture[str], name: str, text: str | None
+) -> None:
+    other = tokyo.with_name(name)
+    if text is None:
+        os.mkfifo(other)
+    else:
+        other.write_text(text)
+    assert main(["check", str(tokyo)]) == 0
+    assert f"{tokyo}: good: " in capsys.readouterr().out

@@ -157,12 +157,14 @@ def names() -> str:
             f"{locate.locate('NAME')}",
             f"{locate.DIRECTORY / chorus.HOOKS}",
             f"{runtime.default_path('NAME', {})}",
+            f"{runtime.dry_run_path('NAME', {})}",
         ],
         "exit codes": [
             "0 good",
             f"{cli.EX_NO} the answer is no",
             f"{cli.EX_USAGE} usage",
             f"{cli.EX_CONFIG} bad file",
+            f"{cli.EX_INTERRUPTED} interrupted",
         ],
     }
     parts = ("\n".join([f"# {name}", *lines]) for name, lines in sections.items())

@@ -44,6 +44,7 @@ class Pair:
         """
         self.lab = lab
         self.env = env
+        self._status = "dry-run/status.json" if "--dry-run" in arguments else "status.json"
         self.config = lab.pair_config(**overrides)
         self.nodes = tuple(nat.name for nat in lab.plan.nats)
         self.daemons: dict[str, Daemon] = {
@@ -53,7 +54,7 @@ class Pair:
 
     def snapshot(self, node: str) -> dict[str, Any]:
         """What the node's daemon last wrote for `nathb status`; empty before the first."""
-        path = self.lab.directory / "run" / node / "nathb" / "lab" / "status.json"
+        path = self.lab.directory / "run" / node / "nathb" / "lab" / self._status
         try:
             return dict(json.loads(path.read_text()))
         except FileNotFoundError:

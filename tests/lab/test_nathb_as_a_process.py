@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -137,3 +138,69 @@ def test_three_nodes_cover_for_one_another_in_the_files_order(
     lab.revive("nat-c", "nat-d")
     for zone in ("c", "d"):
         pair.wait_holder(zone, f"nat-{zone}", within=20.0)
+
+
+def test_a_second_daemon_on_one_node_is_refused_and_the_first_goes_on(lab: Lab) -> None:
+    pair = Pair(lab).settle()
+    first = pair.daemons["nat-a"]
+    file = lab.directory / "nat-a" / "lab.yaml"
+
+    done = lab.run("nat-a", nathb("run", str(file)))
+
+    assert done.returncode == 1
+    assert f"(process {first.pid}, started by hand, since " in done.stderr
+    assert f"with {file}); end it first: kill {first.pid};" in done.stderr
+    pair.reload("nat-a", pair.config)  # which takes what it holds anew
+    first.wait_line("reloaded lab")
+    pair.settle()
+    first.kill()
+    pair.restart("nat-a")
+    pair.settle()
+
+
+def test_a_table_that_another_file_has_too_is_refused_at_the_start_and_by_check(lab: Lab) -> None:
+    pair = Pair(lab).settle()
+    file = lab.install("nat-a", pair.config, name="other")
+
+    done = lab.run("nat-a", nathb("run", str(file)))
+
+    assert done.returncode == 1
+    assert "is guarded on this machine by the daemon of group lab too" in done.stderr
+    assert f"with {file.with_name('lab.yaml')})" in done.stderr
+    checked = lab.run("nat-a", nathb("check", str(file)))
+    assert checked.returncode == 1
+    assert f"{file.with_name('lab.yaml')} guards it too" in checked.stderr
+    checked = lab.run("nat-a", nathb("check", str(file), "--aws"))
+    assert checked.returncode == 1
+    assert re.search(rf"^bad +{file}: rtb-\w+: .* guards it too", checked.stdout, re.MULTILINE)
+
+
+def test_a_dry_run_beside_the_daemon_keeps_a_state_of_its_own(lab: Lab) -> None:
+    pair = Pair(lab).settle()
+    file = str(lab.directory / "nat-a" / "lab.yaml")
+    daemon = pair.snapshot("nat-a")["pid"]
+
+    dry = lab.start("nat-a", nathb("run", file, "--dry-run"))
+
+    dry.wait_line("dry run: nothing will be written")
+    wait_until(
+        "the dry run is settled",
+        lambda: pair.status("nat-a", "--dry-run")[0] == 0,
+        20.0,
+        every=0.5,
+    )
+    shown = json.loads(pair.status("nat-a", "--dry-run", "--json")[1])
+    assert (shown["pid"], shown["dry_run"]) == (dry.pid, True)
+    for _ in range(5):
+        now = json.loads(pair.status("nat-a", "--json")[1])
+        assert (now["pid"], now["dry_run"]) == (daemon, False)
+        time.sleep(0.5)
+    assert pair.daemons["nat-a"].stop() == 0
+    wait_until(
+        "status tells of the dry run",
+        lambda: "nathb status lab --dry-run" in pair.status("nat-a", "--json")[1],
+        20.0,
+        every=0.5,
+    )
+    assert dry.stop() == 0
+    assert pair.written() == []

@@ -15,9 +15,10 @@ import pytest
 from tests.lab.booted import Booted
 from tests.lab.lab import Lab
 from tests.lab.machine import wait_until
-from tests.lab.service import FILE, UNIT, Service
+from tests.lab.service import ENVIRONMENT, FILE, UNIT, Service
 
 BAD_FILE = 78  # EX_CONFIG
+ENDPOINTS = [line.partition("=")[0] for line in ENVIRONMENT.splitlines()]
 
 
 def bad(config: str) -> str:
@@ -28,6 +29,17 @@ def bad(config: str) -> str:
 def written(lab: Lab) -> list[str]:
     """Who wrote routes until now, a name per write."""
     return [one.caller for one in lab.writes()]
+
+
+def by_hand(machine: Booted, *arguments: str) -> str:
+    """Run the daemon as root in a tight shell, writing to /root/log; its pid, once it guards."""
+    machine.did(
+        "sh", "-c",
+        f"umask 077; . /etc/nathb/pair.env; export {' '.join(ENDPOINTS)};"
+        f" nathb run pair {' '.join(arguments)} >/root/log 2>&1 & echo $! >/root/pid",
+    )  # fmt: skip
+    wait_until("it guards", lambda: "guards pair" in machine.did("cat", "/root/log"), 20.0)
+    return machine.did("cat", "/root/pid").strip()
 
 
 def wait_holder(lab: Lab, zone: str, node: str, within: float = 10.0) -> None:
@@ -158,6 +170,60 @@ def test_a_bad_file_at_the_start_is_said_and_not_tried_again(lab: Lab, machine: 
     assert service.show("ExecMainStatus") == str(BAD_FILE)
     assert (service.show("ActiveState"), service.show("NRestarts")) == ("failed", "0")
     assert "pair.yaml" in service.wait_sentence("'8.8.4' is not an IP address")
+
+
+def test_a_file_that_only_root_may_read_is_warned_of_by_check_and_said_at_the_start_with_its_fix(
+    lab: Lab, machine: Booted
+) -> None:
+    service = Service(machine, lab.pair_config())
+    machine.did("chmod", "600", FILE)
+
+    fix = f"chmod 644 {FILE}"
+    assert f"may not read this file: {fix} (warning)" in machine.did("nathb", "check", "pair")
+    assert machine.run("systemctl", "start", UNIT).returncode != 0
+
+    assert service.show("ExecMainStatus") == str(BAD_FILE)
+    assert fix in service.wait_sentence("this user may not read it")
+    machine.did(*fix.split())
+    service.enable().settle()
+
+
+def test_a_run_by_hand_beside_the_service_is_refused_and_a_dry_run_is_not(
+    machine: Booted, service: Service
+) -> None:
+    done = machine.run("nathb", "run", "pair")
+
+    assert done.returncode == 1
+    assert f"(process {service.pid}, the service nathb@pair, since " in done.stdout
+    assert "end it first: systemctl stop nathb@pair;" in done.stdout
+    dry = by_hand(machine, "--dry-run")
+    machine.did("kill", dry)
+    wait_until("it ends", lambda: "stopped; routes" in machine.did("cat", "/root/log"), 10.0)
+    service.settle()
+    before = service.pid
+    machine.did("systemctl", "restart", UNIT)
+    service.settle()
+    assert service.pid != before
+
+
+def test_a_service_that_starts_beside_a_run_by_hand_waits_until_it_has_ended(
+    lab: Lab, machine: Booted
+) -> None:
+    service = Service(machine, lab.pair_config())
+    pid = by_hand(machine)
+
+    assert machine.run("systemctl", "start", UNIT).returncode != 0
+
+    assert f"end it first: kill {pid}" in service.wait_sentence(f"(process {pid}, started by hand")
+    wait_until("it is tried again", lambda: int(service.show("NRestarts")) >= 2, 20.0, every=0.2)
+    wait_until(  # systemd removes the directory with each start that fails
+        "its status is there again",
+        lambda: f'"pid":{pid},' in machine.run("cat", "/run/nathb/pair/status.json").stdout,
+        10.0,
+        every=0.1,
+    )
+    machine.did("kill", pid)
+    service.settle()
 
 
 def test_a_machine_that_shuts_down_lets_it_say_its_last_word_and_the_peer_takes(
