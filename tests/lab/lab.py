@@ -237,6 +237,7 @@ class Lab:
     # The works
 
     def _set_up(self, undo: ExitStack) -> None:
+        prefer(os.getpid())
         self.directory = Path(tempfile.mkdtemp(prefix="lab-", dir="/dev/shm"))
         undo.callback(shutil.rmtree, self.directory, ignore_errors=True)
         nursery = self._nursery or undo.enter_context(Nursery())
@@ -274,13 +275,15 @@ class Lab:
     def _start_pace(self, undo: ExitStack) -> Pace:
         notes = self._notes("pace")
         self._measure(undo, "pace", "vpc", "pace", notes)
-        prefer(self.pids["pace"])  # as the daemons are
         return Pace(notes)
 
     def _measure(self, undo: ExitStack, name: str, where: str, *arguments: object) -> None:
         argv = [sys.executable, "-I", "-S", str(DATAGRAMS), *map(str, arguments)]
-        process = subprocess.Popen(self.network.inside(where, *argv), stdin=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            self.network.inside(where, *argv), stdin=subprocess.DEVNULL, start_new_session=True
+        )
         undo.callback(_end, process)
+        prefer(process.pid)
         self.pids[name] = process.pid
 
     def _notes(self, name: str) -> Path:

@@ -19,6 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from tests.lab.machine import prefer
 from tests.lab.plan import Plan
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -77,7 +78,9 @@ class Nursery:
             pass_fds=[theirs.fileno()],
             cwd=CHECKOUT,
             env=os.environ | python_path(os.environ),
+            start_new_session=True,
         )
+        prefer(self._process.pid)
         theirs.close()
         return self
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.lab.machine import prefer, wait_until
+from tests.lab.machine import prefer, run_preferred, wait_until
 from tests.lab.network import Network
 from tests.lab.nursery import python_path
 from tests.lab.plan import API, API_PORT
@@ -148,15 +148,8 @@ class Processes:
         within: float = 90.0,
     ) -> subprocess.CompletedProcess[str]:
         """Run a command on an instance to its end; it may fail. TimeoutExpired after `within`."""
-        return subprocess.run(
-            self.command_line(host, argv),
-            env=self._environment(env or {}),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=within,
-            check=False,
-        )
+        command = self.command_line(host, argv)
+        return run_preferred(command, self._environment(env or {}), within)
 
     def command_line(self, host: str, argv: Sequence[str]) -> list[str]:
         """The command line that runs `argv` on an instance; every step is an exec, so one pid."""

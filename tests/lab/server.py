@@ -18,7 +18,6 @@ from tests.lab.api import Ec2Api
 from tests.lab.datagrams import enter_network
 from tests.lab.estate import Estate
 from tests.lab.imds import Imds
-from tests.lab.machine import prefer
 from tests.lab.nursery import Order
 from tests.lab.plan import API, API_PORT, IMDS
 from tests.lab.router import KernelRouter
@@ -31,7 +30,6 @@ def serve(order: Order, wire: socket.socket, moto: Wsgi) -> None:
     """Serve `order` until `wire` ends. Call it in a process with one thread."""
     # A socket stays in the namespace it was made in: this one is for the test process, outside.
     operator = socket.create_server((LOOPBACK, 0))
-    prefer(os.getpid())
     enter_network(order.namespace)
     mock_random.seed(os.urandom(16))  # forks of one parent would all give out the same ids
     plan = order.plan
