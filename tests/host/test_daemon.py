@@ -15,11 +15,11 @@ from nathb.host import daemon
 from nathb.host.runtime import publish
 from tests.host.samples import SNAPSHOT
 
+pytestmark = pytest.mark.clock
+
 # The handler writes past print, which must not be entered again while it flushes "ready".
 WAITS = """
 import os, signal, sys, time
-
-pytestmark = pytest.mark.clock
 if "deaf" not in sys.argv:
     signal.signal(signal.SIGUSR1, lambda *_: os.write(1, b"told\\n"))
 print("ready", flush=True)
