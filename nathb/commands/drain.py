@@ -57,6 +57,7 @@ def drain(desk: Desk, given: argparse.Namespace) -> int:
     takers = [name for name in others if name not in drained]
     if not takers and node not in before.intent.drained and not given.force:
         raise RefusalError(_refused(desk, node, others))
+    desk.begin(f"{node} is drained", f"`nathb undrain {desk.group.name} {node}` ends the drain")
     desk.wishes.drain(drained)
     leaving = held_by(before, node)
     to = takers[0] if len(takers) == 1 else "the others"
@@ -83,6 +84,9 @@ def undrain(desk: Desk, given: argparse.Namespace) -> int:
     node = desk.node(given.node)
     before = desk.wishes.view()
     drained = before.intent.drained - {node}
+    desk.begin(
+        f"{node} is no longer drained", f"`nathb drain {desk.group.name} {node}` drains it again"
+    )
     desk.wishes.drain(drained)
     home = desk.group.node(node).routes
     away = [

@@ -43,9 +43,11 @@ def add_parser(verbs: Any) -> None:
 
 def pause(desk: Desk, given: argparse.Namespace) -> int:
     """Pause the group; return 0."""
+    name = desk.group.name
+    desk.begin(f"{name} is paused: nobody takes over", f"`nathb resume {name}` ends the pause")
     end = desk.wishes.pause(given.seconds)
-    until = end if given.seconds else f"until `nathb resume {desk.group.name}`"
-    desk.in_force(f"{desk.group.name} is paused {until}: nobody takes over")
+    until = end if given.seconds else f"until `nathb resume {name}`"
+    desk.in_force(f"{name} is paused {until}: nobody takes over")
     return desk.end(
         good=True, paused=True, until=end.removeprefix(UNTIL) if given.seconds else None
     )
@@ -54,6 +56,8 @@ def pause(desk: Desk, given: argparse.Namespace) -> int:
 def resume(desk: Desk, given: argparse.Namespace) -> int:  # noqa: ARG001  # as all verbs are called
     """End the pause; return 0."""
     was = "is resumed" if desk.wishes.view().intent.paused else "was not paused"
+    name = desk.group.name
+    desk.begin(f"{name} is no longer paused", f"`nathb pause {name}` pauses it again")
     desk.wishes.resume()
-    desk.in_force(f"{desk.group.name} {was}: routes are moved as the rules say")
+    desk.in_force(f"{name} {was}: routes are moved as the rules say")
     return desk.end(good=True, paused=False, until=None)

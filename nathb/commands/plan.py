@@ -16,6 +16,7 @@ from nathb.aws.client import make_client
 from nathb.aws.plan import Plan, plan
 from nathb.aws.reading import Reader
 from nathb.aws.survey import survey
+from nathb.commands.ended_early import told
 from nathb.commands.locate import add_group, locate
 from nathb.core.errors import CloudError, UsageError
 from nathb.core.model import Group, Route
@@ -87,12 +88,28 @@ def apply(given: argparse.Namespace) -> int:
         if not given.yes and not _is_wanted():
             say("nothing was changed")
             return 1
-        perform(client, before, say)
-        found = _settled(client, group, adopt=given.adopt)
-        say("\n".join(page(group, found)))
+        done: list[str] = []
+
+        def tell(text: str) -> None:
+            done.append(text)
+            say(text)
+
+        with told(lambda: _stays(len(done), len(before.steps), given.group)):
+            perform(client, before, tell)
+            found = _settled(client, group, adopt=given.adopt)
+            say("\n".join(page(group, found)))
     if given.json:
         print(_json({"done": before.steps, "left": found}))
     return 0 if is_done(found) else 1
+
+
+def _stays(done: int, steps: int, group: str) -> str:
+    """Say what stays of an `apply` that was ended early."""
+    more = ", and EC2 may have carried out the next one" if done < steps else ""
+    return (
+        f"{done} of {steps} steps are done and stay{more}; `nathb plan {group}` shows what is left,"
+        f" `nathb apply {group}` does it"
+    )
 
 
 def _line(text: str) -> None:
@@ -159,4 +176,8 @@ def _is_wanted() -> bool:
     """Ask the person at the terminal; where there is none, it has to be said beforehand."""
     if not sys.stdin.isatty():
         raise UsageError("apply: there is nobody to ask; look at the plan, then repeat with --yes")
-    return input("Carry this out? [y/N] ").strip().lower() in {"y", "yes"}
+    try:
+        return input("Carry this out? [y/N] ").strip().lower() in {"y", "yes"}
+    except EOFError:  # ^D
+        print()
+        return False

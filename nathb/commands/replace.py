@@ -10,6 +10,7 @@ from nathb import config
 from nathb.aws.client import make_client
 from nathb.aws.instances import machines_of
 from nathb.aws.reading import Reader
+from nathb.commands.ended_early import told
 from nathb.commands.locate import add_group, locate
 from nathb.commands.plan import apply
 from nathb.config import edit
@@ -48,12 +49,20 @@ def carry_out(given: argparse.Namespace) -> int:
     _expect(config.parse(edited, str(path)), given.node)
     if edited != text:
         edit.write(path, edited)
-    if given.json:
-        return apply(given)
-    print(f"{path}: {given.node} is {given.instance} now")
-    code = apply(given)
-    print("\n".join(_what_is_left(path, group)))
-    return code
+    with told(lambda: _stays(path, given)):
+        if given.json:
+            return apply(given)
+        print(f"{path}: {given.node} is {given.instance} now")
+        code = apply(given)
+        print("\n".join(_what_is_left(path, group)))
+        return code
+
+
+def _stays(path: Path, given: argparse.Namespace) -> str:
+    return (
+        f"{path} names {given.instance} for {given.node} now, and that stays; `nathb apply"
+        f" {given.group}` makes EC2 match it, `nathb replace` with the old instance undoes it"
+    )
 
 
 def _expect(group: Group, node: str) -> None:

@@ -41,6 +41,9 @@ def revert(desk: Desk, given: argparse.Namespace) -> int:
     if not away:
         report.say("every route that can go home is there: nothing to revert")
         return desk.end(good=True, home=True, routes=[])
+    desk.begin(
+        "routes go home whose home is up", f"and it ends by itself after {LASTS / 60:g} minutes"
+    )
     end = desk.wishes.revert(LASTS)
     desk.in_force(f"{count(away, 'may go')} home {end}, if their home is up")
     if before.intent.paused:

@@ -16,6 +16,7 @@ import msgspec
 from nathb import config
 from nathb.aws.client import make_client
 from nathb.aws.wishes import Wishes
+from nathb.commands.ended_early import told
 from nathb.commands.locate import add_group, locate, node_of
 from nathb.config import fields
 from nathb.config.mistakes import WrongError
@@ -79,6 +80,8 @@ class Desk:
         self.wishes = wishes
         self.report = report
         self.here = ""
+        self._begun = ""
+        self._written = False
         self._clock = clock
         self._sleep = sleep
         self._find = find
@@ -94,6 +97,17 @@ class Desk:
         """Return the name of a node of this group; UsageError for any other."""
         return node_of(self.group, name)
 
+    def begin(self, what: str, then: str) -> None:
+        """Say, before it is written, what is asked for and how to undo it; for `stays`."""
+        status = f"`nathb status {self.group.name}` shows how things stand"
+        self._begun = f"{what}; {status}, {then}"
+
+    def stays(self) -> str:
+        """Say what stays of what was asked for; empty when nothing was written yet."""
+        if not self._begun or self._written:
+            return self._begun and f"what was asked for stays: {self._begun}"
+        return f"EC2 had not confirmed it, and may have carried it out: {self._begun}"
+
     def local(self) -> Snapshot | None:
         """Return what the daemon on this machine last said; None when none runs."""
         return self._find(self.group.name)
@@ -103,6 +117,7 @@ class Desk:
 
         Where no daemon can be told, and which needs root, the wish is in force within `refresh`.
         """
+        self._written = True
         local = self.local()
         why_not = self._look_now(local) if local else "no daemon of this group runs here"
         self.here = local.node if local and not why_not else ""
@@ -155,7 +170,13 @@ def add_wish(verb: argparse.ArgumentParser, carry_out: Callable[..., int]) -> No
     """Add what every wish takes to the command line."""
     add_group(verb)
     verb.add_argument("--json", action="store_true", help="print what was done as JSON")
-    verb.set_defaults(carry_out=lambda given: carry_out(Desk.open(given), given))
+    verb.set_defaults(carry_out=lambda given: carried_out(carry_out, Desk.open(given), given))
+
+
+def carried_out(verb: Callable[..., int], desk: Desk, given: argparse.Namespace) -> int:
+    """Return a verb's exit code; when it is ended early, say what stays."""
+    with told(desk.stays):
+        return verb(desk, given)
 
 
 def add_waiting(verb: argparse.ArgumentParser) -> None:

@@ -11,6 +11,8 @@ import pytest
 from tests.commands.installed import command, environment
 from tests.commands.test_command_line import EXAMPLE
 
+# Whoever runs the suite in the background may have SIGINT ignored, which is inherited.
+INTERRUPTIBLE = ("env", "--default-signal=INT")
 INTERRUPTS = """\
 import os, signal, sys
 
@@ -33,7 +35,7 @@ def test_ctrl_c_while_it_imports_is_130_without_a_word(tmp_path: Path, module: s
     variables = environment(INTERRUPT_AT=module)
     variables["PYTHONPATH"] = f"{tmp_path}:{variables['PYTHONPATH']}"
     done = subprocess.run(
-        command(tmp_path, "check", str(EXAMPLE)),
+        [*INTERRUPTIBLE, *command(tmp_path, "check", str(EXAMPLE))],
         env=variables, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
@@ -52,7 +54,7 @@ def test_ctrl_c_that_is_ignored_stays_ignored(tmp_path: Path) -> None:
 
 def test_ctrl_c_while_a_verb_waits_is_130_without_a_word(tmp_path: Path) -> None:
     process = subprocess.Popen(
-        command(tmp_path, "status", str(EXAMPLE), "--watch"),
+        [*INTERRUPTIBLE, *command(tmp_path, "status", str(EXAMPLE), "--watch")],
         env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:

@@ -11,6 +11,9 @@ import pytest
 from nathb.cli import parser
 from tests.commands.installed import command, environment, through_shell
 from tests.commands.test_command_line import BROKEN, EXAMPLE
+from tests.commands.told import tell
+from tests.host.journald import Journald
+from tests.test_agent import A, C, dead, pair
 
 FILE = str(EXAMPLE)
 (TABLE,) = (one for one in parser()._actions if one.dest == "==SUPPRESS==" and one.choices)
@@ -105,3 +108,17 @@ def test_nobody_to_ask_is_said_when_standard_input_is_closed(tmp_path: Path) -> 
     done = through_shell("<&-", command(tmp_path, "apply", FILE), **nowhere)
     assert done.returncode == 1
     assert "Could not connect" in done.stderr
+
+
+@pytest.mark.lab
+@pytest.mark.clock
+@pytest.mark.parametrize("verb", ["history", "explain"])
+def test_what_the_journal_has_is_not_shown_on_a_full_disk_and_that_is_said(
+    tmp_path: Path, journald: Journald, verb: str
+) -> None:
+    world = pair(A)
+    world.answers = dead(C)
+    world.run(5.0)
+    at = ("--directory", tell(world, A, journald))
+    done = through_shell(">/dev/full", command(tmp_path, verb, "pair", *at))
+    assert (done.returncode, done.stderr) == (1, FULL)

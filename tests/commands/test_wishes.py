@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
+import signal
 from collections.abc import Callable, Iterable
 
 import pytest
 from msgspec.structs import replace
 
 from nathb.commands.drain import drain, undrain
+from nathb.commands.ended_early import TerminatedError
 from nathb.commands.pause import pause, resume
 from nathb.commands.revert import revert
-from nathb.commands.wish import Desk, Report
-from nathb.core.errors import CloudError, RefusalError, UsageError
+from nathb.commands.wish import Desk, Report, carried_out
+from nathb.core.errors import CloudError, OutputError, RefusalError, UsageError
 from nathb.core.model import Failure, Group, Preempt, Rule, Ruling
 from nathb.core.snapshot import Snapshot
 from nathb.core.view import Intent, View
@@ -63,6 +66,9 @@ class World:
     def resume(self) -> None:
         self.written.append("resume")
 
+    def interrupted(self, *_: object) -> None:
+        raise KeyboardInterrupt
+
     def revert(self, seconds: float) -> str:
         self.written.append(f"revert {seconds:g}")
         return "until 2026-11-21T12:10:00Z"
@@ -95,7 +101,8 @@ class Ask:
             clock=lambda: self.world.now, sleep=self.world.sleep,
             find=lambda _group: self.local, look_now=lambda _snapshot: self.deaf,
         )  # fmt: skip
-        return verb(desk, argparse.Namespace(node=node, wait=wait, force=force, seconds=seconds))
+        given = argparse.Namespace(node=node, wait=wait, force=force, seconds=seconds)
+        return carried_out(verb, desk, given)
 
 
 @pytest.fixture
@@ -328,3 +335,83 @@ def test_with_preempt_auto_there_is_nothing_to_revert(ask: Ask, world: World) ->
     with pytest.raises(RefusalError, match="its routes go home by themselves"):
         ask(revert)
     assert world.written == []
+
+
+# --- ended early
+
+
+def test_ctrl_c_while_a_drain_waits_says_that_it_stays_and_how_to_look_and_undo(
+    ask: Ask, world: World, capsys: Shown
+) -> None:
+    world.obeyed_at, world.then = 1.0, world.interrupted
+    with pytest.raises(KeyboardInterrupt):
+        ask(drain, A)
+    assert capsys.readouterr().err == (
+        "nathb: ended early: what was asked for stays: nat-a is drained; `nathb status pair` shows "
+        "how things stand, `nathb undrain pair nat-a` ends the drain\n"
+    )
+
+
+def test_ctrl_c_while_the_tag_is_written_says_that_it_may_be(
+    ask: Ask, world: World, monkeypatch: pytest.MonkeyPatch, capsys: Shown
+) -> None:
+    monkeypatch.setattr(world, "drain", world.interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        ask(drain, A)
+    assert capsys.readouterr().err.startswith(
+        "nathb: ended early: EC2 had not confirmed it, and may have carried it out: nat-a is"
+    )
+
+
+def test_ctrl_c_before_anything_is_written_says_nothing(
+    ask: Ask, world: World, monkeypatch: pytest.MonkeyPatch, capsys: Shown
+) -> None:
+    monkeypatch.setattr(world, "view", world.interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        ask(drain, A)
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("verb", "stays"),
+    [
+        (drain, "nat-a is drained; .*, `nathb undrain pair nat-a` ends the drain"),
+        (undrain, "nat-a is no longer drained; .*, `nathb drain pair nat-a` drains it again"),
+        (pause, "pair is paused: nobody takes over; .*, `nathb resume pair` ends the pause"),
+        (resume, "pair is no longer paused; .*, `nathb pause pair` pauses it again"),
+        (revert, "routes go home whose home is up; .*, and it ends by itself after 10 minutes"),
+    ],
+)
+def test_output_that_is_lost_after_the_write_says_what_stays(
+    ask: Ask,
+    world: World,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Shown,
+    verb: Callable[[Desk, argparse.Namespace], int],
+    stays: str,
+) -> None:
+    def lost(*_: object) -> None:
+        raise OutputError("the disk is full")
+
+    monkeypatch.setattr(Report, "say", lost)
+    world.holders["c"] = A
+    with pytest.raises(OutputError):
+        ask(verb, A, group=MANUAL if verb is revert else PAIR)
+    assert re.search(stays, capsys.readouterr().err)
+
+
+def test_sigterm_while_a_drain_waits_says_that_it_stays(
+    ask: Ask, world: World, capsys: Shown
+) -> None:
+    ended: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: ended.append(number))
+    try:
+        world.obeyed_at, world.then = 1.0, lambda: signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(TerminatedError):
+            ask(drain, A)
+        assert signal.getsignal(signal.SIGTERM) not in (signal.SIG_DFL, signal.SIG_IGN)
+        signal.raise_signal(signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert ended == [signal.SIGTERM], "whose handler it was before has it again"
+    assert "what was asked for stays: nat-a is drained;" in capsys.readouterr().err
