@@ -181,7 +181,7 @@ class Agent:
         self.watch.set_pins(self.sight.pinned())
         self.reporter.tell_all(self.teller.pins(view.pins))
         self.reporter.tell_all(self.teller.intent(view.intent, now))
-        self.reporter.tell_all(self.mover.observe(view, self.group))
+        self.reporter.tell_all(self.mover.observe(view, self.group, self.me))
         ended = (before.intent if before is not None else Intent()).drained - view.intent.drained
         self.undrained = {**self.undrained, **dict.fromkeys(ended, now)}
         if before is not None and before.holdings != view.holdings:

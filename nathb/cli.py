@@ -20,6 +20,7 @@ from nathb.commands import (
     init,
     pause,
     plan,
+    reload,
     replace,
     revert,
     run,
@@ -46,6 +47,7 @@ VERBS = (
     revert,
     plan,
     replace,
+    reload,
     iam_policy,
 )
 

@@ -83,8 +83,8 @@ class Mover:
             self._failures[route] = (move.cause, result.failure)
             yield sentences.move_failed(move, result, self._traces[route])
 
-    def observe(self, view: View, group: Group) -> Iterator[Event]:
-        """Take in a view; yield events for moves, ours or not, that only it shows."""
+    def observe(self, view: View, group: Group, me: str) -> Iterator[Event]:
+        """Take in a view, as `me`; yield events for moves, ours or not, that only it shows."""
         for route in group.routes():
             before = self._recall(route)
             after = observed(before, view.holding(route), view.at, group)
@@ -94,7 +94,7 @@ class Mover:
                 self._errors.pop(route, None)
                 yield self._moved(before.unsure.move, None)
             elif before.holder is not None and after.holder and after.holder != before.holder:
-                yield sentences.moved_by_another(route, before.holder, after.holder)
+                yield sentences.moved_by_another(route, before.holder, after.holder, me)
 
     def writes(self, group: Group, view: View | None) -> tuple[Write, ...]:
         """Return the writes that no view has shown yet."""

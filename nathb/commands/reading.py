@@ -107,7 +107,7 @@ def why(one: Happened) -> str:
         entries = "1 entry was" if one.lost == 1 else f"{one.lost} entries were"
         return f"{entries} lost: the journal did not take them in time"
     if event.kind is EventKind.MOVED_BY_ANOTHER:
-        return "by another node, an operator or a tool: not by this node"
+        return "seen in the route table: this node did not move it"
     if event.error:
         return f"{event.error}; wanted because {event.reason}"
     return event.reason or event.message

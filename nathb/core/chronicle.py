@@ -46,7 +46,7 @@ class Happened(Struct, frozen=True, kw_only=True):
     """None for the entry which owns up to entries that were lost."""
     lost: int = 0
     version: str = ""
-    """The program that wrote it; empty before 0.1.1, which did not say."""
+    """The version of the program that wrote it; empty for the first ones, which did not say."""
 
     @property
     def is_decided(self) -> bool:

@@ -53,9 +53,15 @@ def move_failed(move: Move, undone: Undone, trace: str = "") -> Event:
     return replace(event, request_id=undone.request_id, error=undone.message, trace=trace)
 
 
-def moved_by_another(route: Route, holder: str, to: str) -> Event:
-    """Tell a move that this node did not make; `holder` is empty for a target outside the group."""
-    message = f"{route} was moved from {holder or 'outside the group'} to {to} by another hand"
+def moved_by_another(route: Route, holder: str, to: str, me: str) -> Event:
+    """Tell a move that `me`, this node, did not make; `holder` is empty for a target outside of
+    the group. Nodes move routes from themselves or to themselves, so one of the two it was, or a
+    person.
+    """
+    was = holder or "a target outside of the group"
+    nodes = " or ".join(node for node in (holder, to) if node not in {"", me})
+    likely = f"{nodes} probably did" if nodes and holder else "see CloudTrail for who did"
+    message = f"{route} now points at {to}, no longer at {was}; this node did not move it: {likely}"
     return Event(
         kind=EventKind.MOVED_BY_ANOTHER, message=message, route=route, source=holder, target=to
     )

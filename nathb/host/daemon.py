@@ -1,6 +1,6 @@
-"""The group's daemon on this machine, as another process finds it and has it look at EC2 now.
+"""The group's daemon on this machine, as another process finds it and tells it something.
 
-It is found by the snapshot that it writes every second. SIGUSR1 would end a process that does not
+It is found by the snapshot that it writes every second. A signal would end a process that does not
 catch it, so nobody is signalled on the word of a file alone: the process must be `nathb run` of
 this very group and must have a handler installed, both as the kernel says (proc_pid_status(5)),
 and it is held by a pidfd meanwhile, so that no other can have taken its number.
@@ -41,6 +41,22 @@ def look_now(
     snapshot: Snapshot, send: Callable[[int, int], None] = signal.pidfd_send_signal
 ) -> str:
     """Have the daemon that wrote this look at EC2 at once; return why not, empty when it will."""
+    return _signalled(snapshot, signal.SIGUSR1, "look at once", send)
+
+
+def read_file_anew(
+    snapshot: Snapshot, send: Callable[[int, int], None] = signal.pidfd_send_signal
+) -> str:
+    """Have the daemon that wrote this read its file anew; return why not, empty when it will.
+
+    Whether it goes on with the file is told afterwards, in a snapshot's `told`.
+    """
+    return _signalled(snapshot, signal.SIGHUP, "read its file anew", send)
+
+
+def _signalled(
+    snapshot: Snapshot, number: signal.Signals, what: str, send: Callable[[int, int], None]
+) -> str:
     try:
         process = os.pidfd_open(snapshot.pid)
     except OSError:
@@ -48,9 +64,9 @@ def look_now(
     try:
         if not _is_daemon(PROC / str(snapshot.pid), snapshot.group):
             return f"process {snapshot.pid} is not a nathb of this version"
-        send(process, signal.SIGUSR1)
+        send(process, number)
     except PermissionError:
-        return "only root may tell the daemon to look at once"
+        return f"only root may tell the daemon to {what}"
     except OSError:
         return "the daemon has just ended"
     finally:

@@ -83,7 +83,7 @@ Saturday 2026-11-21, JST (UTC+0900)
   1  00:10:00  returned     rtb-0bee8f2dc00000003 0.0.0.0/0  nat-a → nat-c                7 ms
                nat-c has been up for 60 s [by nat-a, R4]
      00:11:40  seen moved   rtb-0bee8f2dc00000003 0.0.0.0/0  nat-c → nat-a
-               by another node, an operator or a tool: not by this node [by nat-a]
+               seen in the route table: this node did not move it [by nat-a]
      00:13:20  GAP
                12 entries were lost: the journal did not take them in time [by nat-a]
 """

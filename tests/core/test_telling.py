@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 from msgspec.structs import replace
 
+from nathb.core import sentences
 from nathb.core.decide import decide
 from nathb.core.events import EventKind
 from nathb.core.memory import Contest, RouteMemory
@@ -155,3 +157,26 @@ def test_r12_a_pin_for_which_there_is_no_table_is_told_without_one() -> None:
         "heartbeat 192.0.2.1 of nat-c is not pinned: EC2 shows no route table that steers this "
         "node's own subnet: nat-c counts as unknown; associate the subnet with a table"
     )
+
+
+@pytest.mark.parametrize(
+    ("holder", "me", "words"),
+    [
+        # the home takes its own route back, or the holder has given it back
+        ("nat-a", "nat-b", "nat-a; this node did not move it: nat-a or nat-c probably did"),
+        ("nat-a", "nat-a", "nat-a; this node did not move it: nat-c probably did"),
+        ("nat-a", "nat-c", "nat-a; this node did not move it: nat-a probably did"),
+        # no node moves what points outside of the group
+        (
+            "",
+            "nat-a",
+            "a target outside of the group; this node did not move it: see CloudTrail for who did",
+        ),
+    ],
+)
+def test_a_move_of_another_node_is_told_with_who_is_likely_to_have_made_it(
+    holder: str, me: str, words: str
+) -> None:
+    event = sentences.moved_by_another(ROUTE_C, holder, "nat-c", me)
+    assert event.message == f"{ROUTE_C} now points at nat-c, no longer at {words}"
+    assert (event.kind.value, event.source, event.target) == ("moved-by-another", holder, "nat-c")

@@ -69,10 +69,12 @@ def service() -> dict[str, str]:
     return dict(parser["Service"])
 
 
-def test_a_reload_asks_whether_the_file_is_good_before_it_signals(service: dict[str, str]) -> None:
+def test_a_reload_asks_whether_the_file_is_good_and_then_waits_for_the_daemons_answer(
+    service: dict[str, str],
+) -> None:
     assert service["ExecReload"].split("\n") == [
         f"{PROGRAM} check %i",
-        "/bin/kill -HUP $MAINPID",
+        f"{PROGRAM} reload %i --pid $MAINPID",
     ]
 
 

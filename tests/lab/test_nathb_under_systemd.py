@@ -111,6 +111,25 @@ def test_a_reload_with_a_bad_file_fails_says_why_and_the_old_file_stays_in_force
     wait_holder(lab, "c", "nat-a")
 
 
+def test_a_reload_that_the_daemon_refuses_fails_and_says_that_it_takes_a_restart(
+    lab: Lab, machine: Booted, service: Service
+) -> None:
+    before = service.pid
+    machine.write(FILE, service.config.replace(lab.plan.region, "eu-west-1"))
+    machine.did("nathb", "check", "pair")  # the file is good: it is the change that is refused
+
+    refused = machine.run("systemctl", "reload", UNIT)
+
+    assert refused.returncode != 0
+    assert "Job for nathb@pair.service failed" in refused.stdout
+    assert "restart to use another region" in service.wait_sentence("the region has changed")
+    assert service.show("ReloadResult") == "exit-code"
+    assert (service.show("ActiveState"), service.pid) == ("active", before)
+    machine.write(FILE, service.config)
+    machine.did("systemctl", "reload", UNIT)
+    assert service.show("ReloadResult") == "success"
+
+
 def test_a_daemon_that_hangs_is_killed_by_the_watchdog_and_comes_back(service: Service) -> None:
     # The unit's watchdog waits for 30 s; everything but that figure is as installed.
     assert service.show("WatchdogUSec") == "30s"
