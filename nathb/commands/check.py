@@ -37,8 +37,8 @@ from nathb.core.errors import (
 )
 from nathb.core.finding import Finding, Level, bad, good, warning
 from nathb.core.model import Group, Metrics
+from nathb.host.daemon import live_daemon
 from nathb.host.forwarding import inspect_forwarding
-from nathb.host.runtime import default_path, read
 
 Said = tuple[tuple[Mistake, ...], tuple[Mistake, ...]]
 """What there is to say of the file alone: what is unwise, and what is bad."""
@@ -160,11 +160,11 @@ def _here(seen: Survey, me: str | IdentityError) -> Iterator[Finding]:
     yield from inspect_forwarding()
     yield from inspect_reach(seen, me)
     try:
-        read(Path(default_path(seen.group.name)))
+        live_daemon(seen.group.name)
         yield good("this node", "its daemon runs")
-    except SnapshotError:
+    except SnapshotError as error:
         mend = f"systemctl enable --now nathb@{seen.group.name}"
-        yield warning("this node", "its daemon does not run", mend)
+        yield warning("this node", f"its daemon is not seen to run: {error}", mend)
 
 
 def _text(mistake: Mistake) -> str:

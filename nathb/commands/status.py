@@ -23,10 +23,8 @@ from nathb.commands.screen import screen
 from nathb.core.diagnosis import diagnose, is_well
 from nathb.core.errors import CloudError, FileError, IdentityError, SnapshotError
 from nathb.core.snapshot import Snapshot, schema
-from nathb.host.runtime import default_path, dry_run_path, read
+from nathb.host.daemon import live_daemon, live_dry_run
 
-STALE = 10.0
-"""Seconds; a daemon that is alive writes every second."""
 CLEAR = "\x1b[H\x1b[2J"
 PACE = 1.0
 """Seconds between two screens of --watch: as often as the daemon writes."""
@@ -63,7 +61,7 @@ def carry_out(given: argparse.Namespace) -> int:
         print(_json(msgspec.json.encode(schema())))
         return 0
     path = locate(given.group)
-    of = _dry_run if given.dry_run else _daemon
+    of = live_dry_run if given.dry_run else _daemon
     if given.watch:
         return _watch(lambda: of(path.stem), sys.stdout.write)
     try:
@@ -82,7 +80,7 @@ def carry_out(given: argparse.Namespace) -> int:
 def _daemon(name: str) -> Snapshot:
     """Return the snapshot of the daemon; SnapshotError, which tells of a dry run, when none is."""
     try:
-        return _fresh(default_path(name), name)
+        return live_daemon(name)
     except SnapshotError as error:
         if not _has_dry_run(name):
             raise
@@ -90,28 +88,12 @@ def _daemon(name: str) -> Snapshot:
         raise SnapshotError(f"{error}\n{hint}") from error
 
 
-def _dry_run(name: str) -> Snapshot:
-    return _fresh(dry_run_path(name), name)
-
-
 def _has_dry_run(name: str) -> bool:
     try:
-        _dry_run(name)
+        live_dry_run(name)
     except SnapshotError:
         return False
     return True
-
-
-def _fresh(path: Path, name: str) -> Snapshot:
-    """Return the snapshot of a process that is alive; SnapshotError when there is none."""
-    snapshot = read(path)
-    age = time.monotonic() - snapshot.at
-    if age > STALE:
-        raise SnapshotError(
-            f"{path}: was last written {age:.0f} s ago; the daemon does not run, "
-            f"hangs or cannot write there: systemctl status nathb@{name}"
-        )
-    return snapshot
 
 
 def _watch(look: Callable[[], Snapshot], write: Callable[[str], object]) -> int:

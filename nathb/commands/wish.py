@@ -20,7 +20,7 @@ from nathb.commands.ended_early import told
 from nathb.commands.locate import add_group, locate, node_of
 from nathb.config import fields
 from nathb.config.mistakes import WrongError
-from nathb.core.errors import CloudError
+from nathb.core.errors import CloudError, SnapshotError
 from nathb.core.model import Group, Route
 from nathb.core.snapshot import Snapshot
 from nathb.core.view import View
@@ -72,7 +72,7 @@ class Desk:
         *,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
-        find: Callable[[str], Snapshot | None] = daemon.present,
+        find: Callable[[str], Snapshot] = daemon.live_daemon,
         look_now: Callable[[Snapshot], str] = daemon.look_now,
     ) -> None:
         """`find` and `look_now` reach the daemon on this machine, as `host.daemon` does."""
@@ -109,8 +109,11 @@ class Desk:
         return f"EC2 had not confirmed it, and may have carried it out: {self._begun}"
 
     def local(self) -> Snapshot | None:
-        """Return what the daemon on this machine last said; None when none runs."""
-        return self._find(self.group.name)
+        """Return what the daemon on this machine said last; None when none is alive."""
+        try:
+            return self._find(self.group.name)
+        except SnapshotError:
+            return None
 
     def in_force(self, what: str) -> None:
         """Have the daemon on this machine look at EC2 now; say what was done, and where it holds.

@@ -16,25 +16,44 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nathb.core.errors import SnapshotError
-from nathb.host.runtime import default_path, read
+from nathb.host.runtime import default_path, dry_run_path, read
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from nathb.core.snapshot import Snapshot
 
-FRESH = 10.0
-"""Seconds; a daemon that is alive writes every second."""
+LIVE_FOR = 10.0
+"""Seconds for which a daemon counts as alive after its last snapshot; it writes one a second."""
 PROC = Path("/proc")
 
 
-def present(group: str) -> Snapshot | None:
-    """Return what the group's daemon on this machine last said; None when none runs here."""
-    try:
-        snapshot = read(Path(default_path(group)))
-    except SnapshotError:
-        return None
-    return snapshot if time.monotonic() - snapshot.at <= FRESH else None
+def is_live(snapshot: Snapshot, now: float) -> bool:
+    """Whether the daemon that wrote this counts as alive at `now`, in monotonic seconds."""
+    return now - snapshot.at <= LIVE_FOR
+
+
+def live_daemon(group: str) -> Snapshot:
+    """Return what the group's daemon on this machine said last.
+
+    SnapshotError, saying why, when none is alive here.
+    """
+    return _live(default_path(group), group)
+
+
+def live_dry_run(group: str) -> Snapshot:
+    """Return what a dry run of the group on this machine said last; SnapshotError likewise."""
+    return _live(dry_run_path(group), group)
+
+
+def _live(path: Path, group: str) -> Snapshot:
+    snapshot, now = read(path), time.monotonic()
+    if not is_live(snapshot, now):
+        raise SnapshotError(
+            f"{path}: was last written {now - snapshot.at:.0f} s ago; the daemon does not run, "
+            f"hangs or cannot write there: systemctl status nathb@{group}"
+        )
+    return snapshot
 
 
 def look_now(

@@ -12,6 +12,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from nathb.core.damping import Penalty, penalty_at
 from nathb.core.model import Rule, Verdict
 from nathb.core.snapshot import Snapshot
+from nathb.host.daemon import is_live
 
 Samples = Iterable[tuple[tuple[str, ...], float]]
 """Label values, and the figure."""
@@ -29,6 +30,12 @@ def figures(snapshot: Snapshot, now: float) -> Iterator[Metric]:
         "Age of all figures here; the daemon renews them every second.",
         [],
         [((), now - snapshot.at)],
+    )
+    yield show.gauge(
+        "daemon_live",
+        "1 while the daemon renews them, as `nathb status` has it; 0 when it hangs.",
+        [],
+        [((), float(is_live(snapshot, now)))],
     )
     yield from _paths(show, snapshot)
     yield from _routes(show, snapshot, now)

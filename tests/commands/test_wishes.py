@@ -16,7 +16,7 @@ from nathb.commands.ended_early import TerminatedError
 from nathb.commands.pause import pause, resume
 from nathb.commands.revert import revert
 from nathb.commands.wish import Desk, Report, carried_out
-from nathb.core.errors import CloudError, OutputError, RefusalError, UsageError
+from nathb.core.errors import CloudError, OutputError, RefusalError, SnapshotError, UsageError
 from nathb.core.model import Failure, Group, Preempt, Rule, Ruling
 from nathb.core.snapshot import Snapshot
 from nathb.core.view import Intent, View
@@ -85,6 +85,11 @@ class Ask:
         self.local: Snapshot | None = HEALTHY
         self.deaf = ""
 
+    def find(self, group: str) -> Snapshot:
+        if self.local is None:
+            raise SnapshotError(f"{group}: no daemon")
+        return self.local
+
     def __call__(
         self,
         verb: Callable[[Desk, argparse.Namespace], int],
@@ -99,7 +104,7 @@ class Ask:
         desk = Desk(
             group, self.world, Report(as_json=as_json),
             clock=lambda: self.world.now, sleep=self.world.sleep,
-            find=lambda _group: self.local, look_now=lambda _snapshot: self.deaf,
+            find=self.find, look_now=lambda _snapshot: self.deaf,
         )  # fmt: skip
         given = argparse.Namespace(node=node, wait=wait, force=force, seconds=seconds)
         return carried_out(verb, desk, given)

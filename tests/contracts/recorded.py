@@ -27,3 +27,18 @@ def compare(name: str, made: str, *, rewrite: bool) -> None:
     )  # fmt: skip
     told = "see tests/contracts/README.md for what a difference means"
     pytest.fail("\n".join([*lines, told]), pytrace=False)
+
+
+TRACES = HERE / "traces.txt"
+
+
+def rounds() -> dict[str, str]:
+    """Return the recorded rounds, each a line as NATHB_TRACE has it, by their names."""
+    blocks = TRACES.read_text().strip().split("\n\n")
+    return dict(block.removeprefix("# ").split("\n") for block in blocks)
+
+
+def round_named(beginning: str) -> str:
+    """Return the one round whose name begins so."""
+    (line,) = (line for name, line in rounds().items() if name.startswith(f"{beginning}:"))
+    return line

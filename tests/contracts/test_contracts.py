@@ -17,7 +17,7 @@ from nathb.core.model import Rule
 from nathb.core.trace import parse, render
 from nathb.host.runtime import publish
 from tests.commands.test_command_line import BROKEN, EXAMPLE
-from tests.contracts.recorded import HERE, compare
+from tests.contracts.recorded import TRACES, compare, rounds
 from tests.contracts.texts import TEXTS
 from tests.host.samples import SNAPSHOT
 
@@ -58,40 +58,31 @@ def test_status_json_is_as_recorded(
 
 # --- recorded rounds ----------------------------------------------------------------------------
 
-TRACES = HERE / "traces.txt"
 
-
-def traces() -> dict[str, str]:
-    """Return the recorded lines by their names."""
-    blocks = TRACES.read_text().strip().split("\n\n")
-    pairs = (block.removeprefix("# ").split("\n") for block in blocks)
-    return dict(pairs)
-
-
-@pytest.mark.parametrize("name", traces())
+@pytest.mark.parametrize("name", rounds())
 def test_a_recorded_round_is_read_and_written_again_to_the_same_bytes(name: str) -> None:
-    recorded = parse(traces()[name])
-    assert render(recorded.known, recorded.rulings) == traces()[name]
+    recorded = parse(rounds()[name])
+    assert render(recorded.known, recorded.rulings) == rounds()[name]
 
 
-@pytest.mark.parametrize("name", traces())
+@pytest.mark.parametrize("name", rounds())
 def test_a_recorded_round_leads_to_the_decision_that_was_recorded(name: str, rewrite: bool) -> None:
-    recorded = parse(traces()[name])
+    recorded = parse(rounds()[name])
     routes = [ruling.route for ruling in recorded.rulings]
     today = tuple(ruling for ruling in decide(recorded.known) if ruling.route in routes)
     assert routes, "a line without a decision proves nothing"
     alike = [decides_alike(one, other) for one, other in zip(recorded.rulings, today, strict=True)]
     if rewrite and not all(alike):
-        text = TRACES.read_text().replace(traces()[name], render(recorded.known, today))
+        text = TRACES.read_text().replace(rounds()[name], render(recorded.known, today))
         TRACES.write_text(text)
     elif not all(alike):
         assert msgspec.to_builtins(today) == msgspec.to_builtins(recorded.rulings)
 
 
 def test_there_is_a_recorded_round_for_every_rule_and_it_is_what_its_name_says() -> None:
-    named = {name.split()[0] for name in traces()}
+    named = {name.split()[0] for name in rounds()}
     assert named == {rule.value for rule in Rule}
-    for name, line in traces().items():
+    for name, line in rounds().items():
         assert name.split()[0] in {ruling.rule.value for ruling in parse(line).rulings}, name
 
 

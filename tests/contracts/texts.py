@@ -27,6 +27,7 @@ from nathb.core.trace import Round
 from nathb.host import runtime
 from nathb.host.entries import ENTRIES, LOST, lost_record, notice, record
 from nathb.host.figures import figures
+from tests.contracts.recorded import round_named
 from tests.contracts.stories import events
 from tests.host.samples import SNAPSHOT, TOOK
 from tests.test_agent import A, C, dead, pair
@@ -86,10 +87,15 @@ def explain_json() -> str:
 
 
 def _takeover() -> tuple[Happened, ...]:
+    """A takeover as an agent tells it, with the rounds of a recorded one: their clock stands."""
     world = pair(A)
     world.answers = dead(C)
     world.run(5.0)
-    told = world.posts[A].journal.events
+    down, took = world.posts[A].journal.events
+    told = (
+        replace(down, trace=round_named("R3 verdict")),
+        replace(took, trace=round_named("R3 take")),
+    )
     one = Happened(at=AT, monotonic=175.0, boot="boot", node=A, version="1.2.3")
     return tuple(replace(one, event=event) for event in told)
 

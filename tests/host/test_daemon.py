@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from nathb.core.errors import SnapshotError
 from nathb.host import daemon
 from nathb.host.runtime import publish
 from tests.host.samples import SNAPSHOT
@@ -98,15 +99,15 @@ def test_who_may_not_signal_is_told_that_root_may(start: Start) -> None:
     assert why_not == "only root may tell the daemon to look at once"
 
 
-def test_a_daemon_is_present_while_its_snapshot_is_fresh(
+def test_a_daemon_lives_while_its_snapshot_is_fresh(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
-    assert daemon.present("tokyo") is None
+    with pytest.raises(SnapshotError, match="there is none; is the daemon running"):
+        daemon.live_daemon("tokyo")
     fresh = replace(SNAPSHOT, at=time.monotonic())
     publish(tmp_path / "status.json", fresh)
-    seen = daemon.present("tokyo")
-    assert seen is not None
-    assert seen.pid == fresh.pid
+    assert daemon.live_daemon("tokyo").pid == fresh.pid
     publish(tmp_path / "status.json", replace(SNAPSHOT, at=time.monotonic() - 11.0))
-    assert daemon.present("tokyo") is None
+    with pytest.raises(SnapshotError, match="was last written 11 s ago; the daemon does not run"):
+        daemon.live_daemon("tokyo")

@@ -51,6 +51,7 @@ def test_a_snapshot_is_these_samples_and_no_others() -> None:
     assert samples() == {
         named("info", version="1.2.3"): 1.0,
         named("snapshot_age_seconds"): 1.5,
+        named("daemon_live"): 1.0,
         named("uplink_verdict", verdict="unknown"): 0.0,
         named("uplink_verdict", verdict="up"): 1.0,
         named("uplink_verdict", verdict="down"): 0.0,
