@@ -84,8 +84,8 @@ class Wishes:
         if not tables:
             raise CloudError(
                 Failure.MISSING,
-                f"the guarded tables of {self._group.name}: EC2 shows none of {', '.join(ids)}, so"
-                " no wish can be kept there; correct them, or `region:`, in the file",
+                f"the guarded tables of {self._group.name}: EC2 shows none of {', '.join(ids)} in"
+                f" {self._cloud.region}; correct the tables, or the region, in the file",
             )
         return [table.route_table_id for table in tables]
 

@@ -104,9 +104,14 @@ def test_a_table_that_is_gone_does_not_keep_wishes_from_the_others(world: World)
 def test_without_any_guarded_table_there_is_nowhere_to_keep_a_wish(world: World) -> None:
     first, *_ = world.group.nodes
     gone = replace(first, routes=(Route("rtb-00000000000000000", ANYWHERE),))
-    with pytest.raises(CloudError, match="shows none of rtb-00000000000000000") as caught:
-        Wishes(world.ec2, replace(world.group, nodes=(gone,))).drain({"nat-a"})
+    group = replace(world.group, nodes=(gone,), region="eu-west-1")
+    with pytest.raises(CloudError) as caught:
+        Wishes(world.ec2, group).drain({"nat-a"})
     assert caught.value.failure is Failure.MISSING
+    assert str(caught.value) == (
+        "the guarded tables of tokyo: EC2 shows none of rtb-00000000000000000 in eu-west-1 (from"
+        " `region:` in the file); correct the tables, or the region, in the file"
+    )
 
 
 @pytest.mark.parametrize("act", [Wishes.resume, lambda wishes: wishes.drain({"nat-a"})])
