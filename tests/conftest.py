@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import socket
+
 import pytest
 
 
@@ -11,3 +14,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="renew what is recorded in tests/scenarios and tests/contracts from today's program",
     )
+
+
+@pytest.fixture
+def ipv6() -> None:
+    """For tests of IPv6 on loopback; skips on a kernel that has none, or fails if required."""
+    try:
+        with socket.socket(socket.AF_INET6) as one:
+            one.bind(("::1", 0))
+    except OSError as error:
+        reason = f"needs IPv6 on loopback, which this machine has not: {error.strerror}"
+        if os.environ.get("NATHB_LAB") == "required":
+            pytest.fail(f"NATHB_LAB=required, but this test {reason}", pytrace=False)
+        pytest.skip(reason)

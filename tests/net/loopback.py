@@ -32,6 +32,8 @@ def fresh_network() -> Iterator[None]:
     with Path("/proc/thread-self/ns/net").open() as home:
         _checked(_libc.unshare(_CLONE_NEWNET))
         try:
+            if Path("/proc/sys/net/ipv6").exists():  # where the machine has turned it off, too
+                sysctl("net.ipv6.conf.all.disable_ipv6", "0")
             run("ip link set lo up")
             yield
         finally:
