@@ -122,7 +122,7 @@ def install(machine: Booted) -> None:
     settings = [f"{key}={value}" for key, value in PIP.items()]
     # Nice to the tests beside it, some of which measure milliseconds.
     script = f"cd; {commands(1)}"
-    machine.did("nice", "env", *settings, "sh", "-exc", script, within=240.0)
+    machine.did("nice", "env", *settings, "sh", "-exc", script, within=600.0)
 
 
 def bare(machine: Booted) -> None:

@@ -47,7 +47,7 @@ def type_in(machine: Booted, line: str, keys: str = "") -> str:
     settings = "".join(f"export {key}={shlex.quote(value)}; " for key, value in CLOUD.items())
     inner = shlex.quote(f"{settings}cd; {line}")
     terminal = f"printf '{keys}' | script --quiet --return --command {inner} /dev/null"
-    return machine.did("sh", "-c", terminal, within=120.0)
+    return machine.did("sh", "-c", terminal, within=600.0)
 
 
 def test_from_nothing_to_a_guarded_pair_in_five_commands_a_node(
