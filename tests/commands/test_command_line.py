@@ -134,14 +134,17 @@ def test_a_wish_without_credentials_says_where_they_come_from() -> None:
     assert "Unable to locate credentials; check this node's instance profile" in done.stderr
 
 
-def test_run_off_ec2_says_how_to_name_the_node() -> None:
-    done = nathb("run", str(EXAMPLE))
+def test_run_off_ec2_says_how_to_name_the_node(tmp_path: Path) -> None:
+    done = nathb("run", str(EXAMPLE), RUNTIME_DIRECTORY=str(tmp_path / "nathb" / "example"))
     assert done.returncode == 1
     assert "--node NAME" in done.stderr
 
 
-def test_run_as_a_node_that_is_not_in_the_file_is_2_and_names_those_that_are() -> None:
-    done = nathb("run", str(EXAMPLE), "--node", "nat-z")
+def test_run_as_a_node_that_is_not_in_the_file_is_2_and_names_those_that_are(
+    tmp_path: Path,
+) -> None:
+    own = {"RUNTIME_DIRECTORY": str(tmp_path / "nathb" / "example")}
+    done = nathb("run", str(EXAMPLE), "--node", "nat-z", **own)
     assert done.returncode == 2
     assert "nat-a" in done.stderr
 
