@@ -104,8 +104,9 @@ def test_there_is_a_recorded_round_for_every_rule_and_it_is_what_its_name_says()
     ids=lambda value: value if isinstance(value, int) else value[0],
 )
 def test_an_exit_code_says_what_it_always_said(
-    code: int, arguments: list[str], monkeypatch: pytest.MonkeyPatch
+    code: int, arguments: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path / "nathb" / "example"))
     monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:9")
     try:
         found = main(arguments)
