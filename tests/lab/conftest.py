@@ -56,12 +56,17 @@ def lab(make_lab: Callable[[Plan], Lab]) -> Lab:
 
 
 @pytest.fixture(scope="session")
-def root(nursery: Nursery) -> Path:
-    """The root of machines that have nathb installed as README.md says."""
+def bootable() -> None:
+    """For tests that boot machines: skips where none can be booted, or fails if required."""
     if why := obstacle():
         if os.environ.get("NATHB_LAB") == "required":
             pytest.fail(f"NATHB_LAB=required, but no machine can be booted here: {why}", False)
         pytest.skip(why)
+
+
+@pytest.fixture(scope="session")
+def root(nursery: Nursery, bootable: None) -> Path:  # noqa: ARG001
+    """The root of machines that have nathb installed as README.md says."""
     return installed(nursery)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.install.built import build
 from tests.lab.booted import Booted
-from tests.lab.installed import bare, obstacle
+from tests.lab.installed import bare
 from tests.lab.lab import Lab
 from tests.lab.machine import wait_until
 from tests.lab.service import UNIT, Service
@@ -17,11 +17,10 @@ from tests.lab.service import UNIT, Service
 PACKAGE = "/opt/lab/nathb.deb"
 
 
+@pytest.mark.usefixtures("bootable")
 def test_a_machine_with_the_package_guards_its_pair_and_a_purge_leaves_nothing(
     lab: Lab, tmp_path: Path
 ) -> None:
-    if why := obstacle():
-        pytest.fail(why, pytrace=False)
     built = build(tmp_path / "built")
     with Booted(lab, "nat-a", ()) as machine:
         bare(machine)
