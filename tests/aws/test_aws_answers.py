@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -105,6 +106,7 @@ class Parrot:
         self.replace_route = lambda **_: tables
         self.generate_presigned_url = lambda *_, **__: ""
         self.describe_instances = lambda **_: instances
+        self.meta = SimpleNamespace(region_name="ap-northeast-1")
 
 
 @given(said=anything | tables)
