@@ -17,8 +17,8 @@ def test_nobody_alive_is_no_move_and_with_the_own_gateway_back_the_dead_peers_ro
     lab: Lab,
 ) -> None:
     pair = Pair(lab, **SETTLED, check={"fast_interval": "200ms", "timeout": "500ms"}).settle()
+    lab.crash("nat-c")  # first, so that it answers nothing from the moment of the cut on
     lab.faults.gateway_cut("nat-a")  # over a second before anybody can draw a conclusion
-    lab.crash("nat-c")
     for line in ("my uplink is down", "nat-c is down"):
         pair.daemons["nat-a"].wait_line(line)
     time.sleep(3.0)
