@@ -8,6 +8,7 @@ https://docs.aws.amazon.com/sdkref/latest/guide/settings-reference.html
 from __future__ import annotations
 
 import os
+import socket
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -15,13 +16,16 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
 from nathb import __version__
+from nathb.aws.connections import use_connections
+from nathb.aws.deadline import Deadline
 from nathb.aws.failures import cloud_error
 from nathb.aws.region import find_region
+from nathb.aws.resolver import Resolver
 from nathb.core.errors import CloudError
 from nathb.core.model import Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 CONNECT_TIMEOUT = 2.0
 """Seconds, per address. A first SYN that was lost is sent again after one second; this waits for
@@ -29,6 +33,9 @@ that and no longer. botocore's own is 60 s, in which a takeover would be late by
 READ_TIMEOUT = 3.0
 """Seconds of silence. ReplaceRoute answers in well under one; a caller that learns NO_REPLY after
 three looks again and repeats, which beats waiting."""
+CALL_TIMEOUT = 15.0
+"""Seconds for a whole call: name lookup, each address, TLS, and an answer that comes in trickles.
+Room for a resolver that asks its second name server, and for three addresses."""
 POOL = 16
 """Connections kept. Moves leave in parallel, and one that must first shake hands is late."""
 
@@ -40,8 +47,13 @@ def make_client(
     environ: Mapping[str, str] = os.environ,
     connect_timeout: float = CONNECT_TIMEOUT,
     read_timeout: float = READ_TIMEOUT,
+    call_timeout: float = CALL_TIMEOUT,
+    getaddrinfo: Callable[..., Any] = socket.getaddrinfo,
 ) -> Any:
     """Return a boto3 EC2 client that never repeats a call by itself. Timeouts in seconds.
+
+    Its `deadline` bounds each of its calls, credentials aside, and is where a write says until
+    when it may be sent.
 
     `region` comes from the file; without one it is what `find_region` finds. IdentityError when it
     finds none; CloudError when the profile, the region's name or the endpoint cannot be used.
@@ -59,7 +71,7 @@ def make_client(
     try:
         session = session or boto3.Session()
         found = find_region(region, session, environ)
-        return session.client("ec2", region_name=found.name, config=config)
+        client = session.client("ec2", region_name=found.name, config=config)
     except ValueError as error:  # botocore says it so, for an endpoint that is no URL
         raise CloudError(
             Failure.REFUSED,
@@ -67,3 +79,6 @@ def make_client(
         ) from error
     except BotoCoreError as error:
         raise cloud_error(error, "Setup", "the EC2 client") from error
+    client.deadline = Deadline(call_timeout, read_timeout)
+    use_connections(client, client.deadline, Resolver(getaddrinfo))
+    return client

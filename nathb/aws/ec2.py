@@ -115,9 +115,10 @@ class Cloud:
     def move(self, move: Move, eni: str, not_after: float) -> Done:
         """Point the move's route at an interface: one ReplaceRoute, sent once or not at all.
 
-        `not_after` is on the clock, in seconds: past it, nothing is sent (EXPIRED), so that a
-        process that was frozen does not write what it decided long ago. Done.took is the call's
-        duration in seconds. After NO_REPLY it may have been applied.
+        `not_after` is on the clock, in seconds. Past it nothing is sent (EXPIRED), and what was
+        sent before and is still on its way is not delivered (NO_REPLY). So a frozen process, a
+        slow resolver and lost packets do not write what was decided long ago; `connections` says
+        how. After NO_REPLY it may have been applied. Done.took is the call's duration in seconds.
         https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ReplaceRoute.html
         """
         thing = f"{move.route} to {move.to}"
@@ -136,10 +137,9 @@ class Cloud:
             # To sign is to have credentials, and those may take seconds to come: not after the
             # look at the clock, but before. What is signed here is thrown away.
             self._client.generate_presigned_url("replace_route", Params=request)
-            sent = self._in_time(thing, not_after)
-            answer = self._client.replace_route(**request)
-        except CloudError:
-            raise
+            with self._client.deadline.write(not_after, self._clock):
+                sent = self._clock()
+                answer = self._client.replace_route(**request)
         except Exception as error:
             raise cloud_error(error, "ReplaceRoute", thing, move.route.table) from error
         request_id = request_id_of(answer)
@@ -150,17 +150,6 @@ class Cloud:
                 " see whether a proxy, or AWS_ENDPOINT_URL, puts something else in its place",
             )
         return Done(self._clock() - sent, request_id)
-
-    def _in_time(self, thing: str, not_after: float) -> float:
-        """Return the time, unless it is too late to send what was decided long ago."""
-        now = self._clock()
-        if now > not_after:
-            raise CloudError(
-                Failure.EXPIRED,
-                f"ReplaceRoute of {thing}: not sent: {now - not_after:.1f} s too late, and its"
-                " reasons may be gone; the next round decides anew",
-            )
-        return now
 
     # --- where --------------------------------------------------------------------------------
 

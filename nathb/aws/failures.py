@@ -12,6 +12,7 @@ from typing import Any
 
 from botocore import exceptions as boto
 
+from nathb.aws.deadline import TooLate
 from nathb.core.errors import CloudError
 from nathb.core.model import Failure
 
@@ -37,6 +38,7 @@ NO_SUCH_ROUTE = re.compile("no route defined for", re.IGNORECASE)
 """ReplaceRoute says InvalidParameterValue and these words, not InvalidRoute.NotFound."""
 
 EXCEPTIONS: tuple[tuple[type[Exception], Failure], ...] = (
+    (TooLate, Failure.EXPIRED),
     # No credentials: nothing could be signed, so nothing was sent.
     (boto.NoCredentialsError, Failure.CREDENTIALS),
     (boto.PartialCredentialsError, Failure.CREDENTIALS),
@@ -83,6 +85,7 @@ MENDS = {
     Failure.CREDENTIALS: "check this node's instance profile (or AWS_PROFILE and its keys), that"
     " its metadata service answers, and its clock (`timedatectl`)",
     Failure.MISSING: "correct it in the file, or create it",
+    Failure.EXPIRED: "the next round decides anew",
     Failure.REFUSED: "correct what {service} names",
 }
 
@@ -108,11 +111,15 @@ def cloud_error(
     `action` is the service's name of the call (ReplaceRoute), `thing` what it was about, in
     words, and `resource` what an IAM policy would have to allow it on.
     """
+    if isinstance(error, boto.HTTPClientError):
+        # What botocore does not know, it wraps.
+        inner = error.kwargs.get("error")
+        error = inner if isinstance(inner, TooLate) else error
     if isinstance(error, boto.ClientError):
         failure, cause, request_id = _read_refusal(error, action, service)
     else:
         failure, request_id = _failure_of_exception(error), ""
-        cause = str(error) if isinstance(error, boto.BotoCoreError) else repr(error)
+        cause = str(error) if isinstance(error, boto.BotoCoreError | TooLate) else repr(error)
     mends = MENDS_OF_READS if READ.match(action) else MENDS
     mend = mends[failure].format(
         prefix=service.lower(), action=action, resource=resource, service=service

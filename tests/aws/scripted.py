@@ -91,8 +91,8 @@ class Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def serving() -> Iterator[Server]:
-    server = Server()
+def serving(server: Server | None = None) -> Iterator[Server]:
+    server = server or Server()
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
@@ -174,6 +174,22 @@ def torn(handler: Handler) -> None:
     handler.wfile.write(b"<ReplaceRouteResponse><requ")
     handler.wfile.flush()
     hang_up(handler)
+
+
+def trickle(status_line: bool) -> Reply:
+    """Answer a byte at a time, ten a second, and without end: the head of it, or its body."""
+
+    def reply(handler: Handler) -> None:
+        if not status_line:
+            handler.send_response(200)
+            handler.send_header("Content-Length", "1000000")
+            handler.end_headers()
+        else:
+            handler.wfile.write(b"HTTP/1.1 200 ")
+        while not handler.server.released.wait(0.1):
+            handler.wfile.write(b"x")
+
+    return reply
 
 
 def then_hang_up(reply: Reply) -> Reply:

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nathb.aws.answers import DescribeInstances, DescribeRouteTables, parse
+from nathb.aws.deadline import Deadline
 from nathb.aws.ec2 import Cloud
 from nathb.core.errors import CloudError
 from nathb.core.model import Cause, Done, Failure, Group, Move, Node, Route, Rule
@@ -107,6 +108,7 @@ class Parrot:
         self.generate_presigned_url = lambda *_, **__: ""
         self.describe_instances = lambda **_: instances
         self.meta = SimpleNamespace(region_name="ap-northeast-1")
+        self.deadline = Deadline(15.0, 3.0)
 
 
 @given(said=anything | tables)

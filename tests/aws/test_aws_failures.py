@@ -158,7 +158,7 @@ def test_a_read_that_would_fail_again_is_not_repeated(
 
 def test_a_move_names_table_family_and_interface(script: Server, scripted_cloud: Maker, time: Time):
     script.will(replaced())
-    assert scripted_cloud(GROUP).move(MOVE, "eni-c", time.now) == Done(0.0, "req-yes")
+    assert scripted_cloud(GROUP).move(MOVE, "eni-c", time.now + 2.0) == Done(0.0, "req-yes")
     sent = script.asked[0].form
     assert sent["RouteTableId"] == "rtb-1"
     assert sent["DestinationCidrBlock"] == "0.0.0.0/0"
