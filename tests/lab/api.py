@@ -31,7 +31,9 @@ DRY_RUN = Refusal(412, "DryRunOperation", "Request would have succeeded, but Dry
 class Call:
     """One call as it was received. `status` is None for as long as it is not answered.
 
-    `at` is monotonic seconds; `applied` says that EC2's state has been written to.
+    `at` is monotonic seconds; `applied` says that EC2's state has been written to. `age` is how
+    long ago it was signed, in seconds, up to one too many: the date that a request is signed with
+    has whole seconds.
     """
 
     at: float
@@ -42,6 +44,7 @@ class Call:
     status: int | None = None
     error: str | None = None
     applied: bool = False
+    age: float | None = None
     request_id: str = field(default_factory=lambda: str(uuid4()))
 
 
@@ -82,6 +85,7 @@ class Ec2Api:
             parameters.pop("Action", "?"),
             parameters,
             dry_run=parameters.get("DryRun", "").lower() == "true",
+            age=_age(environ),
         )
         self._calls.append(call)
         answer = self._suffer(call, environ)
@@ -111,7 +115,7 @@ class Ec2Api:
         if Ailment.RESET in struck:
             reset(environ)
         for ailment, refusal in REFUSALS.items():
-            if ailment in struck or (ailment is Ailment.EXPIRED and _is_skewed(environ)):
+            if ailment in struck or (ailment is Ailment.EXPIRED and _is_skewed(call)):
                 call.error = refusal.code
                 return Answer.refusing(refusal, call.request_id)
         answer = self._answer(call, environ)
@@ -162,13 +166,17 @@ class Ec2Api:
         return Answer(answer.status, answers.with_tables(answer.body, (tables or [{}])[-1]))
 
 
-def _is_skewed(environ: dict[str, Any]) -> bool:
+def _age(environ: dict[str, Any]) -> float | None:
+    date = environ.get("HTTP_X_AMZ_DATE")
+    if date is None:
+        return None
+    signed = datetime.strptime(date, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    return (datetime.now(UTC) - signed).total_seconds()
+
+
+def _is_skewed(call: Call) -> bool:
     """Whether the date that a request is signed with is too far off for EC2, as moto never minds.
 
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html (RequestExpired)
     """
-    date = environ.get("HTTP_X_AMZ_DATE")
-    if date is None:
-        return False
-    signed = datetime.strptime(date, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-    return abs(datetime.now(UTC) - signed) > LARGEST_SKEW
+    return call.age is not None and abs(call.age) > LARGEST_SKEW.total_seconds()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tests.lab.lab import Lab
 from tests.lab.machine import nft, run
+from tests.lab.plan import API, API_PORT
 
 SOURCE = Path(__file__).with_name("wall_clock.c")
 
@@ -36,6 +37,15 @@ table ip hardship {
 }
 """
     nft(namespace, rules)
+
+
+def connections_to_ec2(lab: Lab, node: str, *options: str) -> list[int]:
+    """How many bytes each of the node's connections to the EC2 API has sent unacknowledged.
+
+    `options` are more of ss(8)'s; with `--kill` they are closed.
+    """
+    shown = lab.network.read(node, "ss", "-Htn", *options, "dst", f"{API}:{API_PORT}")
+    return [int(line.split()[2]) for line in shown.splitlines()]
 
 
 def queue_full(lab: Lab, node: str, on: bool = True) -> None:

@@ -67,15 +67,17 @@ def impostor(
 
 
 @contextmanager
-def name_server(lab: Lab, names: Mapping[str, str], *nodes: str) -> Iterator[Outsider]:
+def name_server(
+    lab: Lab, names: Mapping[str, str], *nodes: str, patience: int = 1
+) -> Iterator[Outsider]:
     """Run a name server on the internet, and let what these nodes start from now on ask it.
 
-    While it is frozen it is silent, and whoever asks it gives up after a second.
+    While it is frozen it is silent, and whoever asks it gives up after `patience` seconds.
     """
     for node in nodes:
         run = lab.directory / "run" / node
         run.mkdir(parents=True, exist_ok=True)
-        settings = f"nameserver {NAME_SERVER}\noptions timeout:1 attempts:1\n"
+        settings = f"nameserver {NAME_SERVER}\noptions timeout:{patience} attempts:1\n"
         (run / "resolv.conf").write_text(settings)
         linked = Path("/etc/resolv.conf").resolve()
         if linked.is_relative_to("/run"):  # a link into the /run that each instance has its own of

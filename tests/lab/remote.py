@@ -21,6 +21,7 @@ class Call:
     status: int | None
     error: str | None
     applied: bool
+    age: float | None
     request_id: str
 
 
