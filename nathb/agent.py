@@ -17,9 +17,11 @@ from nathb.core.decide import decide
 from nathb.core.edges import Edges
 from nathb.core.errors import BlindError
 from nathb.core.events import Event, EventKind
-from nathb.core.model import Evidence, Group, Ruling
+from nathb.core.memory import Onlooker
+from nathb.core.model import Evidence, Group, Ruling, Verdict
 from nathb.core.path import Path, Pulse
 from nathb.core.snapshot import Counters, Home, Snapshot
+from nathb.core.split import Split, follow
 from nathb.core.telling import Teller
 from nathb.core.trace import render
 from nathb.core.view import Intent, View
@@ -32,6 +34,10 @@ IDLE = 1.0
 """Longest time between two steps in seconds, so that status and watchdog stay fresh."""
 
 
+WRITE_WITHIN = 3.0
+"""Seconds after its round within which a write reaches EC2, or never does (R16)."""
+
+
 class Agent:
     """One node of a group. Single-threaded: the one loop calls all methods."""
 
@@ -40,9 +46,18 @@ class Agent:
     sight: Sight
 
     def __init__(
-        self, group: Group, me: str, edges: Edges, *, pid: int = 0, dry_run: bool = False
+        self,
+        group: Group,
+        me: str,
+        edges: Edges,
+        *,
+        pid: int = 0,
+        dry_run: bool = False,
+        digest: str = "",
     ) -> None:
         self.me = me
+        self.digest = digest
+        """Of this node's file, to be compared with what `nathb apply` has noted (R17)."""
         self.edges = edges
         self.pid = pid
         self.dry_run = dry_run
@@ -53,6 +68,8 @@ class Agent:
         self.stopping = False
         self.leaving = False
         self.undrained: dict[str, float] = {}
+        self.revert_since: float | None = None
+        self.splits: dict[str, Split] = {}
         self.evidence: dict[str, Evidence] = {}
         """How the uplink and each peer stand in this round."""
         self.rulings: tuple[Ruling, ...] = ()
@@ -77,10 +94,11 @@ class Agent:
         self._expected_at = min(now + IDLE, max(now, due_at))
         return self._expected_at
 
-    def reload(self, group: Group, edges: Edges) -> None:
+    def reload(self, group: Group, edges: Edges, digest: str = "") -> None:
         """Go on with another file. If targets or timers changed, all is UNKNOWN anew (R1)."""
         watch, sight, same = self.watch, self.sight, _targets(group) == _targets(self.group)
         self.edges = self.mover.edges = self.reporter.edges = edges
+        self.digest = digest
         self._begin(group)
         self.sight.carry_on_from(sight)
         if same:
@@ -148,8 +166,8 @@ class Agent:
             self.counters.heard += ticket in self.watch.tickets
             self._forget(self.watch.heard(ticket, now))
         over = self.watch.expire(now)
-        self.counters.missed += len(over)
-        self._forget(over)
+        self.counters.missed += over.missed
+        self._forget(over.tickets)
         dropped, self.watch.dropped = self.watch.dropped, []
         self._forget(dropped)
 
@@ -160,7 +178,7 @@ class Agent:
     def _learn(self, now: float) -> None:
         """Take in whatever came back from the background."""
         view = self.sight.view
-        answers = self.edges.calls.ended()
+        answers = [*self.edges.calls.ended(), *self.mover.overdue(now)]
         for ticket, answer in answers:
             if self.mover.owns(ticket):
                 self.reporter.tell_all(self.mover.ended(ticket, answer, now))
@@ -175,15 +193,19 @@ class Agent:
                 self.watch.set_pulse(node, address)
             self.watch.set_uplink(self.sight.uplink())
         gone, gone_at = self.sight.gone(), self.sight.roster_at
-        self.watch.set_hastened(self.sight.hastened(), gone, gone_at)
+        self.watch.set_hastened(self.sight.hastened(), gone, now, gone_at)
 
     def _take_in(self, view: View, before: View | None, now: float) -> None:
         self.watch.set_pins(self.sight.pinned())
         self.reporter.tell_all(self.teller.pins(view.pins))
         self.reporter.tell_all(self.teller.intent(view.intent, now))
-        self.reporter.tell_all(self.mover.observe(view, self.group, self.me))
+        self.reporter.tell_all(self.teller.files(view.digests, self.digest))
+        onlooker = Onlooker(self.me, self.group, self._believed_up())
+        self.reporter.tell_all(self.mover.observe(view, onlooker))
         ended = (before.intent if before is not None else Intent()).drained - view.intent.drained
         self.undrained = {**self.undrained, **dict.fromkeys(ended, now)}
+        reverted_at = now if self.revert_since is None else self.revert_since
+        self.revert_since = reverted_at if view.intent.revert else None
         if before is not None and before.holdings != view.holdings:
             self.sight.hurry(now, self.group.settle)
 
@@ -192,10 +214,14 @@ class Agent:
     def _judge(self, now: float) -> list[Event]:
         """Return what is new in verdicts; look at EC2 the moment anything comes into doubt."""
         self.watch.conclude(now)
-        self.evidence = {name: self.watch.evidence(name) for name in (UPLINK, *self.watch.peers)}
+        self.evidence = {
+            name: self.watch.evidence(name, now) for name in (UPLINK, *self.watch.peers)
+        }
+        self._follow_splits()
         news: list[Event] = []
         for name, evidence in self.evidence.items():
             news += self.teller.verdict(name, evidence)
+        news += self.teller.heartbeats({name: self.evidence[name] for name in self.watch.peers})
         news += self.teller.pulses(self._pulses())
         peers, suspecting = self.watch.peers, self.watch.suspecting
         silent = {name for name in peers if self.evidence[name].silent_since is not None}
@@ -205,6 +231,20 @@ class Agent:
         news += self.teller.view(self.sight.view, now, self.group.view_max_age)
         self.reporter.tell_all(self.teller.reminders(now))
         return news
+
+    def _follow_splits(self) -> None:
+        """R7c: bring up to date which peers have convicted this node while it convicted them."""
+        acts, timers = self.mover.acts, self.group.check
+        found = {
+            name: follow(self.splits.get(name), self.evidence[name], acts.get(name), timers)
+            for name in self.watch.peers
+        }
+        self.splits = {name: split for name, split in found.items() if split is not None}
+
+    def _believed_up(self) -> frozenset[str]:
+        return frozenset(
+            name for name, one in self.watch.peers.items() if one.verdict is Verdict.UP
+        )
 
     def _decide(self, now: float, news: list[Event]) -> None:
         """Ask the rules, and tell the news with the round that they led to."""
@@ -217,9 +257,11 @@ class Agent:
             view=self.sight.view,
             memory=self.mover.memory,
             undrained=self.undrained,
+            revert_since=self.revert_since,
             awaited_since=self.sight.awaited_since,
             leaving=self.leaving,
             dry_run=self.dry_run,
+            splits=self.splits,
         )
         self.rulings = decide(known)
         news += self.teller.rulings(self.rulings, known.view, now, dry_run=self.dry_run)
@@ -229,7 +271,7 @@ class Agent:
             move = ruling.move
             if move is None or ruling.would or self.stopping or not self.mover.may_start(move, now):
                 continue  # what still has to wait its turn is wished for again in the next round
-            self.mover.start(ruling, move, known, self.sight.eni(move.to), now + self._patience)
+            self.mover.start(ruling, move, known, self.sight.eni(move.to), now + WRITE_WITHIN)
 
     def _with_round(self, event: Event, known: Known) -> Event:
         """Return the event with what was known and ruled: on its route, or on all of them."""
@@ -241,7 +283,7 @@ class Agent:
         if nodes and now >= self._refreshed_at + BRISK:
             self._refreshed_at = now
             for node in nodes:
-                self.watch.ask(node)
+                self.watch.ask(UPLINK if node == self.me else node)
             self.sight.look_again(now, BRISK)
 
     # --- ask --------------------------------------------------------------------------------
@@ -290,12 +332,12 @@ class Agent:
             at=now,
             dry_run=self.dry_run,
             suspecting=self.watch.suspecting,
-            uplink=self.watch.evidence(UPLINK),
-            peers={name: self.watch.evidence(name) for name in self.watch.peers},
+            uplink=self.watch.evidence(UPLINK, now),
+            peers={name: self.watch.evidence(name, now) for name in self.watch.peers},
             pulses=self._pulses(),
             view=self.sight.view,
             view_max_age=self.group.view_max_age,
-            homes=tuple(Home(route, self.group.order(route)[0]) for route in self.group.routes()),
+            homes=tuple(Home(route, self.group.home(route)) for route in self.group.routes()),
             rulings=self.rulings,
             told=self.reporter.lately,
             counters=self.counters,
@@ -304,6 +346,7 @@ class Agent:
             instances_at=self.sight.roster.at if self.sight.roster is not None else None,
             failed_reads=self.sight.failed_reads(),
             writes=self.mover.writes(self.group, self.sight.view),
+            file_digest=self.digest,
             failed_moves=self.mover.failed_moves(),
         )
 

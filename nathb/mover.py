@@ -13,15 +13,18 @@ from nathb.core.case import Known
 from nathb.core.edges import Edges
 from nathb.core.errors import CloudError, NathbError
 from nathb.core.events import Event
-from nathb.core.memory import RouteMemory, begun, ended, observed
+from nathb.core.memory import Onlooker, RouteMemory, begun, ended, observed
 from nathb.core.model import Cause, Done, Failure, Group, Move, Route, Ruling, Undone
 from nathb.core.snapshot import Counters, FailedMove, Write, write_of
+from nathb.core.split import Act
 from nathb.core.trace import render
 from nathb.core.view import View
 
 MOVE = "move"
 HEAD_START = 0.25
 """Seconds for which other routes wait while a default route, which carries most, is being moved."""
+GIVE_UP = 20.0
+"""Seconds after which a move that has not ended counts as one whose answer was lost (R16)."""
 
 
 class Mover:
@@ -31,8 +34,13 @@ class Mover:
         self.edges = edges
         self.counters = counters
         self.memory: dict[str, RouteMemory] = {}
+        self.acts: dict[str, Act] = {}
+        """For each node, the last time that a route arrived at it by the write of someone else."""
+        self._viewed_at = float("-inf")
         self._moves: dict[Hashable, Move] = {}
+        self._homes: dict[Hashable, str] = {}
         self._begun_at: dict[Hashable, float] = {}
+        self._count = 0
         self._traces: dict[Route, str] = {}
         self._failures: dict[Route, tuple[Cause, Failure]] = {}
         self._errors: dict[Route, FailedMove] = {}
@@ -53,11 +61,13 @@ class Mover:
 
     def start(self, ruling: Ruling, move: Move, known: Known, eni: str, not_after: float) -> None:
         """Begin the move that the ruling wishes for; `not_after` is monotonic seconds."""
-        ticket = (MOVE, str(move.route))
+        self._count += 1
+        ticket = (MOVE, str(move.route), self._count)
         self._moves[ticket] = move
+        self._homes[ticket] = known.group.home(move.route)
         self._begun_at[ticket] = known.now
         self._traces[move.route] = render(known, (ruling,))
-        self._remember(move.route, begun(self._recall(move.route), move))
+        self._remember(move.route, begun(self._recall(move.route), move, known.now))
         cloud = self.edges.cloud
         self.edges.calls.start(ticket, lambda: cloud.move(move, eni, not_after))
 
@@ -65,13 +75,22 @@ class Mover:
         """Whether the ticket is that of a move."""
         return ticket in self._moves
 
+    def overdue(self, now: float) -> list[tuple[Hashable, object]]:
+        """Return the moves that have not ended in time, each with the failure that it ends in."""
+        return [
+            (ticket, CloudError(Failure.NO_REPLY, _never_ended(self._moves[ticket])))
+            for ticket, begun_at in self._begun_at.items()
+            if ticket in self._moves and now >= begun_at + GIVE_UP
+        ]
+
     def ended(self, ticket: Hashable, answer: object, now: float) -> Iterator[Event]:
         """Take in how a move ended; yield its event. The same failure again is not told again."""
-        move = self._moves.pop(ticket)
+        move, home = self._moves.pop(ticket), self._homes.pop(ticket)
+        del self._begun_at[ticket]
         route = move.route
         result = answer if isinstance(answer, Done) else _undone(answer)
-        jitter = self.edges.jitter()
-        self._remember(route, ended(self._recall(route), move, result, now, jitter))
+        before, jitter = self._recall(route), self.edges.jitter()
+        self._remember(route, ended(before, move, result, now, home=home, jitter=jitter))
         if isinstance(result, Done):
             self._failures.pop(route, None)
             self._errors.pop(route, None)
@@ -83,18 +102,22 @@ class Mover:
             self._failures[route] = (move.cause, result.failure)
             yield sentences.move_failed(move, result, self._traces[route])
 
-    def observe(self, view: View, group: Group, me: str) -> Iterator[Event]:
-        """Take in a view, as `me`; yield events for moves, ours or not, that only it shows."""
-        for route in group.routes():
+    def observe(self, view: View, onlooker: Onlooker) -> Iterator[Event]:
+        """Take in a view; yield events for moves, ours or not, that only it shows."""
+        for route in onlooker.group.routes():
             before = self._recall(route)
-            after = observed(before, view.holding(route), view.at, group)
+            after = observed(before, route, view, onlooker)
             self._remember(route, after)
-            if before.unsure is not None and after.wrote is before.unsure:
+            lost = before.unanswered
+            if lost is not None and after.accepted not in (None, before.accepted):
                 self._failures.pop(route, None)
                 self._errors.pop(route, None)
-                yield self._moved(before.unsure.move, None)
+                yield self._moved(lost.move, None)
             elif before.holder is not None and after.holder and after.holder != before.holder:
-                yield sentences.moved_by_another(route, before.holder, after.holder, me)
+                self.acts[after.holder] = Act(self._viewed_at, view.at)
+                yield sentences.moved_by_another(route, before.holder, after.holder, onlooker.me)
+
+        self._viewed_at = view.at
 
     def writes(self, group: Group, view: View | None) -> tuple[Write, ...]:
         """Return the writes that no view has shown yet."""
@@ -118,6 +141,13 @@ class Mover:
         self.memory = {**self.memory, str(route): memory}
         if memory.penalty.value:
             self.counters.penalties[str(route)] = memory.penalty
+
+
+def _never_ended(move: Move) -> str:
+    return (
+        f"ReplaceRoute of {move.route} to {move.to}: the call has not ended within {GIVE_UP:.0f} s;"
+        " it may have been applied, and the next look at the route table tells"
+    )
 
 
 def _undone(answer: object) -> Undone:

@@ -154,6 +154,14 @@ class Sight:
         )
         return list(dict.fromkeys(address for several in found for address in several))
 
+    def _shows_strangers(self, view: View) -> bool:
+        """Whether a node may have become another instance, which would explain what is seen."""
+        unseen = self.roster is not None and any(
+            one.state is InstanceState.UNSEEN for one in self.roster.instances
+        )
+        elsewhere = any(pin.state is PinState.ELSEWHERE for pin in view.pins)
+        return unseen or elsewhere or any(seen.node == "" for seen in view.holdings)
+
     def _pins(self) -> tuple[Pin, ...]:
         return self.view.pins if self.view is not None else ()
 
@@ -189,6 +197,8 @@ class Sight:
         elif isinstance(answer, View):
             if self.view is None or answer.at >= self.view.at:
                 self.view = answer
+            if self._shows_strangers(answer):
+                self.looking[ROSTER].at_once(answer.at)
         elif isinstance(answer, tuple):
             self.addresses[key] = answer
 

@@ -235,24 +235,28 @@ def test_both_gateways_cut_at_once_is_not_one_write(phase: float) -> None:
 
 
 @pytest.mark.parametrize("phase", [0.0, 0.2, 0.31, 0.44])
-def test_two_healthy_nodes_that_cannot_hear_each_other_come_to_rest_at_home(phase: float) -> None:
+def test_r7c_two_healthy_nodes_that_cannot_hear_each_other_come_to_rest_at_home(
+    phase: float,
+) -> None:
     world = pair().run(phase)
     world.answers = silent((A, HEARTBEAT[C]), (C, HEARTBEAT[A]), (A, PRIVATE[C]), (C, PRIVATE[A]))
+    world.run(10.0)
+    assert world.ec2.routes == {ROUTE_A: A, ROUTE_C: C}
     world.run(500.0)
-    assert len(world.writes()) <= 6
+    assert len(world.writes()) <= 4
     assert world.ec2.routes == {ROUTE_A: A, ROUTE_C: C}
     assert "contested" in world.posts[A].journal.kinds()
 
 
-def test_r7_when_contest_holds_run_out_homes_are_taken_back_and_never_swapped_for_long() -> None:
+def test_r7c_in_a_cut_of_four_hours_homes_are_taken_back_and_never_swapped_for_long() -> None:
     world = pair()
     world.answers = silent((A, HEARTBEAT[C]), (C, HEARTBEAT[A]), (A, PRIVATE[C]), (C, PRIVATE[A]))
     away = 0
     for _ in range(4 * 360):
         world.run(10.0)
         away += world.ec2.routes != {ROUTE_A: A, ROUTE_C: C}
-    assert len(world.writes()) <= 4 + 4 * 5
-    assert away <= 4 * 5
+    assert len(world.writes()) <= 4 * 4
+    assert away <= 4
 
 
 def test_r7_three_nodes_that_cease_to_hear_one_another_one_by_one_come_to_rest() -> None:
@@ -282,12 +286,11 @@ def test_r7_another_hand_is_noticed_as_soon_as_a_write_has_settled() -> None:
     assert "contested" in world.posts[A].journal.kinds()
 
 
-def test_both_uplink_targets_lost_is_a_release_each_back_again_and_quiet() -> None:
+def test_both_uplink_targets_lost_is_a_release_each_and_quiet() -> None:
     world = pair()
     world.answers = silent((A, GATEWAY), (C, GATEWAY))
     world.run(500.0)
-    assert len(world.writes()) <= 4
-    assert world.ec2.routes == {ROUTE_A: A, ROUTE_C: C}
+    assert len(world.writes()) <= 2
 
 
 def test_r8_a_foreign_target_is_told_once_and_left_alone() -> None:
@@ -430,7 +433,7 @@ def test_r12_a_void_pin_is_told_and_its_peer_is_neither_taken_from_nor_returned_
     world.ec2.pins[C, HEARTBEAT[C]] = PinState.MISSING
     world.run(60.0)
     assert world.posts[A].journal.kinds() == ["pin-void"]
-    assert world.posts[A].agent.watch.evidence(C).verdict is Verdict.UNKNOWN
+    assert world.posts[A].agent.evidence[C].verdict is Verdict.UNKNOWN
     world.answers = dead(C)
     world.run(600.0)
     assert world.writes() == []
@@ -504,14 +507,14 @@ def test_r1_a_send_that_fails_is_told_once_and_convicts_nobody() -> None:
 def test_uplink_names_are_resolved_in_the_background_and_stay_when_dns_dies() -> None:
     world = World(replace(PAIR, uplink=("probe.example",)), A)
     world.run(10.0)
-    assert world.posts[A].agent.watch.evidence("uplink").verdict is Verdict.UNKNOWN
+    assert world.posts[A].agent.evidence["uplink"].verdict is Verdict.UNKNOWN
     assert world.posts[A].journal.kinds() == ["name-lost"]
     world.posts[A].names["probe.example"] = ("198.51.100.1",)
     world.run(90.0)
-    assert world.posts[A].agent.watch.evidence("uplink").verdict is Verdict.UP
+    assert world.posts[A].agent.evidence["uplink"].verdict is Verdict.UP
     world.posts[A].names.clear()
     world.run(900.0)
-    assert world.posts[A].agent.watch.evidence("uplink").verdict is Verdict.UP
+    assert world.posts[A].agent.evidence["uplink"].verdict is Verdict.UP
 
 
 def test_a_reload_makes_everything_unknown_until_asked_anew_and_moves_nothing() -> None:
@@ -519,9 +522,9 @@ def test_a_reload_makes_everything_unknown_until_asked_anew_and_moves_nothing() 
     post = world.posts[A]
     changed = replace(PAIR, uplink=("9.9.9.9",))
     post.agent.reload(changed, post.edges)
-    assert post.agent.watch.evidence(C).verdict is Verdict.UNKNOWN
+    assert post.agent.watch.peers[C].verdict is Verdict.UNKNOWN
     world.run(60.0)
-    assert post.agent.watch.evidence(C).verdict is Verdict.UP
+    assert post.agent.evidence[C].verdict is Verdict.UP
     assert world.writes() == []
     assert post.journal.kinds() == ["reloaded"]
 
@@ -609,7 +612,7 @@ def test_r13_a_node_that_was_heard_since_ec2_called_it_gone_is_not_gone() -> Non
     world.ec2.fails = refusing(Failure.DENIED, "DescribeInstances")
     world.answers = silent()
     world.run(300.0)
-    evidence = world.posts[A].agent.watch.evidence(C)
+    evidence = world.posts[A].agent.evidence[C]
     assert (evidence.gone, evidence.needed) == (False, 3)
 
 
@@ -642,7 +645,7 @@ def test_a_reload_that_changes_no_target_keeps_what_is_known() -> None:
     world = pair(A)
     post = world.posts[A]
     post.agent.reload(replace(PAIR, preempt_delay=5.0), post.edges)
-    assert post.agent.watch.evidence(C).verdict is Verdict.UP
+    assert post.agent.evidence[C].verdict is Verdict.UP
     assert post.agent.sight.view is not None
     world.answers = dead(C)
     world.run(5.0)

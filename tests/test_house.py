@@ -91,4 +91,4 @@ def test_no_circle_of_imports() -> None:
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
 def test_no_room_is_larger_than_one_can_take_in(file: Path) -> None:
-    assert len(file.read_text().splitlines()) <= 320
+    assert len(file.read_text().splitlines()) <= 400

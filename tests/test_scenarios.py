@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from nathb.core.case import Known
 from nathb.core.decide import decide
-from nathb.core.memory import RouteMemory, begun, ended, observed
+from nathb.core.memory import Onlooker, RouteMemory, begun, ended, observed
 from nathb.core.model import Done, Evidence, Failure, Route, Ruling, Undone, Verdict
 from nathb.core.view import Intent
 from tests.core.build import PAIR, ROUTE_A, ROUTE_C, down, up, view
@@ -70,8 +70,11 @@ class Story:
         self.view = view(**holders, at=self.now, blackholes=bad, intent=intent)
         for route in PAIR.routes():
             memory = self.memory.get(str(route), RouteMemory())
-            seen = observed(memory, self.view.holding(route), self.now, PAIR)
+            seen = observed(memory, route, self.view, Onlooker(self.me, PAIR, self._up()))
             self.memory[str(route)] = seen
+
+    def _up(self) -> frozenset[str]:
+        return frozenset(n for n, one in self.paths.items() if one.verdict is Verdict.UP)
 
     def hear(self) -> list[str]:
         """Ask the rules, carry out what they wish for, and return what is new in their answer."""
@@ -99,8 +102,9 @@ class Story:
         what = f"{move.holder or '?'} -> {move.to}: {ruling.rule.value} {ruling.reason}"
         if ruling.would:
             return f"{ruling.route}: WOULD MOVE {what}"
-        flying = begun(self.memory.get(key, RouteMemory()), move)
-        self.memory[key] = ended(flying, move, self.answer, self.now, 0.0)
+        sent = begun(self.memory.get(key, RouteMemory()), move, self.now)
+        home = PAIR.home(move.route)
+        self.memory[key] = ended(sent, move, self.answer, self.now, home=home, jitter=0.0)
         came_of_it = "" if isinstance(self.answer, Done) else f" ({self.answer.failure.value})"
         return f"{ruling.route}: MOVE {what}{came_of_it}"
 

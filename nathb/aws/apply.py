@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from nathb.aws.failures import cloud_error
-from nathb.aws.plan import FILE_TAG, Action, Step
+from nathb.aws.intent import FILE_TAG
+from nathb.aws.plan import Action, Step
 from nathb.aws.routes import family
 
 

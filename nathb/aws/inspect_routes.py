@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from nathb.aws.answers import Tag
-from nathb.aws.intent import DRAIN_TAG, PAUSE_TAG, REVERT_TAG, read_intent
-from nathb.aws.plan import FILE_TAG, Action, Plan, sharer
+from nathb.aws.intent import DRAIN_TAG, FILE_TAG, PAUSE_TAG, REVERT_TAG, read_intent
+from nathb.aws.plan import Action, Plan, sharer
 from nathb.aws.routes import host_route, leads_to
 from nathb.aws.survey import Survey
 from nathb.core.finding import Finding, bad, good, warning

@@ -23,7 +23,10 @@ DRAIN_TAG = "nathb:drain"
 PAUSE_TAG = "nathb:pause"
 """Anything but `off`, nothing, or an end that has passed: no moves in the whole group."""
 REVERT_TAG = "nathb:revert"
-"""The same words: go home now, under `preempt: manual`."""
+"""The same words: go home now."""
+
+FILE_TAG = "nathb:file"
+"""The digest of the file that was applied last: every node compares it with its own (R17)."""
 
 UNTIL = "until "
 WITHOUT_END = "on"

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from nathb.aws.failures import cloud_error
-from nathb.aws.plan import FILE_TAG
+from nathb.aws.intent import FILE_TAG
 from nathb.aws.routes import family
 from nathb.aws.survey import Survey
 from nathb.core.errors import CloudError

@@ -15,13 +15,11 @@ from enum import Enum
 from msgspec import Struct
 
 from nathb.aws.answers import Entry, Table
+from nathb.aws.intent import FILE_TAG
 from nathb.aws.routes import family, host_route, leads_to
 from nathb.aws.survey import Survey
 from nathb.core.model import Node, Route
 from nathb.core.view import Instance, InstanceState
-
-FILE_TAG = "nathb:file"
-"""A tag on every guarded table: the digest of the file that was applied last."""
 
 FORWARDING = {InstanceState.PENDING, InstanceState.RUNNING}
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nathb.aws.intent import read_intent
+from nathb.aws.intent import FILE_TAG, read_intent
 from nathb.aws.routes import find, holder_of, leads_to
 from nathb.core.view import Holding, Pin, PinState, RouteState, View
 
@@ -34,6 +34,7 @@ def reduce_view(
     `at` is monotonic; `utc` is the wall clock's idea of now, for wishes that carry their end.
     """
     listed = {table.route_table_id: table for table in tables}
+    tags = [tag for one in guarded(group) if one in listed for tag in listed[one].tags]
     return View(
         at=at,
         holdings=tuple(
@@ -42,11 +43,8 @@ def reduce_view(
             if (entry := find(listed.get(route.table), route.destination))
         ),
         pins=_pins(group, roster, listed.get(roster.own_table)),
-        intent=read_intent(
-            (tag for one in guarded(group) if one in listed for tag in listed[one].tags),
-            (node.name for node in group.nodes),
-            utc,
-        ),
+        intent=read_intent(tags, (node.name for node in group.nodes), utc),
+        digests=tuple(sorted({tag.value for tag in tags if tag.key == FILE_TAG})),
     )
 
 

@@ -158,13 +158,16 @@ def _here(seen: Survey, me: str | IdentityError) -> Iterator[Finding]:
         return
     yield good("this node", f"is {me}")
     yield from inspect_forwarding()
-    yield from inspect_reach(seen, me)
     try:
-        live_daemon(seen.group.name)
-        yield good("this node", "its daemon runs")
+        daemon = live_daemon(seen.group.name)
     except SnapshotError as error:
+        yield from inspect_reach(seen, me, frozenset())
         mend = f"systemctl enable --now nathb@{seen.group.name}"
         yield warning("this node", f"its daemon is not seen to run: {error}", mend)
+    else:
+        peers = daemon.peers.items()
+        yield from inspect_reach(seen, me, frozenset(n for n, one in peers if one.never_answered))
+        yield good("this node", "its daemon runs")
 
 
 def _text(mistake: Mistake) -> str:

@@ -29,8 +29,11 @@ class Question(Struct, frozen=True):
     source: str = ""
 
 
-def inspect_reach(seen: Survey, me: str) -> Iterator[Finding]:
-    """Yield who answers this node: its uplink, and the peers, through them and straight."""
+def inspect_reach(seen: Survey, me: str, never: frozenset[str]) -> Iterator[Finding]:
+    """Yield who answers this node: its uplink, and the peers, through them and straight.
+
+    `never` names the peers whose heartbeats have never answered the daemon of this node.
+    """
     group = seen.group
     for name in group.uplink:
         try:
@@ -44,7 +47,10 @@ def inspect_reach(seen: Survey, me: str) -> Iterator[Finding]:
     for peer in peers:
         source = group.node(me).source
         yield from _ask(
-            [_heartbeat(peer.name, address, source) for address in peer.heartbeat]
+            [
+                _heartbeat(peer.name, address, source, never=peer.name in never)
+                for address in peer.heartbeat
+            ]
             + _pulse(peer.name, seen.instance(peer.name).address)
         )
 
@@ -55,9 +61,12 @@ def _uplink(address: str) -> Question:
     return Question("uplink", address, f"{address} answers", bad("uplink", text, mend))
 
 
-def _heartbeat(peer: str, address: str, source: str) -> Question:
+def _heartbeat(peer: str, address: str, source: str, *, never: bool) -> Question:
     mend = f"nathb check --aws on {peer}: forwarding, masquerade, source/dest check"
     text = f"heartbeat {address} does not answer through {peer}"
+    if never:
+        text += ", and has never answered the daemon of this node"
+        mend = f"see whether the address is right and answers pings at all; if so, {mend}"
     return Question(peer, address, f"heartbeat {address} answers", bad(peer, text, mend), source)
 
 

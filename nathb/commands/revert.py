@@ -1,4 +1,4 @@
-"""`nathb revert`: routes go home now, under `preempt: manual` (R4)."""
+"""`nathb revert`: routes go home now, without delay and whatever damping says (R4, R11)."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import argparse
 from typing import Any
 
 from nathb.commands.wish import Desk, add_waiting, add_wish, count, holders, patience
-from nathb.core.errors import RefusalError
-from nathb.core.model import Preempt, Route
+from nathb.core.model import Route
 from nathb.core.view import View
 
 LASTS = 600.0
@@ -19,9 +18,10 @@ def add_parser(verbs: Any) -> None:
     """Add the verb to the command line."""
     verb: argparse.ArgumentParser = verbs.add_parser(
         "revert",
-        help="send the routes home now, with `preempt: manual`",
-        description="Send all routes home whose home is up, with `preempt: manual`. Waits until "
-        "they are there; exit 0 then, 1 if any is not. The wish counts for ten minutes at most.",
+        help="send the routes home now",
+        description="Send all routes home whose home is up: without `preempt_delay`, however often "
+        "they were taken recently, and also with `preempt: manual`. Waits until they are there; "
+        "exit 0 then, 1 if any is not. It counts for ten minutes at most.",
         epilog="example: nathb revert tokyo",
     )
     add_wish(verb, revert)
@@ -31,11 +31,6 @@ def add_parser(verbs: Any) -> None:
 def revert(desk: Desk, given: argparse.Namespace) -> int:
     """Ask for all routes to go home; return 0 once they are there, 1 when one is not."""
     group, report = desk.group, desk.report
-    if group.preempt is Preempt.AUTO:
-        raise RefusalError(
-            f"{group.name} has `preempt: auto`: its routes go home by themselves, `preempt_delay`"
-            " after their home is back; `nathb status` shows when"
-        )
     before = after = desk.wishes.view()
     away, seconds = _away(desk, before), patience(group, given)
     if not away:
@@ -61,7 +56,7 @@ def revert(desk: Desk, given: argparse.Namespace) -> int:
 
 def _away(desk: Desk, view: View) -> list[Route]:
     """Return the routes that another node of the group holds, and whose home is not drained."""
-    homes = {route: desk.group.order(route)[0] for route in desk.group.routes()}
+    homes = {route: desk.group.home(route) for route in desk.group.routes()}
     return [
         seen.route
         for seen in view.holdings

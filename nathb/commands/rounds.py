@@ -206,4 +206,5 @@ def _route(known: Known, route: Route | None) -> Iterator[str]:
         tries = "1 try" if memory.attempts == 1 else f"{memory.attempts} tries"
         yield f"{tries} at this move had failed."
     for contest in memory.contests:
-        yield f"Another hand had undone a move to {contest.to} ({contest.times} times)."
+        times = "once" if contest.times == 1 else f"{contest.times} times"
+        yield f"Someone else had undone a take from {contest.holder} ({times})."

@@ -91,7 +91,14 @@ def _guard(given: argparse.Namespace, path: Path, group: Group, status: Path, lo
                 jitter=random.random,
             )
 
-        agent = Agent(group, me, edges(group), pid=os.getpid(), dry_run=given.dry_run)
+        agent = Agent(
+            group,
+            me,
+            edges(group),
+            pid=os.getpid(),
+            dry_run=given.dry_run,
+            digest=config.digest(group),
+        )
         service = Service(agent, lambda: _reloaded(path, agent, edges, lock), manager)
         try:
             service.run([*wire.filenos(), background.fileno()])
@@ -119,7 +126,7 @@ def _reloaded(path: Path, agent: Agent, edges: Any, lock: Lock) -> None:
     if _identity(group, agent.me) != _identity(agent.group, agent.me):
         raise UsageError(f"{path}: {agent.me} is another instance now; restart to be that one")
     lock.renew(group, path)
-    agent.reload(group, edges(group))
+    agent.reload(group, edges(group), config.digest(group))
 
 
 def _identity(group: Group, name: str) -> tuple[object, ...]:

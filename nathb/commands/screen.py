@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from nathb.commands.paint import Ink, Paint, plain
-from nathb.core.diagnosis import EC2, OPERATORS, diagnose, returned_by
+from nathb.core.diagnosis import EC2, FILE, OPERATORS, diagnose, returned_by
 from nathb.core.durations import ago
 from nathb.core.finding import Finding, Level
 from nathb.core.model import Rule, Ruling, Verdict
@@ -121,9 +121,10 @@ def _nodes(snapshot: Snapshot, found: Sequence[Finding], paint: Paint) -> Iterat
 def _reading(snapshot: Snapshot, found: Sequence[Finding], paint: Paint) -> Iterator[str]:
     """Say how old the view is, whether EC2 can be read, and what operators asked for."""
     for one in found:
-        if one.subject == EC2:
+        if one.subject in {EC2, FILE}:
             text = one.text if one.level is Level.GOOD else paint(one.text, INKS[one.level])
-            yield f"{EC2:<{_width(snapshot)}}  {text}"
+            yield f"{one.subject:<{_width(snapshot)}}  {text}"
+            yield from to_do(one)
         elif one.subject == OPERATORS:
             yield paint(one.text, INKS[one.level])
             yield from to_do(one)

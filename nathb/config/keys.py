@@ -63,7 +63,7 @@ SETTINGS: dict[str, Shape] = {
         10,
         "two nodes that disagree would move the route to and fro",
         7200,
-        "it doubles up to 2h by itself",
+        "a route would be left with a dead node for so long",
     ),
 }
 

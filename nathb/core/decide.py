@@ -1,12 +1,14 @@
 """The rules: from what is known to what every guarded route needs, as one pure function.
 
-For each route the rules below are asked in turn, and the first that has something to say makes
-the ruling. A ruling either leaves the route where it is, and says why, or wishes for a move; what
-may hold back a move that is wished for (R7, R9, an API that has just failed) is asked last.
+One aim stands above them: clients sit on a node that serves them.
 
-Evidence arrives here already weighed: Blind checks, void pins, hastened falls and stalls (R1,
-R12, R13, R14) are matters of `core.health` and `core.watch`. What is left of R1 is that UNKNOWN
-is neither UP nor DOWN, and no rule acts on it.
+For each route the rules below are asked in turn, and the first that has something to say makes
+the ruling. A ruling either leaves the route where it is, and says why, or calls for a move; what
+may hold back a move that is called for (R7, R9, an API that has just failed) is asked last.
+
+Evidence arrives here already weighed: Blind checks, void pins, hastened falls, stalls and a lossy
+path of this node's own (R1, R12, R13, R14, R15) are matters of `core.health` and `core.watch`.
+What is left of R1 is that UNKNOWN is neither UP nor DOWN, and no rule acts on it.
 
 One principle stands behind R3 and R5: whoever convicts needs a witness that was heard *since* the
 silence began. An uplink that answered half a minute ago does not tell a dead peer from a dead
@@ -19,23 +21,20 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
-from nathb.core import damping
-from nathb.core.case import Case, Known, heard_since
-from nathb.core.memory import Contest, RouteMemory, is_news
-from nathb.core.model import (
-    Cause,
-    Evidence,
-    Move,
-    Preempt,
-    Route,
-    Rule,
-    Ruling,
-    Verdict,
+from nathb.core import damping, split
+from nathb.core.case import (
+    Case,
+    Known,
+    case_of,
+    heard_since,
+    silent_throughout,
 )
+from nathb.core.memory import SHUTTING_DOWN, contest_hold
+from nathb.core.model import Cause, Evidence, Route, Rule, Ruling, Verdict
 from nathb.core.view import RouteState
 
-AT_ONCE = float("-inf")
-"""When something is due that need not wait, not even for fresher evidence."""
+ROBBED_WAIT = 30.0
+"""Seconds that a node waits longer for a home route of its own that a peer has taken (R7b)."""
 
 
 def decide(known: Known) -> tuple[Ruling, ...]:
@@ -44,10 +43,9 @@ def decide(known: Known) -> tuple[Ruling, ...]:
 
 
 def _rule(known: Known, route: Route) -> Ruling:
-    memory = known.memory.get(str(route), RouteMemory())
     if known.view is None:
         return Ruling(route, Rule.R10, "no view of the route tables yet")
-    case = Case(known, known.view, route, memory, known.view.holding(route))
+    case = case_of(known, known.view, route)
     rulings = (rule(case) for rule in RULES)
     return _held_back(case, next(ruling for ruling in rulings if ruling is not None))
 
@@ -56,14 +54,12 @@ def _rule(known: Known, route: Route) -> Ruling:
 
 
 def r10_views(case: Case) -> Ruling | None:
-    """No move on a view that is too old, or that our own last write has overtaken."""
-    now, group = case.known.now, case.known.group
-    if case.memory.in_flight is not None:
-        return case.stay(Rule.R10, f"a move to {case.memory.in_flight.to} is under way")
-    if now - case.view.at > group.view_max_age:
-        return case.stay(Rule.R10, f"the last view is {now - case.view.at:.0f} s old")
-    if not is_news(case.memory, case.holding, case.view.at, group.settle):
-        return case.stay(Rule.R10, "the last write has yet to show in the route table")
+    """One move at a time for each route, and none on a view that is too old."""
+    age, move = case.known.now - case.as_of, case.memory.under_way
+    if move is not None:
+        return case.stay(Rule.R10, f"a move to {move.to} is under way")
+    if age > case.known.group.view_max_age:
+        return case.stay(Rule.R10, f"the last view is {age:.0f} s old")
     return None
 
 
@@ -71,7 +67,7 @@ def r8_foreign(case: Case) -> Ruling | None:
     """Hands off what points outside the group, and what is not there at all."""
     if case.holding is None:
         return case.stay(Rule.R8, "the table has no such route; create it to have it guarded")
-    if case.holding.node == "" and case.holding.state is RouteState.ACTIVE:
+    if case.holding.node == "" and not case.holding.is_blackhole:
         return case.stay(Rule.R8, f"points at {case.holding.target}, outside the group; left alone")
     return None
 
@@ -81,12 +77,15 @@ def r5_release(case: Case) -> Ruling | None:
     uplink = case.known.uplink
     if not case.mine or uplink.verdict is not Verdict.DOWN:
         return None
-    others = tuple(name for name in case.order if name != case.known.me)
-    to = case.first_alive(others)
-    if not to:
-        return case.stay(Rule.R5, "my uplink is down, and so is every other node")
-    if not heard_since(case.evidence(to), uplink):
-        reason = f"my uplink is down; asking {to} afresh before handing over"
+    if case.memory.released_at is not None and case.memory.released_at >= uplink.since:
+        return case.stay(Rule.R5, "my uplink is down, but the route was given back to me: kept")
+    if not case.successors:
+        return case.stay(Rule.R5, "my uplink is down, and no other node can take it: kept")
+    to = case.successors[0]
+    if not silent_throughout(uplink):
+        return case.stay(Rule.R5, "my uplink has just answered again")
+    if not heard_since(case.evidence(to), uplink.silent_since):
+        reason = f"my uplink is down; pinging {to} once more before the release"
         return case.stay(Rule.R5, reason, fresh=to)
     cause = Cause("uplink", uplink.verdict.value, uplink.since)
     reason = f"my {_missed('uplink', uplink)}, {_heard(case, to)}"
@@ -95,44 +94,47 @@ def r5_release(case: Case) -> Ruling | None:
 
 def r6_drain(case: Case) -> Ruling | None:
     """I am drained, or shutting down, and hold it: hand it to the first live candidate."""
-    why = case.absent(case.known.me)
-    if not case.mine or not why:
+    me, leaving = case.known.me, case.known.leaving
+    if not case.mine or not (leaving or case.drained(me)):
         return None
-    to = case.first_alive(case.order)
+    why = SHUTTING_DOWN if leaving else "drained"
+    if leaving and case.memory.handed_over:
+        return case.stay(Rule.R6, f"{why}, but it was given back to me: kept")
+    others = [name for name in case.candidates if name != me]
+    undrained = [name for name in case.successors if not case.drained(name)]
+    to = next(iter(others if leaving else undrained), "")
     if not to:
-        return case.stay(Rule.R6, f"{why}, but no other node is alive: kept")
+        return case.stay(Rule.R6, f"{why}, but no other node can take it: kept")
     if case.known.uplink.verdict is not Verdict.UP:
         return case.stay(Rule.R6, f"{why}; waiting for my own uplink before handing over")
     if case.evidence(to).doubted_since is not None:
         return case.stay(Rule.R6, f"{why}, but {to} is in doubt: kept for now", fresh=to)
-    cause = Cause(case.known.me, why, case.known.undrained.get(case.known.me, 0.0))
-    return case.move(Rule.R6, to, cause, f"{case.known.me} is {why}", case.known.now)
+    cause = Cause(me, why, case.known.undrained.get(me, 0.0))
+    return case.move(Rule.R6, to, cause, f"{me} is {why}", case.known.now)
 
 
 def r4_return(case: Case) -> Ruling | None:
     """I hold it, and a node earlier in its order has been UP for long enough: give it back."""
     if not case.mine:
         return None
-    earlier = case.order[: case.order.index(case.known.me)]
-    back = [name for name in earlier if case.alive(name)]
+    back = [name for name in case.earlier if case.alive(name) and not case.drained(name)]
     if not back:
-        return case.stay(Rule.R4, _absent(case, earlier[0]) if earlier else "at home")
+        return case.stay(Rule.R4, _away(case, case.earlier[0]) if case.earlier else "at home")
     if case.known.uplink.verdict is not Verdict.UP:
         return case.stay(Rule.R4, "my uplink is not up: no return on this evidence")
-    manual = case.known.group.preempt is Preempt.MANUAL
-    if manual and not case.view.intent.revert:
+    if case.waits_for_revert():
         return case.stay(Rule.R4, f"{back[0]} is back; preempt is manual: waits for nathb revert")
-    due = {name: AT_ONCE if manual else _return_due(case, name) for name in back}
-    return _return_when_due(case, due)
+    return _return_when_due(case, back)
 
 
-def _return_when_due(case: Case, due: dict[str, float]) -> Ruling:
+def _return_when_due(case: Case, back: list[str]) -> Ruling:
     """Give it back to the first that is due, on fresh evidence: no return is urgent."""
-    now = case.known.now
-    if damping.suppressed(case.memory.penalty, now):
-        until = damping.reusable_at(case.memory.penalty)
-        return case.stay(Rule.R11, "taken too often of late: the return waits", until)
+    now, due = case.known.now, {name: case.return_due(name) for name in back}
     to = next((name for name in due if due[name] <= now), "")
+    damped = damping.suppressed(case.memory.penalty, now)
+    if damped and (not to or due[to] > float("-inf")):
+        until = damping.reusable_at(case.memory.penalty)
+        return case.stay(Rule.R11, "taken too often recently: the return waits", until)
     if not to:
         soonest = min(due, key=lambda name: due[name])
         return case.stay(Rule.R4, f"{soonest} is back; returns after a while", due[soonest])
@@ -140,8 +142,8 @@ def _return_when_due(case: Case, due: dict[str, float]) -> Ruling:
     if target.doubted_since is not None:
         return case.stay(Rule.R4, f"{to} is in doubt: no return yet")
     if not case.seen_since(to, due[to]):
-        return case.stay(Rule.R4, f"asking {to} and EC2 afresh before the return", fresh=to)
-    cause = Cause(to, target.verdict.value, max(target.since, _undrained_at(case, to)))
+        return case.stay(Rule.R4, f"checking {to} and EC2 once more before the return", fresh=to)
+    cause = Cause(to, target.verdict.value, max(target.since, case.asked_home_at(to)))
     reason = f"{to} has been up for {now - target.since:.0f} s"
     return case.move(Rule.R4, to, cause, reason, target.since)
 
@@ -155,32 +157,65 @@ def r2_never_from_up(case: Case) -> Ruling | None:
     return None
 
 
-def r3_take(case: Case) -> Ruling | None:
-    """The holder is DOWN or a blackhole, and I am the first in the order that is alive."""
+def r3_take_from_the_dead(case: Case) -> Ruling | None:
+    """The holder is DOWN, I am fit, and no live node comes before me: move it to me."""
     holder, uplink = case.evidence(case.holder), case.known.uplink
-    blackhole = case.holding is not None and case.holding.state is RouteState.BLACKHOLE
-    if holder.verdict is not Verdict.DOWN and not blackhole:
+    if holder.verdict is not Verdict.DOWN:
         return None
+    obstacle = _not_my_turn(case, holder.since)
+    if obstacle is not None:
+        return obstacle
+    if not silent_throughout(holder):
+        return case.stay(Rule.R3, f"{case.holder} has answered again: {_missed_in_a_row(holder)}")
+    if not heard_since(uplink, holder.silent_since):
+        reason = "pinging my own uplink once more before taking"
+        return case.stay(Rule.R3, reason, fresh=case.known.me)
+    if case.newer_view_awaited(holder):
+        return case.stay(Rule.R10, "reading the route tables once more before taking")
+    cause = Cause(case.holder, holder.verdict.value, holder.since)
+    reason = f"{_missed('heartbeat', holder)}, uplink up"
+    return case.move(Rule.R3, case.known.me, cause, reason, _first_sign(holder))
+
+
+def r3_take_a_blackhole(case: Case) -> Ruling | None:
+    """EC2 shows a blackhole, I am fit, and no live node comes before me: move it to me."""
+    since, holding = case.memory.blackhole_since, case.holding
+    if holding is None or not holding.is_blackhole:
+        return None
+    since = case.view.at if since is None else since
+    obstacle = _not_my_turn(case, since)
+    if obstacle is not None:
+        return obstacle
+    if not heard_since(case.known.uplink, since):
+        reason = "pinging my own uplink once more before taking"
+        return case.stay(Rule.R3, reason, fresh=case.known.me)
+    cause = Cause(case.holder or holding.target, RouteState.BLACKHOLE.value, 0.0)
+    reason = f"EC2 shows a blackhole at {holding.target}, uplink up"
+    return case.move(Rule.R3, case.known.me, cause, reason, case.known.now)
+
+
+def _not_my_turn(case: Case, since: float) -> Ruling | None:
+    """Say why this node may not take a route that has had no live holder since then (R3, R3b).
+
+    The first live node of the order takes at once. The next in line takes after one full
+    detection and `settle` for each node before it: the first may be one whose daemon is dead,
+    in dry run, denied by IAM, or reading another file.
+    """
+    me, uplink, group = case.known.me, case.known.uplink, case.known.group
     if uplink.verdict is not Verdict.UP:
         return case.stay(Rule.R3, f"the holder is lost, but my uplink is {uplink.verdict.value}")
-    first = case.first_alive(case.order)
-    if first != case.known.me:
-        absent = f"the holder is lost, but I am {case.absent(case.known.me)}"
-        return case.stay(Rule.R3, f"{first} comes first" if first else absent)
-    if holder.verdict is Verdict.DOWN:
-        if holder.silent_since is None:
-            return case.stay(Rule.R3, f"{case.holder} has just answered again")
-        if not heard_since(uplink, holder):
-            return case.stay(Rule.R3, "asking my own uplink afresh before taking")
-        if case.newer_view_awaited(holder):
-            return case.stay(Rule.R10, "reading the route tables afresh before taking")
-        cause = Cause(case.holder, holder.verdict.value, holder.since)
-        reason = f"{_missed('heartbeat', holder)}, uplink up"
-        return case.move(Rule.R3, case.known.me, cause, reason, _first_sign(holder))
-    target = case.holding.target if case.holding is not None else ""
-    cause = Cause(case.holder or target, RouteState.BLACKHOLE.value, 0.0)
-    reason = f"EC2 shows a blackhole at {target}, uplink up"
-    return case.move(Rule.R3, case.known.me, cause, reason, case.known.now)
+    if me not in case.candidates:
+        return case.stay(Rule.R3, "the holder is lost, but I am shutting down")
+    rank, first = case.candidates.index(me), case.candidates[0]
+    if rank == 0:
+        return None
+    due = since + rank * (group.check.detection + group.settle)
+    if case.known.now < due:
+        return case.stay(Rule.R3, f"{first} comes first; this node takes if it does not", due)
+    if case.view.at < due:
+        reason = f"{first} has not taken it; reading the route tables once more before taking"
+        return case.stay(Rule.R3, reason, fresh=first)
+    return None
 
 
 def r1_unknown(case: Case) -> Ruling | None:
@@ -195,23 +230,25 @@ RULES: tuple[Callable[[Case], Ruling | None], ...] = (
     r6_drain,
     r4_return,
     r2_never_from_up,
-    r3_take,
+    r3_take_from_the_dead,
+    r3_take_a_blackhole,
     r1_unknown,
 )
 
 
-# --- what holds a wish back ---------------------------------------------------------------------
+# --- what holds a move back ---------------------------------------------------------------------
 
 
 def _held_back(case: Case, ruling: Ruling) -> Ruling:
-    """Let the wish through, hold it back (R7, a failed try), or mark it as `would` (R9)."""
+    """Let the move through, hold it back (R7, a failed try), or mark it as `would` (R9)."""
     move, now = ruling.move, case.known.now
     if move is None:
         return ruling
-    for contest in case.memory.contests:
-        if _repeats(move, contest) and now < contest.until:
-            if not case.evidence(case.holder).gone:
-                return case.stay(Rule.R7, "another hand undid this move: left alone", contest.until)
+    if move.rule is Rule.R3 and not case.evidence(case.holder).gone:
+        holds = (hold(case) for hold in (r7_contested, r7b_robbed, r7c_split))
+        for held in holds:
+            if held is not None and held.due is not None and now < held.due:
+                return held
     if now < case.memory.retry_at and case.memory.failed_for == move.cause:
         return case.stay(ruling.rule, f"{ruling.reason}; will be tried again", case.memory.retry_at)
     if case.view.intent.paused or case.known.dry_run:
@@ -219,29 +256,63 @@ def _held_back(case: Case, ruling: Ruling) -> Ruling:
     return ruling
 
 
-def _repeats(move: Move, contest: Contest) -> bool:
-    """Whether this is the move that was undone, called for by a verdict that still stands."""
-    return (move.to, move.cause) == (contest.to, contest.cause)
+def r7_contested(case: Case) -> Ruling | None:
+    """Someone undid such a take: the holder must be DOWN without a break for longer each time."""
+    contest = case.contest()
+    if contest is None:
+        return None
+    since = max(contest.at, case.evidence(case.holder).since)
+    due = since + contest_hold(case.memory, case.known.now, case.known.group)
+    return case.stay(Rule.R7, "someone else undid this move: left alone", due)
 
 
-def _return_due(case: Case, node: str) -> float:
-    """When `node` gets its route back; at once where nothing but a drain had kept it away."""
-    changed_at = max(case.evidence(node).since, case.memory.changed_at)
-    if _undrained_at(case, node) >= changed_at:
-        return AT_ONCE
-    return changed_at + case.known.group.preempt_delay
+def r7b_robbed(case: Case) -> Ruling | None:
+    """My home route is with a node that I call DOWN: it has convicted me before.
+
+    Where pulses are answered and heartbeats are not, nothing lies between the two: then its
+    forwarding is dead, and there is nothing to wait for. In a split there is not either.
+    """
+    holder = case.evidence(case.holder)
+    mine = case.order[0] == case.known.me and case.holder != ""
+    if not mine or holder.verdict is not Verdict.DOWN or case.gave_away(case.holder):
+        return None
+    if case.holder in case.known.splits:
+        return None
+    due = holder.since + ROBBED_WAIT
+    if holder.pulsing_since is not None:
+        due = min(due, holder.pulsing_since + case.known.group.check.fast_detection)
+    reason = f"{case.holder} had taken this route from me: I make sure first"
+    return case.stay(Rule.R7, reason, due)
 
 
-def _undrained_at(case: Case, node: str) -> float:
-    return case.known.undrained.get(node, float("-inf"))
+def r7c_split(case: Case) -> Ruling | None:
+    """The holder and I have convicted each other: each keeps its own, and takes nothing else.
+
+    Not for longer than nothing can be heard: where pulses are answered, nothing lies between.
+    """
+    found = case.known.splits.get(case.holder)
+    if found is None or case.order[0] == case.known.me:
+        return None
+    due, pulsing_since = found.acted_at + split.HOLD, case.evidence(case.holder).pulsing_since
+    if pulsing_since is not None:
+        due = min(due, pulsing_since + case.known.group.check.fast_detection)
+    reason = f"{case.holder} has taken a route while it was silent, so it lives: left alone"
+    return case.stay(Rule.R7, reason, due)
 
 
-def _absent(case: Case, home: str) -> str:
-    return f"{home} is drained" if home in case.view.intent.drained else f"{home} is not back yet"
+# --- words --------------------------------------------------------------------------------------
+
+
+def _away(case: Case, home: str) -> str:
+    return f"{home} is drained" if case.drained(home) else f"{home} is not back yet"
 
 
 def _first_sign(evidence: Evidence) -> float:
     return evidence.since if evidence.doubted_since is None else evidence.doubted_since
+
+
+def _missed_in_a_row(evidence: Evidence) -> str:
+    return f"missed {evidence.missed} of {evidence.needed} since"
 
 
 def _missed(what: str, evidence: Evidence) -> str:

@@ -13,14 +13,16 @@ from msgspec.structs import replace
 from nathb.core import sentences
 from nathb.core.durations import ago
 from nathb.core.finding import Finding, Level, bad, good, warning
+from nathb.core.memory import WriteState
 from nathb.core.model import Preempt, Rule, Verdict
 from nathb.core.serving import SERVES, Service, evidence_of, gone, pinged, service_of
-from nathb.core.snapshot import FailedRead, Home, Snapshot, Write, WriteState
+from nathb.core.snapshot import FailedRead, Home, Snapshot, Write
 from nathb.core.view import Holding, Intent, PinState, RouteState
 
 EC2 = "EC2"
 OPERATORS = "operators"
-"""Subjects that are neither a node nor a route: EC2 as such, and what operators asked for."""
+FILE = "file"
+"""Subjects that are neither a node nor a route: EC2 as such, what operators asked for, the file."""
 RECENT = 60.0
 """Seconds for which a failed move is told: one that is still wanted is tried again sooner."""
 VOID = {PinState.MISSING, PinState.ELSEWHERE}
@@ -39,7 +41,7 @@ def diagnose(snapshot: Snapshot, clock: Callable[[float], str]) -> tuple[Finding
     spells a moment in monotonic seconds as the reader's clock shows it.
     """
     found = [*_nodes(snapshot), *_reading(snapshot, clock)]
-    found += intended(snapshot.group, _intent(snapshot))
+    found += [*_files(snapshot), *intended(snapshot.group, _intent(snapshot))]
     for home in snapshot.homes:
         found += [_route(snapshot, home), *_failed(snapshot, home)]
     return tuple(found)
@@ -122,6 +124,16 @@ def _last_view(snapshot: Snapshot) -> str:
 def _is_usable(snapshot: Snapshot) -> bool:
     view = snapshot.view
     return view is not None and snapshot.at - view.at <= snapshot.view_max_age
+
+
+def _files(snapshot: Snapshot) -> Iterator[Finding]:
+    """Yield that this node's file is not the one that was applied last (R17)."""
+    own, applied = snapshot.file_digest, snapshot.view.digests if snapshot.view is not None else ()
+    others = [digest for digest in applied if own and digest != own]
+    if others:
+        text = f"DIFFERS from the one that was applied: {own} here, {', '.join(others)} applied"
+        mend = f"compare the nodes' files, then: nathb apply {snapshot.group}"
+        yield warning(FILE, text, mend)
 
 
 def intended(group: str, intent: Intent) -> Iterator[Finding]:

@@ -52,12 +52,15 @@ class EventKind(Enum):
     SIGHTED = "sighted"
     NAME_LOST = "name-lost"
     NAME_BACK = "name-back"
+    NEVER_ANSWERED = "never-answered"
     PULSE_IGNORED = "pulse-ignored"
     STATUS_LOST = "status-lost"
     HOOK_FAILED = "hook-failed"
     NOTICE_FAILED = "notice-failed"
     METRICS_LOST = "metrics-lost"
     UNTOLD = "untold"
+    FILE_DIFFERS = "file-differs"
+    FILE_SAME = "file-same"
 
 
 TRANSITIONS = frozenset(

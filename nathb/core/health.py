@@ -10,7 +10,8 @@ whether this streak, at this length, turns the verdict:
     UP        (stays UP)                  fall of them: DOWN
     DOWN      rise of them: UP            (stays DOWN)
 
-`fall` is 1 while EC2 itself says that the node is gone; rise is never hastened.
+`fall` is 1 while EC2 itself says that the node is gone, and more while this node loses packets of
+its own (R15); rise is never hastened.
 """
 
 from __future__ import annotations
@@ -53,9 +54,12 @@ class Health(Struct, frozen=True):
         return self.verdict is Verdict.DOWN and self.latest is Outcome.MISSED
 
 
-def limits(timers: Timers, *, hastened: bool) -> dict[Limit, int]:
-    """Return the counts a streak has to reach; one miss is enough when EC2 adds its word."""
-    return {Limit.RISE: timers.rise, Limit.FALL: 1 if hastened else timers.fall}
+def limits(timers: Timers, *, hastened: bool, factor: int = 1) -> dict[Limit, int]:
+    """Return the counts a streak has to reach; one miss is enough when EC2 adds its word (R13).
+
+    `fall` is multiplied by `factor` otherwise: see `core.awareness` (R15).
+    """
+    return {Limit.RISE: timers.rise, Limit.FALL: 1 if hastened else timers.fall * factor}
 
 
 def count(health: Health, outcome: Outcome) -> Health:

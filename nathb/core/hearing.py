@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from nathb.core.case import Case, Known
+from nathb.core.case import Known, case_of
 from nathb.core.decide import RULES, decide
-from nathb.core.memory import RouteMemory
 from nathb.core.model import Route, Rule, Ruling
 
 HOLDS: dict[Rule, str] = {
-    Rule.R7: "Never repeat a move that another hand has undone, while its cause still stands.",
+    Rule.R7: "Wait before taking from a holder that someone else, or it itself, defends.",
     Rule.R9: "Paused, or a dry run: say what would be done, and do not do it.",
 }
 RETRY = "EC2 has just failed this very move: the next try waits its turn."
@@ -41,8 +40,7 @@ def hear(known: Known, route: Route) -> Hearing:
     ruling = {one.route: one for one in decide(known)}[route]
     if known.view is None:
         return Hearing((), ruling)
-    memory = known.memory.get(str(route), RouteMemory())
-    case = Case(known, known.view, route, memory, known.view.holding(route))
+    case = case_of(known, known.view, route)
     answers: list[Answer] = []
     for rule in RULES:
         number = rule.__name__.partition("_")[0].upper()

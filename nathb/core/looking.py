@@ -40,7 +40,7 @@ class Looking:
 
     def due_at(self, now: float) -> float:
         """When the next look is due; while one is running, when that one is given up."""
-        if self.begun_at is not None and now < self.begun_at + GIVE_UP:
+        if self.begun_at is not None:
             return self.begun_at + GIVE_UP
         if self.attempts and self.asked_at is None:
             return self.retry_at

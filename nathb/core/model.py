@@ -94,6 +94,16 @@ class Timers(Recorded, frozen=True):
         """Seconds within which a pulse is due: a round trip between zones takes one or two ms."""
         return min(0.25, self.pulse / 2)
 
+    @property
+    def detection(self) -> float:
+        """Seconds in which a path that dies unannounced is DOWN at the latest."""
+        return self.interval + (self.fall - 1) * self.fast_interval + self.timeout
+
+    @property
+    def fast_detection(self) -> float:
+        """Seconds in which a path that dies while it is checked fast is DOWN at the latest."""
+        return self.fall * self.fast_interval + self.timeout
+
 
 class Notify(Recorded, frozen=True):
     """The `notify` block: whom to tell of transitions. `sns` is a topic's ARN, empty for none."""
@@ -142,6 +152,10 @@ class Group(Recorded, frozen=True):
         home = [route in node.routes for node in self.nodes].index(True)
         return tuple([node.name for node in self.nodes[home:] + self.nodes[:home]])
 
+    def home(self, route: Route) -> str:
+        """Name the node that the route belongs to when all is well."""
+        return self.order(route)[0]
+
 
 # --- what is concluded ------------------------------------------------------------------------
 
@@ -168,6 +182,10 @@ class Evidence(Recorded, frozen=True):
     """EC2 says that the instance is stopping, stopped, shutting down or terminated."""
     blind: str = ""
     """Why one of its addresses cannot be asked at present; empty when all can."""
+    never_answered: bool = False
+    """None of its addresses has ever answered this process."""
+    pulsing_since: float | None = None
+    """Since when its pulses have been answered without a break; None when the last one was not."""
 
 
 class Rule(Enum):

@@ -1,5 +1,9 @@
 """One address on watch: what is in flight, what came back, how it stands.
 
+A check is one echo request, and one repetition when half of the timeout has passed without an
+answer: a network that loses a packet here and there fails no check, and a dead path is found no
+later.
+
 Checks overlap, so answers may overtake one another. Later evidence supersedes earlier: once a
 check is heard, the ones sent before it and still in flight have nothing left to say, and are
 dropped. A path is therefore never convicted by misses older than its newest answer.
@@ -21,12 +25,17 @@ class Path:
         """The address that checks leave from; empty for the usual one."""
         self.void = False
         """A heartbeat that is not pinned to its peer is not asked, and says nothing (R12)."""
+        self.ever_answered = False
+        """Whether this process has ever had an answer from it; a restart does not forget that."""
         self.restart()
 
     def restart(self) -> None:
         """Forget all evidence: UNKNOWN until there is some anew (R1, R14)."""
         self.health = Health()
         self.in_flight: dict[int, float] = {}
+        """Tickets, and when the check that each belongs to was begun."""
+        self.repeat_of: float | None = None
+        """When the newest check was begun, while it has not been repeated."""
         self.sent_at: float | None = None
         self.heard_at: float | None = None
         self.silent_since: float | None = None
@@ -46,18 +55,28 @@ class Path:
         """When the next check is due, if one is to go out every `pace` seconds."""
         return float("-inf") if self.sent_at is None else self.sent_at + pace
 
+    def repeat_at(self, timeout: float) -> float:
+        """When the newest check is to be repeated; infinity when it is answered or repeated."""
+        return float("inf") if self.repeat_of is None else self.repeat_of + timeout / 2
+
     def ask_now(self) -> None:
         """Make the next check due at once."""
         self.sent_at = None
 
     def asked(self, ticket: int, now: float) -> None:
         """Note that a check is on its way."""
-        self.in_flight[ticket] = self.sent_at = now
+        self.in_flight[ticket] = self.sent_at = self.repeat_of = now
         self.blind = ""
+
+    def repeated(self, ticket: int) -> None:
+        """Note that the newest check was sent once more."""
+        assert self.repeat_of is not None
+        self.in_flight[ticket] = self.repeat_of
+        self.repeat_of = None
 
     def could_not_ask(self, why: str, now: float) -> None:
         """Note a Blind check: it moves no counter, and is tried again soon."""
-        self.sent_at = now
+        self.sent_at, self.repeat_of = now, None
         self.blind = why
 
     def heard(self, ticket: int, needed: dict[Limit, int]) -> list[int]:
@@ -66,18 +85,28 @@ class Path:
         over = [other for other, sent in self.in_flight.items() if sent <= sent_at]
         for other in over:
             del self.in_flight[other]
+        if self.repeat_of is not None and self.repeat_of <= sent_at:
+            self.repeat_of = None
+        self.ever_answered = True
         self.heard_at = sent_at
         self.silent_since = None
         self.health = judge(count(self.health, Outcome.HEARD), needed)
         return over
 
-    def overdue(self, now: float, timeout: float) -> list[int]:
-        """Return the tickets whose answer is `timeout` late, oldest first."""
-        return [ticket for ticket, sent_at in self.in_flight.items() if now >= sent_at + timeout]
+    def overdue(self, now: float, timeout: float) -> dict[float, list[int]]:
+        """Return the checks whose answer is `timeout` late, oldest first, with their tickets."""
+        late: dict[float, list[int]] = {}
+        for ticket, sent_at in self.in_flight.items():
+            if now >= sent_at + timeout:
+                late.setdefault(sent_at, []).append(ticket)
+        return late
 
-    def missed(self, ticket: int, needed: dict[Limit, int]) -> None:
-        """Note that no answer came in time."""
-        sent_at = self.in_flight.pop(ticket)
+    def missed(self, sent_at: float, tickets: list[int], needed: dict[Limit, int]) -> None:
+        """Note that no answer came in time to the check that was begun then."""
+        for ticket in tickets:
+            del self.in_flight[ticket]
+        if self.repeat_of == sent_at:
+            self.repeat_of = None
         if self.silent_since is None:
             self.silent_since = sent_at
         self.health = judge(count(self.health, Outcome.MISSED), needed)
@@ -106,6 +135,8 @@ class Pulse:
         self.sent_at: float | None = None
         self.ticket: int | None = None
         self.heard_once = False
+        self.heard_since: float | None = None
+        """Since when pulses have been answered without a break; None when the last was lost."""
         self.blind = False
         self.lost_since: float | None = None
         self.contradictions = 0
@@ -136,6 +167,8 @@ class Pulse:
         ended = self.lost_since is not None
         self.ticket = None
         self.heard_once = True
+        if self.heard_since is None:
+            self.heard_since = self.sent_at
         self.lost_since = None
         self.ignored = False
         return ended
@@ -143,6 +176,7 @@ class Pulse:
     def missed(self) -> None:
         """Note that no answer came in time."""
         self.ticket = None
+        self.heard_since = None
         if self.lost_since is None:
             self.lost_since = self.sent_at
             self.contradictions = 0

@@ -90,10 +90,11 @@ def verdict(name: str, evidence: Evidence, *, peer: bool) -> Event:
     up = evidence.verdict is Verdict.UP
     addresses = ", ".join(evidence.addresses)
     what = "heartbeat" if peer else "uplink"
+    never = "has never answered: " if evidence.never_answered else ""
     because = (
         f"{what} {addresses} answers"
         if up
-        else f"{what} {addresses} missed {evidence.missed} of {evidence.needed}"
+        else f"{what} {addresses} {never}missed {evidence.missed} of {evidence.needed}"
     )
     if peer:
         kind = EventKind.PEER_UP if up else EventKind.PEER_DOWN
@@ -102,6 +103,17 @@ def verdict(name: str, evidence: Evidence, *, peer: bool) -> Event:
         )
     kind = EventKind.UPLINK_UP if up else EventKind.UPLINK_DOWN
     return Event(kind=kind, message=f"my uplink is {evidence.verdict.value}: {because}")
+
+
+def never_answered(node: str, evidence: Evidence) -> Event:
+    """Tell of a peer whose pulse answers, and no heartbeat has ever since this process started."""
+    addresses = ", ".join(evidence.addresses)
+    message = (
+        f"heartbeat {addresses} of {node} has never answered, its pulse does: {node} counts as "
+        "unknown, and its routes are not taken; check that the address is right and answers "
+        f"pings, then run nathb check --aws on {node}"
+    )
+    return Event(kind=EventKind.NEVER_ANSWERED, message=message, source=node, rule="R1")
 
 
 NO_TABLE = (

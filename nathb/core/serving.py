@@ -61,7 +61,8 @@ def pinged(what: str, evidence: Evidence) -> str:
         return f"no {what} can be pinged"
     if evidence.heard_at is None:
         missed = f" (missed {evidence.missed} of {evidence.needed})" if evidence.missed else ""
-        never = "has never answered since its checks began" if missed else "has not answered yet"
+        since = "" if evidence.never_answered else " since its checks began"
+        never = f"has never answered{since}" if missed else "has not answered yet"
         return f"{what} {addresses} {never}{missed}"
     if evidence.missed:
         return f"{what} {addresses} missed {evidence.missed} of {evidence.needed}"

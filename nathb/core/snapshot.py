@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from nathb.core.damping import Penalty
-from nathb.core.memory import RouteMemory
+from nathb.core.memory import RouteMemory, WriteState
 from nathb.core.model import Evidence, Preempt, Route, Ruling
 from nathb.core.view import InstanceState, View
 
@@ -61,16 +60,6 @@ class FailedMove(Struct, frozen=True):
     error: str
 
 
-class WriteState(Enum):
-    """How far a write of this node has come."""
-
-    SENT = "sent"
-    """EC2 has not answered yet."""
-    ACCEPTED = "accepted"
-    UNANSWERED = "unanswered"
-    """The answer was lost: EC2 may have carried it out."""
-
-
 class Write(Struct, frozen=True):
     """A ReplaceRoute of this node that no view has shown yet. `holder` is empty for a blackhole."""
 
@@ -111,21 +100,22 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     failed_reads: tuple[FailedRead, ...] = ()
     writes: tuple[Write, ...] = ()
     failed_moves: tuple[FailedMove, ...] = ()
+    file_digest: str = ""
+    """Of this node's file; the view has those that were applied (R17)."""
 
 
 def write_of(route: Route, memory: RouteMemory, view: View | None) -> Write | None:
     """Return the write of this route that the view does not show yet; None when there is none."""
-    if (move := memory.in_flight) is not None:
-        return Write(route, move.holder, move.to, WriteState.SENT)
-    if (lost := memory.unsure) is not None:
-        return Write(route, lost.move.holder, lost.move.to, WriteState.UNANSWERED, lost.at)
-    wrote = memory.wrote
-    if wrote is None or view is None:
+    write = memory.pending or memory.accepted
+    if write is None:
         return None
-    seen = view.holding(route)
-    if view.at >= wrote.at and seen is not None and seen.node == wrote.move.to:
-        return None
-    return Write(route, wrote.move.holder, wrote.move.to, WriteState.ACCEPTED, wrote.at)
+    if write.state is WriteState.ACCEPTED:
+        seen = view.holding(route) if view is not None else None
+        shown = view is not None and view.at >= write.at
+        if view is None or (shown and seen is not None and seen.node == write.move.to):
+            return None
+    at = None if write.state is WriteState.SENT else write.at
+    return Write(route, write.move.holder, write.move.to, write.state, at)
 
 
 def schema() -> dict[str, Any]:

@@ -42,6 +42,8 @@ class Teller:
         self._seen: dict[str, tuple[float, float]] = {}
         """Since when each wish is known, and when it was last told; what it is by `_wishes`."""
         self._ignored: set[str] = set()
+        self._other_files: tuple[str, ...] = ()
+        self._never_answered: set[str] = set()
         self._expired = False
 
     def rulings(
@@ -86,6 +88,22 @@ class Teller:
             if one.state is not before and {one.state, before} & VOID:
                 yield sentences.pin(one)
 
+    def heartbeats(self, peers: Mapping[str, Evidence]) -> Iterator[Event]:
+        """Yield an event for each peer whose heartbeat has never answered, though its pulse does.
+
+        Such a peer stays UNKNOWN. Where the pulse is silent too it is DOWN, and told as that.
+        """
+        silent = {
+            node
+            for node, one in peers.items()
+            if one.never_answered and one.missed >= one.needed > 0
+            if one.verdict is Verdict.UNKNOWN
+        }
+        for node in sorted(silent - self._never_answered):
+            yield sentences.never_answered(node, peers[node])
+        answered = {node for node, one in peers.items() if not one.never_answered}
+        self._never_answered = (self._never_answered | silent) - answered
+
     def pulses(self, states: Mapping[str, str]) -> Iterator[Event]:
         """Yield an event for each peer whose silent pulse is now ignored."""
         ignored = {node for node, state in states.items() if state == "ignored"}
@@ -107,6 +125,25 @@ class Teller:
             )
             yield Event(kind=EventKind.VIEW_LOST, message=message, rule="R10")
         self._expired = expired
+
+    def files(self, digests: Iterable[str], own: str) -> Iterator[Event]:
+        """Yield an event when another file than this node's was applied, and when it no longer is.
+
+        `digests` are those that the guarded tables have noted, `own` is this node's (R17).
+        """
+        others = tuple(digest for digest in digests if own and digest != own)
+        if others and others != self._other_files:
+            yield Event(
+                kind=EventKind.FILE_DIFFERS,
+                message=f"this node's file (digest {own}) is not the one that was applied "
+                f"({', '.join(others)}): the nodes may disagree; compare their files, then "
+                "nathb apply",
+                rule="R17",
+            )
+        elif self._other_files and not others:
+            message = f"this node's file (digest {own}) is the one that was applied"
+            yield Event(kind=EventKind.FILE_SAME, message=message, rule="R17")
+        self._other_files = others
 
     def intent(self, intent: Intent, now: float) -> Iterator[Event]:
         """Yield events for what operators have begun or ended to ask for."""

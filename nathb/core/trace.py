@@ -15,6 +15,7 @@ from nathb.core.case import Known
 from nathb.core.decide import decide
 from nathb.core.errors import OtherVersionError, UsageError
 from nathb.core.model import Recorded, Ruling
+from nathb.core.older_rounds import upgraded
 
 
 class Round(Recorded, frozen=True):
@@ -38,7 +39,7 @@ def parse(line: str) -> Round:
     try:
         return msgspec.json.decode(line, type=Round)
     except msgspec.ValidationError as error:
-        raise OtherVersionError(_unknown(error)) from error
+        return _of_an_older_version(line, error)
     except (msgspec.DecodeError, ValueError) as error:
         raise UsageError(
             f"the line is not a round: {error}; give the NATHB_TRACE field as the journal has it"
@@ -49,6 +50,13 @@ def replay(line: str) -> tuple[Round, tuple[Ruling, ...]]:
     """Return the recorded round, and what the rules of this version say to the same facts."""
     recorded = parse(line)
     return recorded, decide(recorded.known)
+
+
+def _of_an_older_version(line: str, error: msgspec.ValidationError) -> Round:
+    try:
+        return msgspec.convert(upgraded(msgspec.json.decode(line)), Round)
+    except (msgspec.MsgspecError, RecursionError, KeyError, TypeError, AttributeError):
+        raise OtherVersionError(_unknown(error)) from error
 
 
 def _unknown(error: msgspec.ValidationError) -> str:

@@ -25,6 +25,11 @@ class Holding(Recorded, frozen=True):
     """The id EC2 shows: eni-…, nat-…, igw-…; for messages only."""
     state: RouteState = RouteState.ACTIVE
 
+    @property
+    def is_blackhole(self) -> bool:
+        """Whether EC2 says that the route leads nowhere."""
+        return self.state is RouteState.BLACKHOLE
+
 
 class PinState(Enum):
     """How a heartbeat's /32 stands in this node's own subnet table."""
@@ -62,6 +67,8 @@ class View(Recorded, frozen=True):
     holdings: tuple[Holding, ...] = ()
     pins: tuple[Pin, ...] = ()
     intent: Intent = Intent()
+    digests: tuple[str, ...] = ()
+    """The digests of the file that was applied, as tags on the guarded tables have them (R17)."""
 
     def holding(self, route: Route) -> Holding | None:
         """Where the route points; None when its table has no such route."""

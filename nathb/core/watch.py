@@ -2,7 +2,7 @@
 
 While all is settled, heartbeats and uplinks are asked every `interval`. As soon as anything is in
 doubt (a missed check, a lost pulse, a path not yet decided), *everything* is asked every
-`fast_interval`, the uplink too: distrust yourself before you accuse a peer.
+`fast_interval`, the uplink too: distrust yourself before you accuse a peer (R15).
 
 This room keeps evidence but touches no socket and no clock. It says which paths are due; whoever
 sends tells it what became of them.
@@ -11,7 +11,9 @@ sends tells it what became of them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
+from nathb.core.awareness import Awareness
 from nathb.core.health import Limit, limits, together
 from nathb.core.model import Evidence, Timers, Verdict
 from nathb.core.path import Path, Pulse
@@ -19,20 +21,48 @@ from nathb.core.path import Path, Pulse
 UPLINK = "uplink"
 
 
+class Expired(NamedTuple):
+    """What was given up: the tickets, and how many checks and pulses were missed."""
+
+    tickets: list[int]
+    missed: int
+
+
 class Subject:
     """The uplink, or one peer: UP if any of its addresses answers."""
 
-    def __init__(self, name: str, paths: Iterable[Path], now: float) -> None:
+    def __init__(
+        self, name: str, paths: Iterable[Path], now: float, timers: Timers | None = None
+    ) -> None:
         self.name = name
+        self.pulsed = timers is not None and timers.pulse > 0
+        """Whether pulses are to be sent to it, once its private address is known."""
+        self.patience = timers.fast_detection if timers is not None else 0.0
+        """Seconds without a pulse after which they count as silent."""
         self.paths = list(paths)
         self.verdict = Verdict.UNKNOWN
         self.since = now
         self.hastened = False
         self.gone = False
 
-    def conclude(self, now: float) -> None:
-        """Bring the verdict up to date with the paths that can say anything."""
+    @property
+    def never_answered(self) -> bool:
+        """Whether no address of it has ever answered this process."""
+        return not any(path.ever_answered for path in self.paths)
+
+    def conclude(self, now: float, pulse: Pulse | None) -> None:
+        """Bring the verdict up to date with the paths that can say anything.
+
+        A heartbeat that has never answered may be a mistake in the file. It convicts only whom
+        EC2 has bad news of, or whose pulse is silent too, as far as pulses are sent at all.
+        """
         verdict = together([path.health.verdict for path in self.paths if path.speaks])
+        silent = not self.pulsed
+        if pulse is not None and pulse.lost_since is not None:
+            silent = now - pulse.lost_since >= self.patience
+        proven = self.name == UPLINK or silent or self.hastened or not self.never_answered
+        if verdict is Verdict.DOWN and not proven:
+            verdict = Verdict.UNKNOWN
         if verdict is not self.verdict:
             self.verdict, self.since = verdict, now
 
@@ -48,10 +78,15 @@ class Watch:
         self, timers: Timers, heartbeats: dict[str, tuple[str, ...]], now: float, source: str = ""
     ) -> None:
         self.timers = timers
-        self._limits = {hastened: limits(timers, hastened=hastened) for hastened in (False, True)}
+        self.awareness = Awareness()
         self.uplink = Subject(UPLINK, (), now)
         self.peers = {
-            name: Subject(name, [Path(name, address, source) for address in addresses], now)
+            name: Subject(
+                name,
+                [Path(name, address, source) for address in addresses],
+                now,
+                timers,
+            )
             for name, addresses in heartbeats.items()
         }
         self._subjects = (self.uplink, *self.peers.values())
@@ -92,7 +127,11 @@ class Watch:
                 path.void = void
 
     def set_hastened(
-        self, hastened: Iterable[str], gone: Iterable[str], gone_at: float = float("inf")
+        self,
+        hastened: Iterable[str],
+        gone: Iterable[str],
+        now: float,
+        gone_at: float = float("inf"),
     ) -> None:
         """Say of which peers EC2 has bad news: one missed check is then enough (R13).
 
@@ -105,7 +144,7 @@ class Watch:
             before, subject.hastened = subject.hastened, subject.name in bad or subject.gone
             if subject.hastened is not before:
                 for path in subject.paths:
-                    path.judge(self._needed(subject))
+                    path.judge(self._needed(subject, now))
 
     def restart(self, now: float) -> None:
         """Forget everything in flight and every streak: this process was not there (R14)."""
@@ -113,9 +152,10 @@ class Watch:
         for subject in self._subjects:
             for path in subject.paths:
                 path.restart()
-            subject.conclude(now)
         for pulse in self.pulses.values():
             pulse.restart()
+        self.awareness = Awareness()
+        self.conclude(now)
 
     # --- what to send -----------------------------------------------------------------------
 
@@ -130,34 +170,39 @@ class Watch:
                 return True
         return False
 
-    def ask(self, node: str) -> None:
-        """Make the next check of this peer due at once, whatever the pace."""
-        for path in self.peers[node].paths:
+    def ask(self, name: str) -> None:
+        """Make the next check of the uplink or a peer due at once, whatever the pace."""
+        for path in self._subject(name).paths:
             path.ask_now()
 
     def due(self, now: float) -> list[Path | Pulse]:
         """Return what is to be asked now."""
         pace = self._pace()
-        paths = [path for path in self._paths if not path.void and path.due_at(pace) <= now]
+        paths = [path for path in self._paths if not path.void and self._due(path, pace) <= now]
         pulses = [pulse for pulse in self.pulses.values() if self._pulse_due(pulse) <= now]
         return [*paths, *pulses]
 
     def asked(self, asked: Path | Pulse, ticket: int, now: float) -> None:
         """Note that a check or pulse is on its way."""
         self.tickets[ticket] = asked
-        asked.asked(ticket, now)
+        if isinstance(asked, Path) and asked.due_at(self._pace()) > now:
+            asked.repeated(ticket)
+        else:
+            asked.asked(ticket, now)
 
     def could_not_ask(self, asked: Path | Pulse, why: str, now: float) -> None:
         """Note one that could not be sent; a pulse has nothing to say then, a check is Blind."""
         if isinstance(asked, Pulse):
             asked.asked(None, now)
+        elif asked.due_at(self._pace()) > now:
+            asked.repeat_of = None  # the check itself was sent; only its repetition was not
         else:
             asked.could_not_ask(why, now)
 
     def wake_at(self) -> float:
         """When something is due next; infinity when nothing will be."""
         pace, timeout = self._pace(), self.timers.timeout
-        times = [path.due_at(pace) for path in self._paths if not path.void]
+        times = [self._due(path, pace) for path in self._paths if not path.void]
         times += [self._pulse_due(pulse) for pulse in self.pulses.values()]
         for path in self._paths:
             times += [sent_at + timeout for sent_at in path.in_flight.values()]
@@ -179,39 +224,46 @@ class Watch:
             if asked.heard() and self.peers[asked.node].verdict is Verdict.DOWN:
                 self.ask(asked.node)
             return []
-        subject = self._subject(asked.subject)
-        over = asked.heard(ticket, self._needed(subject))
+        subject, pulse = self._subject(asked.subject), self.pulses.get(asked.subject)
+        over = asked.heard(ticket, self._needed(subject, now))
         for other in over:
             del self.tickets[other]
-        subject.conclude(now)
-        pulse = self.pulses.get(asked.subject)
+        subject.conclude(now, pulse)
         if pulse is not None and asked.heard_at is not None:
             pulse.contradicted(asked.heard_at, self.timers.rise)
         return over
 
-    def expire(self, now: float) -> list[int]:
-        """Count what is overdue as Missed; return the tickets given up."""
+    def expire(self, now: float) -> Expired:
+        """Count what is overdue as Missed; return the tickets given up, and how many were missed.
+
+        The uplink comes first: what this node knows of its own losses weighs the peers' misses.
+        """
         over: list[int] = []
+        missed = 0
         for subject in self._subjects:
             for path in subject.paths:
-                for ticket in path.overdue(now, self.timers.timeout):
-                    path.missed(ticket, self._needed(subject))
-                    over.append(ticket)
+                for sent_at, tickets in path.overdue(now, self.timers.timeout).items():
+                    path.missed(sent_at, tickets, self._needed(subject, now))
+                    over += tickets
+                    missed += 1
+                    if subject is self.uplink and self._round_lost(sent_at):
+                        self.awareness.raised(sent_at, now)
         self.conclude(now)
         for pulse in self.pulses.values():
             if pulse.ticket is not None and self._pulse_deadline(pulse) <= now:
                 over.append(pulse.ticket)
+                missed += 1
                 pulse.missed()
         for ticket in over:
             del self.tickets[ticket]
-        return over
+        return Expired(over, missed)
 
     def conclude(self, now: float) -> None:
         """Bring all verdicts up to date with what was heard, missed, pinned and hastened."""
         for subject in self._subjects:
-            subject.conclude(now)
+            subject.conclude(now, self.pulses.get(subject.name))
 
-    def evidence(self, name: str) -> Evidence:
+    def evidence(self, name: str, now: float) -> Evidence:
         """Sum up how the uplink or a peer stands, for the rules to go by."""
         subject = self._subject(name)
         paths = [path for path in subject.paths if path.speaks]
@@ -220,7 +272,7 @@ class Watch:
         silent_since = max(silent) if silent and len(silent) == len(paths) else None
         pulse = self.pulses.get(name)
         signs = [silent_since, pulse.lost_since if pulse and pulse.alarming else None]
-        needed = self._needed(subject)[Limit.FALL]
+        needed = self._needed(subject, now)[Limit.FALL]
         return Evidence(
             verdict=subject.verdict,
             since=subject.since,
@@ -233,6 +285,8 @@ class Watch:
             hastened=subject.hastened,
             gone=subject.gone,
             blind=next((path.blind for path in subject.paths if path.blind), ""),
+            never_answered=subject.never_answered,
+            pulsing_since=pulse.heard_since if pulse is not None else None,
         )
 
     # --- how --------------------------------------------------------------------------------
@@ -243,8 +297,21 @@ class Watch:
     def _heartbeats(self) -> Iterator[Path]:
         return (path for subject in self.peers.values() for path in subject.paths)
 
-    def _needed(self, subject: Subject) -> dict[Limit, int]:
-        return self._limits[subject.hastened]
+    def _needed(self, subject: Subject, now: float) -> dict[Limit, int]:
+        """R13, R15: one miss is enough where EC2 adds its word; a lossy path of my own wants more.
+
+        Of the uplink as many misses convict as ever: it is what the awareness is of.
+        """
+        factor = 1 if subject is self.uplink else 1 + self.awareness.level(now)
+        return limits(self.timers, hastened=subject.hastened, factor=factor)
+
+    def _round_lost(self, sent_at: float) -> bool:
+        """Whether no address of the uplink has answered since the round that was sent then."""
+        heard = [path.heard_at for path in self.uplink.paths if path.heard_at is not None]
+        return max(heard, default=float("-inf")) < sent_at
+
+    def _due(self, path: Path, pace: float) -> float:
+        return min(path.due_at(pace), path.repeat_at(self.timers.timeout))
 
     def _pace(self) -> float:
         return self.timers.fast_interval if self.suspecting else self.timers.interval

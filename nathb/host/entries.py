@@ -77,12 +77,15 @@ ENTRIES = {
     EventKind.SIGHTED: Entry("801cdf58920149f4b91ce80119ca5605", Level.NOTICE),
     EventKind.NAME_LOST: Entry("048676fa33944039b502fba92717f7c3", Level.WARNING),
     EventKind.NAME_BACK: Entry("4846ab583923457e93489da599580e0f", Level.NOTICE),
+    EventKind.NEVER_ANSWERED: Entry("3ac2d3d86d3242aa88a5914ca7a8ad05", Level.ERR),
     EventKind.PULSE_IGNORED: Entry("8fa7587232084f558df3454f4726bec7", Level.INFO),
     EventKind.STATUS_LOST: Entry("4e7bbd8851a5410ea89008fa6234f811", Level.WARNING),
     EventKind.HOOK_FAILED: Entry("3cea9b33cc5e4c5fbb9c6835dd51ed4e", Level.WARNING),
     EventKind.NOTICE_FAILED: Entry("c4f25aeab5e74b20a95ebff11e3a4838", Level.WARNING),
     EventKind.METRICS_LOST: Entry("52a9eb59bd87486b9c34159ead22cb1d", Level.WARNING),
     EventKind.UNTOLD: Entry("c61c1f9264b447bfa1505764f6e72bd7", Level.WARNING),
+    EventKind.FILE_DIFFERS: Entry("041ed0b17cb64a118d15e7cbe3811744", Level.WARNING),
+    EventKind.FILE_SAME: Entry("681a5aec4eb847c3aece7600a3e022cc", Level.INFO),
 }
 
 KINDS = {entry.message_id: kind for kind, entry in ENTRIES.items()}

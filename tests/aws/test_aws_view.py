@@ -228,3 +228,13 @@ def test_what_one_guarded_table_says_holds_for_the_group():
 
 def test_tags_of_a_table_that_is_not_guarded_say_nothing():
     assert view(Table("rtb-own", tags=(Tag("nathb:pause", "on"),))).intent == Intent()
+
+
+def test_r17_the_digests_of_applied_files_are_read_from_the_guarded_tables() -> None:
+    tables = [
+        Table("rtb-a", tags=(Tag("nathb:file", "bbbb"),)),
+        Table("rtb-c", tags=(Tag("nathb:file", "aaaa"),)),
+        Table("rtb-own", tags=(Tag("nathb:file", "cccc"),)),
+    ]
+    assert view(*tables).digests == ("aaaa", "bbbb")
+    assert view(Table("rtb-a")).digests == ()

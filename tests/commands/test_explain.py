@@ -59,7 +59,7 @@ def test_a_takeover_is_told_from_the_last_answer_to_the_reply_of_ec2(tokyo_time:
         "What was known",
         "nat-c   down",
         "it points at nat-c (eni-nat-c, active). Its order: nat-c,",
-        "R10  No move on a view that is too old",
+        "R10  One move at a time for each route, and none on a view that is too old.",
         "R2   Never take a route from a node that I believe UP; nor from oneself.",
         "→ moves to nat-a: heartbeat 8.8.4.4 missed 3 of 3, uplink up",
         "the same facts lead to the same decision.",

@@ -49,7 +49,7 @@ def test_all_agree_on_whether_the_daemon_lives(
 ) -> None:
     monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
     monkeypatch.setattr(check, "inspect_forwarding", tuple)
-    monkeypatch.setattr(check, "inspect_reach", lambda _seen, _me: ())
+    monkeypatch.setattr(check, "inspect_reach", lambda _seen, _me, _never: ())
     snapshot = replace(SNAPSHOT, group="pair", at=time.monotonic() - age)
     publish(tmp_path / "status.json", snapshot)
     found = answers(tmp_path / "status.json", capsys)

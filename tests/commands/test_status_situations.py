@@ -13,7 +13,7 @@ from nathb.commands.status import all_is_well
 from nathb.core.case import Known
 from nathb.core.decide import decide
 from nathb.core.memory import Contest, RouteMemory
-from nathb.core.model import Cause, Evidence, Preempt, Verdict
+from nathb.core.model import Evidence, Preempt, Verdict
 from nathb.core.snapshot import Counters, FailedMove, FailedRead, Home, Snapshot, Write, WriteState
 from nathb.core.view import InstanceState, Intent, Pin, PinState
 from tests.core.build import NOW, PAIR, ROUTE_A, ROUTE_C, down, known, up, view
@@ -27,7 +27,7 @@ SILENT = Evidence(addresses=("8.8.4.4",), needed=3)
 DENIED = FailedRead(
     "route tables", NOW - 180, "DescribeRouteTables: EC2 says UnauthorizedOperation: no"
 )
-CONTESTED = {str(ROUTE_C): RouteMemory(contests=(Contest(A, Cause(C, "down", NOW), NOW + 540, 1),))}
+CONTESTED = {str(ROUTE_C): RouteMemory(contests=(Contest(C, NOW - 1),))}
 
 
 def seen(facts: Known | None = None, **more: object) -> Snapshot:
@@ -74,6 +74,12 @@ PROBLEM_C = f"1 problem ({ROUTE_C})"
 PROBLEMS_C = f"2 problems (nat-c, {ROUTE_C})"
 
 SITUATIONS = (
+    Situation(
+        "another file was applied",
+        seen(file_digest="aaaa", view=replace(view(), digests=("bbbb",))),
+        "1 warning (file)",
+        ("file   DIFFERS from the one that was applied: aaaa here, bbbb applied",),
+    ),
     Situation(
         "all is well",
         seen(),

@@ -336,10 +336,13 @@ def test_revert_with_nothing_away_writes_nothing(ask: Ask, world: World) -> None
     assert world.written == []
 
 
-def test_with_preempt_auto_there_is_nothing_to_revert(ask: Ask, world: World) -> None:
-    with pytest.raises(RefusalError, match="its routes go home by themselves"):
-        ask(revert)
-    assert world.written == []
+def test_revert_asks_with_preempt_auto_too_for_damping_may_hold_a_return(
+    ask: Ask, world: World
+) -> None:
+    world.holders["c"] = A
+    world.obey(2.0, c=C)
+    assert ask(revert) == 0
+    assert world.written == ["revert 600", "reverted"]
 
 
 # --- ended early

@@ -30,11 +30,12 @@ def compare(name: str, made: str, *, rewrite: bool) -> None:
 
 
 TRACES = HERE / "traces.txt"
+OLDER = HERE / "traces-0.1.txt"
 
 
-def rounds() -> dict[str, str]:
+def rounds(file: Path = TRACES) -> dict[str, str]:
     """Return the recorded rounds, each a line as NATHB_TRACE has it, by their names."""
-    blocks = TRACES.read_text().strip().split("\n\n")
+    blocks = file.read_text().strip().split("\n\n")
     return dict(block.removeprefix("# ").split("\n") for block in blocks)
 
 

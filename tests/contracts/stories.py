@@ -12,6 +12,7 @@ from nathb.core.errors import SnapshotError
 from nathb.core.events import Event, EventKind
 from nathb.core.model import Failure, Preempt
 from nathb.core.snapshot import Snapshot
+from nathb.core.telling import Teller
 from nathb.core.view import Intent, Pin, PinState
 from nathb.host import hooks, metrics
 from tests.core.build import PAIR, ROUTE_C
@@ -38,11 +39,14 @@ def events() -> Iterator[Event]:
     yield metrics.lost("the file cannot be written")
     yield from hooks.Hooks(Path(__file__)).carry({})
     yield from (Event(kind=kind, message="a sentence") for kind in BARE)
+    teller = Teller()
+    yield from teller.files(("a1",), "b2")
+    yield from teller.files(("b2",), "b2")
 
 
 def _worlds() -> Iterator[World]:
     yield from (_moved(), _drained(), _given_up(), _left_alone(), _wished())
-    yield from (_deaf(), _interrupted(), _nameless(), _damped(), _unpublished())
+    yield from (_deaf(), _never_heard(), _interrupted(), _nameless(), _damped(), _unpublished())
 
 
 def _moved() -> World:
@@ -122,6 +126,13 @@ def _deaf() -> World:
     world.blind = lambda _asker, _address: ""
     world.answers = silent((A, "10.0.1.10"))
     return world.run(60.0)
+
+
+def _never_heard() -> World:
+    """A heartbeat that has never answered, of a peer that answers its pulse."""
+    world = World(PAIR, A)
+    world.answers = silent((A, HEARTBEAT[C]))
+    return world.run(30.0)
 
 
 def _interrupted() -> World:

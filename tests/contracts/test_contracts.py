@@ -17,7 +17,7 @@ from nathb.core.model import Rule
 from nathb.core.trace import parse, render
 from nathb.host.runtime import publish
 from tests.commands.test_command_line import BROKEN, EXAMPLE
-from tests.contracts.recorded import TRACES, compare, rounds
+from tests.contracts.recorded import OLDER, TRACES, compare, rounds
 from tests.contracts.texts import TEXTS
 from tests.host.samples import SNAPSHOT
 
@@ -63,6 +63,13 @@ def test_status_json_is_as_recorded(
 def test_a_recorded_round_is_read_and_written_again_to_the_same_bytes(name: str) -> None:
     recorded = parse(rounds()[name])
     assert render(recorded.known, recorded.rulings) == rounds()[name]
+
+
+@pytest.mark.parametrize("name", rounds(OLDER))
+def test_a_round_that_0_1_recorded_is_read_as_today_would_have_recorded_it(name: str) -> None:
+    older, today = rounds(OLDER)[name], rounds()[name]
+    assert parse(older).known == parse(today).known
+    assert older != today
 
 
 @pytest.mark.parametrize("name", rounds())

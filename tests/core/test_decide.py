@@ -8,8 +8,9 @@ from msgspec.structs import replace
 from nathb.core.case import Known
 from nathb.core.damping import Penalty, taken
 from nathb.core.decide import decide
-from nathb.core.memory import Contest, RouteMemory, Wrote
+from nathb.core.memory import Contest, Given, RouteMemory, Write, WriteState
 from nathb.core.model import Cause, Evidence, Move, Node, Preempt, Route, Rule, Verdict
+from nathb.core.split import Split
 from nathb.core.view import Intent
 from tests.core.build import (
     DOWN,
@@ -28,6 +29,7 @@ from tests.core.build import (
 
 TAKE_C = (ROUTE_C.table, "nat-a", "R3")
 RETURN_C = (ROUTE_C.table, "nat-c", "R4")
+RELEASE_C = (ROUTE_C.table, "nat-c", "R5")
 DRAIN_A = Intent(drained=frozenset({"nat-a"}))
 DRAIN_C = Intent(drained=frozenset({"nat-c"}))
 
@@ -87,7 +89,7 @@ def test_r3_the_move_says_why_and_since_when() -> None:
 
 
 def test_r3_a_home_route_held_by_a_node_that_is_down_comes_home_by_a_take() -> None:
-    assert moves(known(peer=down(), seen=view(a="nat-c"))) == [
+    assert moves(known(peer=down(since=NOW - 30), seen=view(a="nat-c"))) == [
         (ROUTE_A.table, "nat-a", "R3"),
         TAKE_C,
     ]
@@ -104,8 +106,12 @@ def test_r3_an_uplink_last_heard_before_the_silence_began_is_no_witness() -> Non
     assert moves(known(uplink=up(heard_at=NOW - 3.0), peer=down(silent_since=NOW - 3))) == [TAKE_C]
 
 
-def test_r3_a_holder_that_has_just_answered_again_is_left_in_peace() -> None:
+def test_r3_the_whole_present_silence_must_convict_whatever_was_missed_before() -> None:
     assert moves(known(peer=down(silent_since=None))) == []
+    answered_since = replace(down(since=NOW - 60), missed=1)
+    assert moves(known(peer=answered_since)) == []
+    assert "missed 1 of 3" in ruling(known(peer=answered_since)).reason
+    assert moves(known(peer=replace(answered_since, missed=3))) == [TAKE_C]
 
 
 def test_r3_a_blackhole_that_points_at_nobody_of_the_group_is_taken() -> None:
@@ -116,6 +122,37 @@ def test_r3_a_blackhole_that_points_at_nobody_of_the_group_is_taken() -> None:
 
 def test_r3_a_blackhole_that_points_at_a_node_not_known_to_be_alive_is_taken() -> None:
     assert moves(known(peer=Evidence(UNKNOWN), seen=view(blackholes=(ROUTE_C,)))) == [TAKE_C]
+
+
+def test_r3_a_blackhole_asks_for_a_witness_heard_since_it_was_first_seen() -> None:
+    memory = {str(ROUTE_C): RouteMemory(holder="nat-c", blackhole_since=NOW - 1)}
+    dark = {"peer": Evidence(UNKNOWN), "seen": view(blackholes=(ROUTE_C,)), "memory": memory}
+    assert moves(known(uplink=up(heard_at=NOW - 0.5), **dark)) == [TAKE_C]
+    stale = known(uplink=up(heard_at=NOW - 1.5), **dark)
+    assert moves(stale) == []
+    assert ruling(stale).fresh == "nat-a"
+
+
+def three_nodes(**nodes: Evidence) -> Known:
+    """Seen from nat-a, whose turn for nat-c's route comes after nat-b's."""
+    b = Node("nat-b", heartbeat=("8.8.4.5",), instance="i-0000000b")
+    three = replace(PAIR, nodes=(PAIR.nodes[0], PAIR.nodes[1], b))
+    assert three.order(ROUTE_C) == ("nat-c", "nat-b", "nat-a")
+    peers = {f"nat-{name}": one for name, one in nodes.items()}
+    return replace(known(group=three), peers=peers)
+
+
+def test_r3b_the_next_in_line_takes_after_one_detection_and_settle_on_a_view_read_since() -> None:
+    wait = PAIR.check.detection + PAIR.settle
+    assert wait == 43.0
+    early = three_nodes(c=down(since=NOW - wait + 1), b=up())
+    assert moves(early) == []
+    assert ruling(early).due == NOW + 1
+    due = three_nodes(c=down(since=NOW - wait), b=up())
+    assert moves(due) == [TAKE_C]
+    old_view = replace(due, view=view(at=NOW - 1))
+    assert moves(old_view) == []
+    assert ruling(old_view).fresh == "nat-b"
 
 
 def test_r3_only_the_first_living_node_of_the_order_takes() -> None:
@@ -184,9 +221,31 @@ def test_r4_a_return_waits_for_an_answer_and_a_view_from_after_it_was_due() -> N
         assert ruling(stale).fresh == "nat-c"
 
 
-def test_r4_under_preempt_auto_the_revert_tag_means_nothing() -> None:
+def test_r4_revert_needs_no_delay_under_preempt_auto_either() -> None:
     reverted = view(c="nat-a", intent=Intent(revert=True))
-    assert moves(known(peer=up(since=NOW - 5), seen=reverted, memory=held_since(0.0))) == []
+    for memory in (held_since(0.0), held_since(NOW - 100, penalty=flapping())):
+        asked = known(peer=up(since=NOW - 5), seen=reverted, memory=memory)
+        assert moves(replace(asked, revert_since=NOW - 1)) == [RETURN_C]
+
+
+def test_r4_a_revert_that_was_left_standing_is_none_for_what_is_moved_later() -> None:
+    reverted = view(c="nat-a", intent=Intent(revert=True))
+    asked = known(peer=up(since=NOW - 55), seen=reverted, memory=held_since(NOW - 59))
+    assert moves(replace(asked, revert_since=NOW - 60)) == []
+
+
+def test_r4_what_a_node_gave_away_while_up_returns_after_it_was_down_and_back() -> None:
+    given = held_since(NOW - 200, given=Given("nat-c", NOW - 200))
+    still_up = known(peer=up(since=0.0), seen=view(c="nat-a"), memory=given)
+    assert moves(still_up) == []
+    assert ruling(still_up).due == NOW + 100
+    back = known(peer=up(since=NOW - 61), seen=view(c="nat-a"), memory=given)
+    assert moves(back) == [RETURN_C]
+
+
+def test_r4_or_after_five_times_the_delay() -> None:
+    given = held_since(NOW - 300, given=Given("nat-c", NOW - 300))
+    assert moves(known(peer=up(since=0.0), seen=view(c="nat-a"), memory=given)) == [RETURN_C]
 
 
 def test_r4_only_the_holder_returns() -> None:
@@ -219,6 +278,26 @@ def test_r5_not_to_a_node_last_heard_before_my_own_silence_began() -> None:
     assert moves(known(uplink=silent_uplink(), peer=up(heard_at=NOW - 4))) == []
 
 
+def test_r5_an_uplink_that_has_answered_since_releases_nothing_on_one_miss() -> None:
+    answered_since = replace(silent_uplink(), missed=1)
+    assert moves(known(uplink=answered_since, peer=up(heard_at=NOW))) == []
+
+
+def test_r5_a_route_is_released_once_in_an_outage_of_the_uplink_and_then_kept() -> None:
+    back = {str(ROUTE_A): RouteMemory(holder="nat-a", released_at=NOW)}
+    again = known(uplink=silent_uplink(), peer=up(heard_at=NOW), memory=back)
+    assert moves(again) == []
+    earlier = {str(ROUTE_A): RouteMemory(holder="nat-a", released_at=NOW - 600)}
+    assert moves(replace(again, memory=earlier)) == [(ROUTE_A.table, "nat-c", "R5")]
+
+
+def test_r5_nothing_is_released_to_the_node_that_gave_it_away_itself() -> None:
+    given = {str(ROUTE_C): RouteMemory(holder="nat-a", given=Given("nat-c", NOW - 20))}
+    theirs = {"uplink": silent_uplink(), "seen": view(c="nat-a"), "memory": given}
+    assert RELEASE_C not in moves(known(peer=up(since=0.0), **theirs))
+    assert RELEASE_C in moves(known(peer=up(since=NOW - 10), **theirs))
+
+
 # --- R6
 
 
@@ -228,7 +307,7 @@ def test_r6_a_drained_node_hands_over_what_it_holds() -> None:
 
 def test_r6_a_drained_node_keeps_its_routes_when_nobody_else_is_alive() -> None:
     drained = known(peer=down(), seen=view(intent=DRAIN_A))
-    assert moves(drained) == []
+    assert moves(drained) == [TAKE_C]
     assert ruling(drained, ROUTE_A).rule is Rule.R6
 
 
@@ -246,7 +325,7 @@ def test_r6_a_machine_that_shuts_down_hands_over_all_that_it_holds() -> None:
 def test_r6_a_machine_that_shuts_down_takes_nothing_and_keeps_what_nobody_else_can_hold() -> None:
     last = known(peer=down(), leaving=True)
     assert moves(last) == []
-    assert ruling(last, ROUTE_A).reason == "shutting down, but no other node is alive: kept"
+    assert ruling(last, ROUTE_A).reason == "shutting down, but no other node can take it: kept"
     assert ruling(last, ROUTE_C).reason == "the holder is lost, but I am shutting down"
     assert not any(one.is_pending for one in decide(last))
 
@@ -257,33 +336,55 @@ def test_a_ruling_is_pending_while_a_wish_an_answer_or_another_try_is_outstandin
     move = ruling(leaving, ROUTE_A).move
     assert move is not None
     failed = RouteMemory(retry_at=NOW + 1, failed_for=move.cause)
-    contested = RouteMemory(contests=(Contest("nat-c", move.cause, NOW + 600, 1),))
-    written = RouteMemory(wrote=Wrote(move, NOW))
+    written = RouteMemory(pending=Write(move, WriteState.SENT, NOW))
     pending = {
         "a wish": leaving,
         "doubt": doubtful,
         "another try": known(leaving=True, memory={str(ROUTE_A): failed}),
-        "a view to come": known(leaving=True, memory={str(ROUTE_A): written}),
+        "an answer to come": known(leaving=True, memory={str(ROUTE_A): written}),
     }
     settled = {
         "paused": known(leaving=True, seen=view(intent=Intent(paused=True))),
-        "contested": known(leaving=True, memory={str(ROUTE_A): contested}),
         "handed over": known(leaving=True, seen=view(a="nat-c")),
     }
     for name, what in (pending | settled).items():
         assert ruling(what, ROUTE_A).is_pending is (name in pending), name
 
 
-def test_r6_a_second_drain_is_no_repetition_of_the_first() -> None:
-    first = Cause("nat-a", "drained", 0.0)
-    memory = {str(ROUTE_A): RouteMemory(contests=(Contest("nat-c", first, NOW + 600, 1),))}
-    again = {"seen": view(intent=DRAIN_A), "memory": memory}
-    assert moves(known(**again)) == []
-    assert moves(known(**again, undrained={"nat-a": NOW - 5})) == [(ROUTE_A.table, "nat-c", "R6")]
+def test_r6_a_drained_node_is_the_last_candidate_and_better_than_a_dark_zone() -> None:
+    robbed = down(since=NOW - 30)
+    assert moves(known(peer=robbed, seen=view(a="nat-c", intent=DRAIN_A))) == [
+        (ROUTE_A.table, "nat-a", "R3"),
+        TAKE_C,
+    ]
+    undrained_first = replace(three_nodes(c=down(), b=up()), view=view(intent=DRAIN_A))
+    assert ruling(undrained_first).reason.startswith("nat-b comes first")
+    drained_last = replace(
+        three_nodes(c=down(), b=up()), view=view(intent=Intent(frozenset({"nat-b"})))
+    )
+    assert moves(drained_last) == [TAKE_C]
 
 
-def test_r6_a_drained_node_takes_nothing_and_is_given_nothing() -> None:
-    assert moves(known(peer=down(), seen=view(a="nat-c", intent=DRAIN_A))) == []
+def test_r6_the_last_undrained_node_releases_to_a_drained_one_when_its_uplink_is_lost() -> None:
+    seen = view(intent=DRAIN_C)
+    assert moves(known(uplink=silent_uplink(), peer=up(heard_at=NOW), seen=seen)) == [
+        (ROUTE_A.table, "nat-c", "R5")
+    ]
+
+
+def test_r6_two_drained_nodes_do_not_hand_routes_to_and_fro() -> None:
+    assert moves(known(seen=view(intent=Intent(frozenset({"nat-a", "nat-c"}))))) == []
+
+
+def test_r6_a_machine_that_shuts_down_hands_a_route_over_once_whoever_it_came_from() -> None:
+    given = RouteMemory(holder="nat-a", given=Given("nat-c", NOW - 1))
+    came = known(seen=view(c="nat-a"), leaving=True, memory={str(ROUTE_C): given})
+    assert (ROUTE_C.table, "nat-c", "R6") in moves(came)
+    back = replace(given, handed_over=True)
+    assert ruling(replace(came, memory={str(ROUTE_C): back})).move is None
+
+
+def test_r6_a_drained_home_is_given_nothing() -> None:
     home_drained = view(c="nat-a", intent=DRAIN_C)
     assert moves(known(peer=up(since=0.0), seen=home_drained, memory=held_since(0.0))) == []
 
@@ -293,6 +394,8 @@ def test_r6_after_undrain_the_return_needs_no_delay() -> None:
     undrained = {"nat-c": NOW - 1}
     seen = view(c="nat-a")
     rebooted = known(peer=up(since=NOW), seen=seen, memory=memory, undrained=undrained)
+    damped = {str(ROUTE_C): replace(memory[str(ROUTE_C)], penalty=flapping())}
+    assert moves(known(peer=peer, seen=seen, memory=damped, undrained=undrained)) == [RETURN_C]
     assert moves(rebooted) == []
     assert moves(known(peer=peer, seen=seen, memory=memory)) == []
     assert moves(known(peer=peer, seen=seen, memory=memory, undrained=undrained)) == [RETURN_C]
@@ -301,34 +404,84 @@ def test_r6_after_undrain_the_return_needs_no_delay() -> None:
 # --- R7
 
 
-def contested(until: float, cause: Cause) -> dict[str, RouteMemory]:
-    return {str(ROUTE_C): RouteMemory(contests=(Contest("nat-a", cause, until, 1),))}
+def contested(at: float, times: int = 1) -> dict[str, RouteMemory]:
+    return {str(ROUTE_C): RouteMemory(contests=(Contest("nat-c", at, times),))}
 
 
-def test_r7_a_move_that_another_hand_undid_is_not_repeated() -> None:
-    peer = down(since=NOW - 5)
-    cause = Cause("nat-c", "down", NOW - 5)
-    fighting = known(peer=peer, memory=contested(NOW + 600, cause))
+def test_r7_a_take_that_someone_else_undid_waits_until_the_holder_was_down_for_longer() -> None:
+    fighting = known(peer=down(since=NOW - 50), memory=contested(NOW - 14))
     assert moves(fighting) == []
     assert ruling(fighting).rule is Rule.R7
-    assert ruling(fighting).due == NOW + 600
+    assert ruling(fighting).due == NOW + 1
+    assert moves(known(peer=down(since=NOW - 50), memory=contested(NOW - 15))) == [TAKE_C]
 
 
-def test_r7_until_the_verdict_has_changed_once() -> None:
-    cause = Cause("nat-c", "down", NOW - 50)
-    assert moves(known(peer=down(since=NOW - 5), memory=contested(NOW + 600, cause))) == [TAKE_C]
+def test_r7_a_new_verdict_does_not_free_a_repeat() -> None:
+    memory = contested(NOW - 200, times=2)
+    assert moves(known(peer=down(since=NOW - 29), memory=memory)) == []
+    assert moves(known(peer=down(since=NOW - 30), memory=memory)) == [TAKE_C]
 
 
-def test_r7_or_ec2_says_that_the_node_is_gone() -> None:
+def test_r7_does_not_hold_when_ec2_says_that_the_node_is_gone() -> None:
     peer = replace(down(since=NOW - 5), gone=True)
-    cause = Cause("nat-c", "down", NOW - 5)
-    assert moves(known(peer=peer, memory=contested(NOW + 600, cause))) == [TAKE_C]
+    assert moves(known(peer=peer, memory=contested(NOW - 1))) == [TAKE_C]
 
 
-def test_r7_or_contest_hold_has_passed() -> None:
-    cause = Cause("nat-c", "down", NOW - 700)
-    peer = down(since=NOW - 700)
-    assert moves(known(peer=peer, memory=contested(NOW, cause))) == [TAKE_C]
+def test_r7_a_contest_with_another_holder_is_none_with_this_one() -> None:
+    memory = {str(ROUTE_C): RouteMemory(contests=(Contest("nat-b", NOW - 1),))}
+    assert moves(known(peer=down(), memory=memory)) == [TAKE_C]
+
+
+def robbed(**evidence: object) -> Known:
+    """nat-a's own route is with nat-c, which is DOWN."""
+    return known(peer=replace(down(), **evidence), seen=view(a="nat-c", c="nat-c"))
+
+
+def home_taken(what: Known) -> bool:
+    return (ROUTE_A.table, "nat-a", "R3") in moves(what)
+
+
+def test_r7b_a_node_whose_home_route_was_taken_waits_30_s_longer_before_it_takes_it_back() -> None:
+    assert not home_taken(robbed(since=NOW - 29))
+    assert ruling(robbed(since=NOW - 29), ROUTE_A).due == NOW + 1
+    assert home_taken(robbed(since=NOW - 30))
+    assert TAKE_C in moves(robbed(since=NOW))
+
+
+def test_r7b_not_when_ec2_says_gone_nor_when_this_node_gave_the_route_away_itself() -> None:
+    assert home_taken(robbed(gone=True))
+    release = Move(ROUTE_A, "nat-a", "nat-c", Rule.R5, Cause("uplink", "down", 0.0), "")
+    accepted = Write(release, WriteState.ACCEPTED, NOW - 100)
+    memory = {str(ROUTE_A): RouteMemory(holder="nat-c", accepted=accepted)}
+    assert home_taken(replace(robbed(), memory=memory))
+
+
+def test_r7b_nor_when_pulses_are_answered_all_the_while() -> None:
+    assert home_taken(robbed(pulsing_since=NOW - 4))
+    assert not home_taken(robbed(pulsing_since=NOW - 3.9))
+
+
+def split(acted_at: float, holder_of_a: str = "nat-a") -> Known:
+    facts = known(peer=down(), seen=view(a=holder_of_a))
+    return replace(facts, splits={"nat-c": Split(acted_at)})
+
+
+def test_r7c_a_peer_that_took_a_route_in_its_silence_keeps_its_own() -> None:
+    assert moves(split(NOW - 3599)) == []
+    assert ruling(split(NOW - 3599)).rule is Rule.R7
+    assert moves(split(NOW - 3600)) == [TAKE_C]
+    gone = replace(split(NOW), peers={"nat-c": replace(down(), gone=True)})
+    assert moves(gone) == [TAKE_C]
+
+
+def test_r7c_not_for_longer_than_pulses_are_silent() -> None:
+    silent = split(NOW - 100)
+    pulsing = replace(down(), pulsing_since=NOW - 4)
+    assert moves(replace(silent, peers={"nat-c": pulsing})) == [TAKE_C]
+
+
+def test_r7c_and_this_node_takes_its_own_home_route_back_at_once() -> None:
+    assert moves(split(NOW, holder_of_a="nat-c")) == [(ROUTE_A.table, "nat-a", "R3")]
 
 
 # --- R8
@@ -391,23 +544,38 @@ def test_r10_a_take_waits_for_a_view_newer_than_the_silence_while_one_is_on_its_
 
 def took_c(at: float) -> dict[str, RouteMemory]:
     move = Move(ROUTE_C, "nat-c", "nat-a", Rule.R3, Cause("nat-c", "down", 0.0), "")
-    return {str(ROUTE_C): RouteMemory(holder="nat-a", changed_at=at, wrote=Wrote(move, at))}
+    accepted = Write(move, WriteState.ACCEPTED, at)
+    return {str(ROUTE_C): RouteMemory(holder="nat-a", changed_at=at, accepted=accepted)}
 
 
-def test_r10_a_view_older_than_our_own_write_says_nothing() -> None:
+def test_r10_a_view_older_than_our_own_write_does_not_hide_it() -> None:
     before = view(c="nat-c", at=NOW - 0.5)
-    assert ruling(known(peer=down(), seen=before, memory=took_c(NOW))).rule is Rule.R10
+    assert ruling(known(peer=down(), seen=before, memory=took_c(NOW))).reason != "nat-c is up"
+    assert moves(known(peer=down(), seen=before, memory=took_c(NOW))) == []
 
 
 def test_r10_a_stale_describe_inside_settle_is_no_news() -> None:
     stale = known(peer=down(), seen=view(c="nat-c", at=NOW), memory=took_c(NOW - 9.9))
     assert moves(stale) == []
-    assert ruling(stale).rule is Rule.R10
+    assert moves(known(peer=down(), seen=view(c="nat-c", at=NOW), memory=took_c(NOW - 10)))
+
+
+def test_r10_a_write_ages_like_a_view_and_a_failing_describe_does_not_strand_the_route() -> None:
+    gave = Move(ROUTE_A, "nat-a", "nat-c", Rule.R5, Cause("uplink", "down", 0.0), "")
+
+    def given_away(at: float) -> Known:
+        accepted = Write(gave, WriteState.ACCEPTED, at)
+        memory = {str(ROUTE_A): RouteMemory(holder="nat-c", changed_at=at, accepted=accepted)}
+        return known(peer=down(), seen=view(at=at - 1), memory=memory)
+
+    assert home_taken(given_away(NOW - 299))
+    assert not home_taken(given_away(NOW - 301))
 
 
 def test_r10_one_move_at_a_time_for_each_route() -> None:
     move = Move(ROUTE_C, "nat-c", "nat-a", Rule.R3, Cause("nat-c", "down", 0.0), "")
-    flying = {str(ROUTE_C): RouteMemory(in_flight=move)}
+    under_way = Write(move, WriteState.SENT, NOW - 1)
+    flying = {str(ROUTE_C): RouteMemory(pending=under_way)}
     assert moves(known(peer=down(), memory=flying)) == []
 
 

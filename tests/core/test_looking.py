@@ -81,3 +81,10 @@ def test_a_failed_look_is_repeated_after_its_backoff_and_told_once() -> None:
     assert not looking.failed(Failure.THROTTLED, 20.0, 1.0)
     assert looking.succeeded()
     assert not looking.succeeded()
+
+
+def test_a_look_that_never_ends_is_begun_anew_when_it_is_given_up_and_not_a_refresh_later() -> None:
+    looking = Looking(refresh=300.0, brisk=2.0)
+    looking.begun(10.0)
+    assert looking.due_at(15.0) == 10.0 + GIVE_UP
+    assert looking.due_at(40.0) == 10.0 + GIVE_UP

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from nathb.core.memory import RouteMemory, begun, ended, observed
+from nathb.core.memory import Onlooker, RouteMemory, begun, ended, observed
 from nathb.core.model import Cause, Done, Failure, Move, Rule, Undone
 from nathb.core.snapshot import Write, WriteState, write_of
 from tests.core.build import NOW, PAIR, ROUTE_C, view
 
 MOVE = Move(ROUTE_C, "nat-c", "nat-a", Rule.R6, Cause("nat-c", "drained", 0.0), "drained")
-ACCEPTED = ended(begun(RouteMemory(), MOVE), MOVE, Done(0.02), NOW, 0.0)
-LOST = ended(begun(RouteMemory(), MOVE), MOVE, Undone(Failure.NO_REPLY, "reset"), NOW, 0.0)
-DENIED = ended(begun(RouteMemory(), MOVE), MOVE, Undone(Failure.DENIED, "no"), NOW, 0.0)
+
+
+def after(result: Done | Undone) -> RouteMemory:
+    sent = begun(RouteMemory(), MOVE, NOW)
+    return ended(sent, MOVE, result, NOW, home="nat-c", jitter=0.0)
+
+
+ACCEPTED = after(Done(0.02))
+LOST = after(Undone(Failure.NO_REPLY, "reset"))
+DENIED = after(Undone(Failure.DENIED, "no"))
 
 
 def written(state: WriteState, at: float | None = NOW) -> Write:
@@ -18,7 +25,7 @@ def written(state: WriteState, at: float | None = NOW) -> Write:
 
 
 def test_a_write_on_its_way_is_shown_as_sent() -> None:
-    sent = begun(RouteMemory(), MOVE)
+    sent = begun(RouteMemory(), MOVE, NOW)
     assert write_of(ROUTE_C, sent, view()) == written(WriteState.SENT, None)
 
 
@@ -30,7 +37,7 @@ def test_an_accepted_write_is_shown_until_a_view_begun_after_it_shows_it() -> No
 
 def test_a_write_that_was_undone_is_no_longer_shown_once_that_is_news() -> None:
     later = view(at=NOW + PAIR.settle + 1)
-    memory = observed(ACCEPTED, later.holding(ROUTE_C), later.at, PAIR)
+    memory = observed(ACCEPTED, ROUTE_C, later, Onlooker("nat-a", PAIR))
     assert write_of(ROUTE_C, memory, later) is None
 
 

@@ -9,7 +9,7 @@ from nathb.core import sentences
 from nathb.core.decide import decide
 from nathb.core.events import EventKind
 from nathb.core.memory import Contest, RouteMemory
-from nathb.core.model import Cause, Evidence, Verdict
+from nathb.core.model import Evidence, Verdict
 from nathb.core.telling import Teller
 from nathb.core.view import Intent, Pin, PinState
 from tests.core.build import NOW, ROUTE_C, down, known, up, view
@@ -44,7 +44,7 @@ def test_a_missing_route_is_told_as_missing_and_not_as_foreign() -> None:
 
 def test_a_contested_route_is_told_loudly_once_and_its_end_too() -> None:
     teller, peer = Teller(), down(since=NOW - 5)
-    contest = Contest("nat-a", Cause("nat-c", "down", NOW - 5), NOW + 600, 1)
+    contest = Contest("nat-c", NOW - 5)
     fighting = known(peer=peer, memory={str(ROUTE_C): RouteMemory(contests=(contest,))})
     assert told(teller, fighting) == [EventKind.CONTESTED]
     assert told(teller, fighting) == []
@@ -143,6 +143,27 @@ def test_what_has_ended_is_not_reminded_of_and_counts_anew_when_it_begins_again(
     assert kinds(teller.reminders(NOW + 7200)) == [EventKind.STILL_PAUSED]
 
 
+def test_a_heartbeat_that_has_never_answered_is_told_once_while_the_pulse_answers() -> None:
+    teller = Teller()
+    silent = Evidence(addresses=("8.8.1.8",), missed=3, needed=3, never_answered=True)
+    assert list(teller.heartbeats({"nat-c": replace(silent, missed=2)})) == []
+    (event,) = teller.heartbeats({"nat-c": silent})
+    assert event.kind is EventKind.NEVER_ANSWERED
+    assert "heartbeat 8.8.1.8 of nat-c has never answered, its pulse does" in event.message
+    assert "nat-c counts as unknown" in event.message
+    assert list(teller.heartbeats({"nat-c": replace(silent, missed=0)})) == []  # a stall
+    assert list(teller.heartbeats({"nat-c": silent})) == []
+    assert list(teller.heartbeats({"nat-c": up()})) == []
+    assert kinds(teller.heartbeats({"nat-c": silent})) == [EventKind.NEVER_ANSWERED]  # a reload
+
+
+def test_a_peer_that_is_down_and_has_never_answered_is_told_as_down_with_that() -> None:
+    teller, lost = Teller(), replace(down(), heard_at=None, never_answered=True)
+    assert list(teller.heartbeats({"nat-c": lost})) == []
+    (event,) = teller.verdict("nat-c", lost)
+    assert event.message == "nat-c is down: heartbeat 8.8.4.4 has never answered: missed 3 of 3"
+
+
 def test_a_pulse_that_is_ignored_is_told_once_with_the_mend() -> None:
     teller = Teller()
     assert list(teller.pulses({"nat-c": "lost"})) == []
@@ -180,3 +201,16 @@ def test_a_move_of_another_node_is_told_with_who_is_likely_to_have_made_it(
     event = sentences.moved_by_another(ROUTE_C, holder, "nat-c", me)
     assert event.message == f"{ROUTE_C} now points at nat-c, no longer at {words}"
     assert (event.kind.value, event.source, event.target) == ("moved-by-another", holder, "nat-c")
+
+
+def test_r17_a_file_that_is_not_the_one_that_was_applied_is_told_once_and_its_end_too() -> None:
+    teller = Teller()
+    assert kinds(teller.files(("aaaa",), "aaaa")) == []
+    assert kinds(teller.files(("aaaa", "bbbb"), "aaaa")) == [EventKind.FILE_DIFFERS]
+    assert kinds(teller.files(("aaaa", "bbbb"), "aaaa")) == []
+    assert kinds(teller.files(("aaaa",), "aaaa")) == [EventKind.FILE_SAME]
+
+
+def test_r17_where_nothing_was_applied_there_is_nothing_to_compare() -> None:
+    assert kinds(Teller().files((), "aaaa")) == []
+    assert kinds(Teller().files(("aaaa",), "")) == []

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from nathb.core.decide import decide
 from nathb.core.errors import OtherVersionError, UsageError
-from nathb.core.memory import Contest, RouteMemory, Wrote
+from nathb.core.memory import Contest, Given, RouteMemory, Write, WriteState
 from nathb.core.model import Cause, Move, Rule
 from nathb.core.trace import Round, parse, render, replay
 from nathb.core.view import Intent
@@ -24,10 +24,11 @@ MOVE = Move(
 FULL = RouteMemory(
     holder="nat-a",
     changed_at=3.25,
-    in_flight=MOVE,
-    wrote=Wrote(MOVE, 4.0),
-    unsure=Wrote(MOVE, 5.0),
-    contests=(Contest("nat-a", MOVE.cause, 600.0, 2),),
+    blackhole_since=2.5,
+    accepted=Write(MOVE, WriteState.ACCEPTED, 4.0),
+    pending=Write(MOVE, WriteState.SENT, 5.0, 4.5),
+    given=Given("nat-c", 1.5),
+    contests=(Contest("nat-a", 600.0, 2),),
     attempts=3,
     retry_at=7.5,
 )

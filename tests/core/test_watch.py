@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from nathb.core.model import Timers, Verdict
+from nathb.core.model import Evidence, Timers, Verdict
 from nathb.core.path import Path, Pulse
 from nathb.core.watch import UPLINK, Watch
 
@@ -40,7 +40,7 @@ class World:
         for asked in self.watch.due(self.now):
             self.ask(asked)
         for name in ("nat-c", UPLINK):
-            verdict = self.watch.evidence(name).verdict
+            verdict = self.evidence(name).verdict
             last = [turn for turn in self.turned if turn[1] == name]
             if verdict is not (last[-1][2] if last else Verdict.UNKNOWN):
                 self.turned.append((self.now, name, verdict))
@@ -64,6 +64,9 @@ class World:
     def sent_to(self, address: str, since: float = 0.0) -> list[float]:
         return [at for at, to in self.sent if to == address and at >= since]
 
+    def evidence(self, name: str) -> Evidence:
+        return self.watch.evidence(name, self.now)
+
     def down_at(self, name: str = "nat-c") -> float:
         return next(at for at, who, verdict in self.turned if (who, verdict) == (name, DOWN))
 
@@ -79,7 +82,7 @@ def test_from_the_start_everything_is_asked_fast_until_it_is_decided_and_then_sl
     world = World(Timers()).run_until(100.0)
     assert world.sent_to(HEARTBEAT)[:3] == pytest.approx([0.0, 1.0, 2.0], abs=0.01)
     assert world.sent_to(HEARTBEAT)[3] == pytest.approx(32.0, abs=0.01)
-    assert world.watch.evidence("nat-c").verdict is UP
+    assert world.evidence("nat-c").verdict is UP
 
 
 @pytest.mark.parametrize("phase", [0.01, 0.13, 0.26, 0.4, 0.49])
@@ -116,10 +119,84 @@ def test_an_uplink_heard_since_the_peer_fell_silent_is_on_record() -> None:
     world = World(Timers()).run_until(40.0)
     world.answers = gone_since(40.0, HEARTBEAT, PRIVATE)
     world.run_until(45.0)
-    peer, uplink = world.watch.evidence("nat-c"), world.watch.evidence(UPLINK)
+    peer, uplink = world.evidence("nat-c"), world.evidence(UPLINK)
     assert peer.silent_since is not None
     assert uplink.heard_at is not None
     assert uplink.heard_at >= peer.silent_since
+
+
+def test_a_check_without_an_answer_is_repeated_once_at_half_of_its_timeout() -> None:
+    world = World(Timers(pulse=0.0)).run_until(40.0)
+    lost = world.sent_to(HEARTBEAT)[-1] + 30.0
+    world.answers = lambda address, now: address != HEARTBEAT or abs(now - lost) > 0.1
+    world.run_until(80.0)
+    assert world.sent_to(HEARTBEAT, since=40.0) == pytest.approx([lost, lost + 0.5], abs=0.01)
+    assert not world.watch.suspecting
+    assert world.evidence("nat-c").silent_since is None
+
+
+def test_an_answer_to_the_repetition_is_an_answer_to_the_check_and_the_check_is_missed_once() -> (
+    None
+):
+    world = World(Timers(pulse=0.0)).run_until(40.0)
+    world.answers = gone_since(40.0, HEARTBEAT)
+    world.run_until(63.1)
+    assert world.evidence("nat-c").missed == 1
+    assert len(world.watch.tickets) <= 3
+
+
+def test_r15_rounds_that_no_uplink_answers_make_peers_fall_later_and_a_minute_halves_it() -> None:
+    world = World(Timers(pulse=0.0)).run_until(40.0)
+    assert world.evidence("nat-c").needed == 3
+    world.answers = gone_since(40.0, GATEWAY)
+    world.run_until(66.5)
+    assert world.evidence("nat-c").needed == 12
+    assert world.evidence(UPLINK).needed == 3
+    world.answers = lambda _address, _now: True
+    world.run_until(130.0)
+    assert world.evidence("nat-c").needed == 6
+    assert world.run_until(190.0).evidence("nat-c").needed == 3
+
+
+def test_r15_one_of_two_uplinks_that_answers_is_no_reason_for_distrust() -> None:
+    world = World(Timers(pulse=0.0))
+    world.watch.set_uplink([GATEWAY, "9.9.9.9"])
+    world.answers = gone_since(20.0, GATEWAY)
+    assert world.run_until(100.0).evidence("nat-c").needed == 3
+
+
+def test_a_heartbeat_that_never_answered_convicts_nobody_whose_pulse_answers() -> None:
+    world = World(Timers())
+    world.answers = gone_since(0.0, HEARTBEAT)
+    world.run_until(60.0)
+    assert world.evidence("nat-c").verdict is UNKNOWN
+    assert world.evidence("nat-c").never_answered
+    world.answers = gone_since(0.0, HEARTBEAT, PRIVATE)
+    world.run_until(100.0)
+    assert world.evidence("nat-c").verdict is DOWN
+
+
+def test_a_heartbeat_that_never_answered_convicts_whom_ec2_has_bad_news_of() -> None:
+    world = World(Timers())
+    world.answers = gone_since(0.0, HEARTBEAT)
+    world.watch.set_hastened([], ["nat-c"], world.now)
+    assert world.run_until(10.0).evidence("nat-c").verdict is DOWN
+
+
+def test_a_heartbeat_that_answered_before_a_stall_convicts_after_it() -> None:
+    world = World(Timers()).run_until(40.0)
+    world.watch.restart(world.now)
+    world.answers = gone_since(40.0, HEARTBEAT)
+    assert world.run_until(50.0).evidence("nat-c").verdict is DOWN
+
+
+def test_pulses_answered_without_a_break_are_on_record_since_their_first() -> None:
+    world = World(Timers()).run_until(40.0)
+    assert world.evidence("nat-c").pulsing_since == pytest.approx(0.0, abs=0.01)
+    world.answers = gone_since(40.0, PRIVATE)
+    assert world.run_until(42.0).evidence("nat-c").pulsing_since is None
+    world.answers = lambda _address, _now: True
+    assert world.run_until(50.0).evidence("nat-c").pulsing_since == pytest.approx(42.0, abs=0.6)
 
 
 def test_a_single_lost_check_convicts_nobody() -> None:
@@ -134,7 +211,7 @@ def test_the_pulse_alone_never_convicts() -> None:
     world = World(Timers()).run_until(40.0)
     world.answers = gone_since(40.0, PRIVATE)
     world.run_until(400.0)
-    assert world.watch.evidence("nat-c").verdict is UP
+    assert world.evidence("nat-c").verdict is UP
 
 
 def test_a_pulse_never_heard_is_ignored_once_good_heartbeats_contradict_it() -> None:
@@ -155,7 +232,7 @@ def test_a_pulse_heard_again_makes_the_next_check_of_a_dead_peer_due_at_once() -
     world.answers = lambda _address, _now: True
     world.run_until(51.0)
     assert world.sent_to(HEARTBEAT)[-1] < asked_last + 30.0
-    assert world.run_until(54.0).watch.evidence("nat-c").verdict is UP
+    assert world.run_until(54.0).evidence("nat-c").verdict is UP
 
 
 def test_an_answer_to_a_later_check_drops_the_earlier_ones_that_are_still_open() -> None:
@@ -171,36 +248,36 @@ def test_an_answer_to_a_later_check_drops_the_earlier_ones_that_are_still_open()
 def test_r12_a_heartbeat_that_is_not_pinned_is_neither_asked_nor_read_as_health() -> None:
     world = World(Timers(), pinned=False).run_until(40.0)
     assert world.sent_to(HEARTBEAT) == []
-    assert world.watch.evidence("nat-c").verdict is UNKNOWN
+    assert world.evidence("nat-c").verdict is UNKNOWN
 
 
 def test_r12_a_pin_that_goes_astray_makes_its_peer_unknown_until_it_is_back() -> None:
     world = World(Timers()).run_until(40.0)
     world.watch.set_pins([])
-    assert world.run_until(50.0).watch.evidence("nat-c").verdict is UNKNOWN
+    assert world.run_until(50.0).evidence("nat-c").verdict is UNKNOWN
     asked = len(world.sent_to(HEARTBEAT))
     assert len(world.run_until(90.0).sent_to(HEARTBEAT)) == asked
     world.watch.set_pins([("nat-c", HEARTBEAT)])
-    assert world.run_until(95.0).watch.evidence("nat-c").verdict is UP
+    assert world.run_until(95.0).evidence("nat-c").verdict is UP
 
 
 def test_r13_with_ec2s_word_one_missed_check_is_enough() -> None:
     world = World(Timers()).run_until(40.0)
     world.answers = gone_since(40.0, HEARTBEAT, PRIVATE)
-    world.watch.set_hastened(["nat-c"], [])
+    world.watch.set_hastened(["nat-c"], [], world.now)
     world.run_until(50.0)
     assert world.down_at() - 40.0 <= 1.76
-    assert world.watch.evidence("nat-c").needed == 1
+    assert world.evidence("nat-c").needed == 1
 
 
 def test_r13_the_word_may_come_after_the_miss() -> None:
     world = World(Timers()).run_until(40.0)
     world.answers = gone_since(40.0, HEARTBEAT, PRIVATE)
     world.run_until(41.9)
-    assert world.watch.evidence("nat-c").verdict is UP
-    world.watch.set_hastened([], ["nat-c"])
+    assert world.evidence("nat-c").verdict is UP
+    world.watch.set_hastened([], ["nat-c"], world.now)
     world.step()
-    assert world.watch.evidence("nat-c").verdict is DOWN
+    assert world.evidence("nat-c").verdict is DOWN
 
 
 def test_r14_after_a_stall_all_is_unknown_and_what_was_in_flight_counts_for_nothing() -> None:
@@ -210,8 +287,8 @@ def test_r14_after_a_stall_all_is_unknown_and_what_was_in_flight_counts_for_noth
     assert world.watch.tickets
     world.watch.restart(world.now)
     assert not world.watch.tickets
-    assert world.watch.evidence("nat-c").verdict is UNKNOWN
-    assert world.watch.evidence(UPLINK).verdict is UNKNOWN
+    assert world.evidence("nat-c").verdict is UNKNOWN
+    assert world.evidence(UPLINK).verdict is UNKNOWN
     world.answers = lambda _address, _now: True
     world.run_until(50.0)
     assert [turn for turn in world.turned if turn[2] is DOWN] == []
@@ -221,19 +298,30 @@ def test_r1_a_check_that_could_not_be_sent_moves_no_counter_and_is_tried_again_f
     world = World(Timers()).run_until(40.0)
     path = world.watch.peers["nat-c"].paths[0]
     before = path.health
+    path.ask_now()
     world.watch.could_not_ask(path, "no buffer space", world.now)
     assert path.health == before
     assert world.watch.suspecting
     assert path.due_at(world.watch.timers.fast_interval) == pytest.approx(world.now + 1.0)
 
 
+def test_r1_a_repetition_that_could_not_be_sent_changes_nothing() -> None:
+    world = World(Timers(pulse=0.0)).run_until(40.0)
+    world.answers = gone_since(40.0, HEARTBEAT)
+    world.run_until(62.2)
+    path = world.watch.peers["nat-c"].paths[0]
+    world.watch.could_not_ask(path, "no buffer space", world.now)
+    assert path.blind == ""
+    assert world.run_until(63.1).evidence("nat-c").missed == 1
+
+
 def test_names_that_resolve_anew_keep_the_evidence_of_addresses_that_stay() -> None:
     world = World(Timers()).run_until(10.0)
     world.watch.set_uplink([GATEWAY, "9.9.9.9"])
-    assert world.watch.evidence(UPLINK).verdict is UP
+    assert world.evidence(UPLINK).verdict is UP
     world.watch.set_uplink(["9.9.9.9"])
     world.step()
-    assert world.watch.evidence(UPLINK).verdict is UNKNOWN
+    assert world.evidence(UPLINK).verdict is UNKNOWN
 
 
 def test_without_pulses_none_is_sent() -> None:

@@ -30,7 +30,7 @@ CARRIED = {
     # A route is also taken from a blackhole, which has no name.
     "NATHB_FROM": (
         "returned released handed-over peer-up peer-down pin-void pin-good drained undrained"
-        " still-drained pulse-ignored"
+        " still-drained never-answered pulse-ignored"
     ),
 }
 

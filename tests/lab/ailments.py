@@ -21,6 +21,7 @@ class Ailment(Enum):
     EXPIRED = "expired"
     HANG = "hang"  # accepted, not applied, never answered
     HANG_AFTER = "hang after"  # applied, never answered
+    DRIP = "drip"  # accepted, not applied, and answered a byte at a time, without end
     RESET = "reset"  # connection reset, not applied
     RESET_AFTER = "reset after"  # applied, then connection reset
     STALE = "stale"  # DescribeRouteTables answers as of `seconds` ago, or of before the last write

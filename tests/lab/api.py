@@ -19,7 +19,7 @@ from tests.lab import answers
 from tests.lab.ailments import REFUSALS, Ailment, Refusal, Sickbed
 from tests.lab.estate import Estate
 from tests.lab.router import Router
-from tests.lab.web import Wsgi, reset
+from tests.lab.web import Wsgi, drip, reset
 
 READS = ("Describe", "Get", "List")
 SHOWN_IN_TABLES = ("Route", "Tags", "Instances")  # writes that change what a route table shows
@@ -112,6 +112,8 @@ class Ec2Api:
         if spell := struck.get(Ailment.HANG):
             spell.lifted.wait()
             reset(environ)
+        if spell := struck.get(Ailment.DRIP):
+            drip(environ, spell.lifted)
         if Ailment.RESET in struck:
             reset(environ)
         for ailment, refusal in REFUSALS.items():

@@ -215,7 +215,7 @@ def test_r10_a_describe_that_hangs_does_not_hold_up_a_takeover(lab: Lab) -> None
     assert pair.written() == [("nat-a", "nat-a")]
 
 
-def test_r10_after_a_write_nothing_more_is_written_until_a_describe_has_shown_it(
+def test_r10_after_a_write_the_return_waits_for_a_describe_and_is_then_made_once(
     lab: Lab,
 ) -> None:
     pair = Pair(lab, refresh="1s").settle()
@@ -225,13 +225,48 @@ def test_r10_after_a_write_nothing_more_is_written_until_a_describe_has_shown_it
     lab.revive("nat-c")
     pair.daemons["nat-a"].wait_line("nat-c is up")
     time.sleep(10.0)  # of which preempt_delay is one
-    rules = {one["route"]["table"]: one["rule"] for one in pair.snapshot("nat-a")["rulings"]}
-    assert rules[lab.tables["private-c"]] == "R10"
+    said = {one["route"]["table"]: one["reason"] for one in pair.snapshot("nat-a")["rulings"]}
+    assert said[lab.tables["private-c"]] == "checking nat-c and EC2 once more before the return"
     assert pair.written() == [("nat-a", "nat-a")]
     lab.api.lift()
     pair.wait_holder("c", "nat-c", within=15.0)
     time.sleep(2.0)
     assert pair.written() == [("nat-a", "nat-a"), ("nat-a", "nat-c")]
+
+
+def test_r10_describe_denied_after_a_write_strands_no_route_when_the_peer_then_dies(
+    lab: Lab,
+) -> None:
+    """nat-a gives its route to nat-c, which no view ever shows, and nat-c dies with both."""
+    pair = Pair(lab, preempt_delay="60s").settle()
+    lab.api.fail(Ailment.DENIED, actions=["DescribeRouteTables"])
+    lab.faults.gateway_cut("nat-a")
+    lab.clients["app-a"].wait_served(via="nat-c", within=15.0)
+    pair.daemons["nat-a"].wait_line(" released ")
+    lab.faults.gateway_cut("nat-a", on=False)
+    pair.daemons["nat-a"].wait_line("my uplink is up")
+    died = time.monotonic()
+    lab.crash("nat-c")
+    for zone in ("a", "c"):
+        lab.clients[f"app-{zone}"].wait_served(via="nat-a", within=15.0)
+    time.sleep(3.0)
+    assert pair.written(since=died) == [("nat-a", "nat-a")] * 2
+
+
+def test_a_write_whose_answer_never_ends_is_given_up_within_20_s_told_and_made_again(
+    lab: Lab,
+) -> None:
+    pair = Pair(lab, **DEFAULT).settle()
+    lab.api.fail(Ailment.DRIP, actions=["ReplaceRoute"], times=1)
+    lab.crash("nat-c")
+    wait_until("a write is answered without end", lambda: len(lab.writes()) == 1, 10.0)
+    begun = time.monotonic()
+    told = pair.daemons["nat-a"].wait_line("could not take", within=45.0)
+    assert lab.pace.elapsed(begun) <= 20.0 + 1.0
+    assert "may have been applied" in told
+    lab.clients["app-c"].wait_served(via="nat-a", within=10.0)
+    assert [one.applied for one in lab.writes()] == [False, True]
+    assert pair.stalls("nat-a", longer_than=2.9) == [], "no call has held up the loop"
 
 
 def test_r10_a_stale_describe_after_our_write_is_no_news(lab: Lab) -> None:

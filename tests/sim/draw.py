@@ -66,7 +66,35 @@ LATER_KINDS: dict[str, float] = {
     "revert": 0.1,
     "reload-changed": 0.25,
 }
-EDITION = 2
+LATEST_KINDS: dict[str, float] = {
+    # what came with the third: mild, long and flapping faults
+    "mild-loss": 0.45,
+    "mild-loss-between": 0.3,
+    "flapping-cut": 0.3,
+    "flapping-gateway": 0.12,
+    "conntrack-full": 0.25,
+    "dead-nat-and-silence": 0.2,
+    "slow-shutdown": 0.25,
+    "suspend": 0.15,
+    "reboot": 0.2,
+    "late-writes": 0.2,
+    "connects-hang": 0.25,
+    "endless-calls": 0.15,
+    "applied-5xx": 0.2,
+    "disrupted-zone": 0.2,
+    "ambiguous-match": 0.12,
+    "new-ids": 0.15,
+    "wavering-reads": 0.2,
+    "denied-to-one": 0.15,
+    "other-order": 0.15,
+    "drained-in-doubt": 0.15,
+    "gateway-cut-unseen": 0.35,
+    "contested-then-dead": 0.12,
+    "daemon-dead": 0.2,
+    "daemon-frozen": 0.15,
+    "daemon-dry": 0.12,
+}
+EDITION = 3
 """What seeds stand for. Older editions are drawn as they were, for the seeds in the book."""
 
 SPARE = Route("rtb-0000000a", "10.9.0.0/16")
@@ -100,20 +128,38 @@ class Plot:
     lost: frozenset[str] = frozenset()
     """Nodes that are dead when all else is healed, and stay so."""
     edition: int = EDITION
+    calm: float = CALM
+    """Seconds before the first fault."""
+    production: bool = False
+    """Whether timers and damping are those that nathb ships with."""
+    unanswered: frozenset[str] = frozenset()
+    """Heartbeat addresses behind which there is nobody, from the first to the last."""
+    absent: tuple[tuple[str, str], ...] = ()
+    """Nodes whose daemon is dead, frozen or dry from the first to the last, while its NAT lives."""
+    fresh: frozenset[str] = frozenset()
+    """Machines that have just booted when their daemon starts for the first time."""
+    files: tuple[tuple[str, Group], ...] = ()
+    """Nodes that have another file than the rest, from the first to the last."""
 
     def __str__(self) -> str:
         kinds = ", ".join(sorted({fault.kind for fault in self.faults})) or "no faults"
         check = self.group.check
         edition = "" if self.edition == EDITION else f" of edition {self.edition}"
         nodes, routes = len(self.group.nodes), len(self.group.routes())
+        always = "".join(f"; {node} {how}" for node, how in self.absent)
+        always += "".join(f"; nobody at {address}" for address in sorted(self.unanswered))
+        always += "".join(f"; {node} has another file" for node, _ in self.files)
         return (
             f"seed {self.seed}{edition}: {nodes} nodes, {routes} routes, "
-            f"pulse {check.pulse:g}, fall {check.fall}, {self.group.preempt.value}; {kinds}"
+            f"{'production timers, ' if self.production else ''}"
+            f"pulse {check.pulse:g}, fall {check.fall}, {self.group.preempt.value}; {kinds}{always}"
         )
 
 
 def draw(seed: int, edition: int = EDITION) -> Plot:
     """Return what this seed stands for. The same seed of an edition is the same plot for ever."""
+    if edition > 2:
+        return _third(seed)
     rng = Random(f"plot {seed}")
     group = _group(rng)
     if edition > 1:
@@ -181,4 +227,93 @@ def _faults(rng: Random, names: list[str], kinds: dict[str, float]) -> tuple[Fau
         lasts = rng.choice((rng.uniform(0.3, 3.0), rng.uniform(2.0, LONGEST)))
         kind = rng.choice(mix)
         faults.append(Fault(kind, round(at, 3), round(lasts, 3), who, other, rng.randint(1, 6)))
+    return tuple(sorted(faults, key=lambda fault: fault.at))
+
+
+# --- the third edition --------------------------------------------------------------------------
+
+
+PRODUCTION_CALM, PRODUCTION_SAFETY = 70.0, 180.0
+PRODUCTION_SPANS = (1.0, 9.0), (5.0, 45.0), (40.0, 140.0)
+HASTY_SPANS = (0.3, 3.0), (2.0, LONGEST), (10.0, 45.0)
+HOURS_SPAN = 900.0, 3600.0
+
+
+def _third(seed: int) -> Plot:
+    """Draw a plot: one in three at shipped timers, one in 120 for up to an hour."""
+    rng = Random(f"third {seed}")
+    production = seed % 3 == 0
+    long = seed % 120 == 0
+    group = _with_names_and_sources(rng, _group(rng))
+    while long and len(group.nodes) > 2:  # three or more outvote whoever is mistaken
+        group = _with_names_and_sources(rng, _group(rng))
+    if production:
+        group = _shipped(rng, group)
+    names = [node.name for node in group.nodes]
+    dry = frozenset({rng.choice(names)} if rng.random() < 0.03 else ())
+    lost = frozenset({rng.choice(names)} if rng.random() < 0.2 else ())
+    absent: tuple[tuple[str, str], ...] = ()
+    if rng.random() < 0.12:
+        absent = ((rng.choice(names), rng.choice(("dead", "frozen", "dry"))),)
+    files: tuple[tuple[str, Group], ...] = ()
+    if rng.random() < 0.1:
+        files = ((rng.choice(names), another_order(group, rng)),)
+    beats = [address for node in group.nodes for address in node.heartbeat]
+    unanswered = frozenset({rng.choice(beats)} if rng.random() < 0.06 else ())
+    calm = PRODUCTION_CALM if production else CALM
+    return Plot(
+        seed,
+        group,
+        _unkind(rng, names, production=production, long=long),
+        dry,
+        lost,
+        EDITION,
+        calm,
+        production,
+        unanswered,
+        absent,
+        frozenset(names if rng.random() < 0.15 else ()),
+        files,
+    )
+
+
+def _shipped(rng: Random, group: Group) -> Group:
+    """The same group with every timer as nathb ships it; the pulse is what some files turn off."""
+    standard = Group(name=group.name, nodes=group.nodes, uplink=group.uplink)
+    pulse = standard.check.pulse if rng.random() < 0.6 else 0.0
+    return replace(standard, check=replace(standard.check, pulse=pulse), preempt=group.preempt)
+
+
+def another_order(group: Group, rng: Random) -> Group:
+    """The same nodes listed in another order, or one route less."""
+    if len(group.nodes) > 2 and rng.random() < 0.7:
+        first, *others = group.nodes
+        return replace(group, nodes=(first, *reversed(others)))
+    last = group.nodes[-1]
+    return replace(group, nodes=(*group.nodes[:-1], replace(last, routes=last.routes[:-1])))
+
+
+def _unkind(rng: Random, names: list[str], *, production: bool, long: bool) -> tuple[Fault, ...]:
+    kinds = KINDS | LATER_KINDS | {"all-gateways-cut": 0.6}
+    mix = [kind for kind, likely in kinds.items() if rng.random() < likely * 0.35]
+    mix += [kind for kind, likely in LATEST_KINDS.items() if rng.random() < likely * 0.8]
+    if not mix:
+        return ()
+    calm, safety = (PRODUCTION_CALM, PRODUCTION_SAFETY) if production else (CALM, SAFETY)
+    spans = PRODUCTION_SPANS if production else HASTY_SPANS
+    faults: list[Fault] = []
+    at = calm
+    for _ in range(rng.choice((1, 2, 3, 4, 5, 6, 7, 9))):
+        if not faults or rng.random() < 0.7:  # the others come together with the one before
+            at = calm + rng.random() * safety
+        who, other = rng.sample(names, 2)
+        lasts = rng.uniform(*rng.choice(spans))
+        kind = rng.choice(mix)
+        faults.append(Fault(kind, round(at, 3), round(lasts, 3), who, other, rng.randint(1, 6)))
+    if long:
+        kind = rng.choice(("mild-loss", "mild-loss-between", "flapping-cut", "conntrack-full"))
+        who, other = rng.sample(names, 2)
+        lasts = round(rng.uniform(*HOURS_SPAN), 3)
+        faults.append(Fault(kind, calm, lasts, who, other, rng.randint(3, 6)))
+        faults.append(Fault("host-crash", calm + 30.0, 45.0, who, other, 1))
     return tuple(sorted(faults, key=lambda fault: fault.at))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 
@@ -25,6 +26,10 @@ from tests.sim.net import private
 LATENCY = 0.02
 FOREIGN = "nat-gateway"
 TOKENS = 3.0
+LATEST_WRITE = 3.0 + 1.5
+"""Seconds after its round within which a write reaches EC2, and the longest way of a request."""
+CONNECTING = (2.0, 10.0)
+"""Seconds that a resolver or a connect takes while they hang."""
 REFILL = 0.5
 """Tokens of the bucket, and how many come back per second, while EC2 throttles."""
 
@@ -53,19 +58,24 @@ class Moods:
     lost_without_reply: int = 0
     throttled: int = 0
     hanging: int = 0
+    connecting: int = 0
+    """Connects and resolvers that hang: a call leaves only when they have come to an end."""
+    endless: int = 0
+    """Calls that never end."""
+    endless_writes: int = 0
+    """The same for writes alone."""
+    late: int = 0
+    """Writes that the kernel delivers after their answer was given up."""
+    applied_with_error: int = 0
+    """Writes that are carried out and answered with a 5xx."""
+    disrupted: int = 0
+    """A zone is disrupted: DescribeInstances fails whole."""
+    wavering: int = 0
+    """Reads show a change, then what was before it, then the change."""
 
     @property
     def well(self) -> bool:
-        return not (
-            self.slow
-            or self.unavailable
-            or self.denied
-            or self.unreadable
-            or self.applied_without_reply
-            or self.lost_without_reply
-            or self.throttled
-            or self.hanging
-        )
+        return not any(vars(self).values())
 
 
 @dataclass
@@ -79,6 +89,10 @@ class SimEC2:
     intent: Intent = Intent()  # noqa: RUF009
     moods: Moods = field(default_factory=Moods)
     changes: list[Change] = field(default_factory=list)
+    hidden: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """(asker, node): the asker is shown no instance that stands for the node."""
+    likely: float = 0.7
+    """How likely a mood that does not befall every call befalls this one."""
     stale_reads: int = 0
     tokens: float = TOKENS
     well_since: float = 0.0
@@ -96,7 +110,13 @@ class SimEC2:
             if node.name != asker
         }
         self.states = dict.fromkeys(self.names, InstanceState.RUNNING)
+        self.wrote: list[Change] = []
+        """What nodes have written, whether or not it changed anything."""
+        self.denied_to: Counter[str] = Counter()
+        """Nodes that may look, and may not write."""
         self._past: dict[Route, str] | None = None
+        self._before: dict[Route, str] = {}
+        self._reads = 0
         self._filled_at = self.clock.now
 
     # --- what is so -------------------------------------------------------------------------
@@ -105,12 +125,22 @@ class SimEC2:
         """Point a route elsewhere; a Describe that lags goes on to show what was before."""
         if self.stale_reads and self._past is None:
             self._past = dict(self.routes)
+        if self.moods.wavering and not self._before:
+            self._before = dict(self.routes)
+        self.clock.stirred = True
         holder = self.routes[route]
         change = Change(self.clock.now, who, epoch, route, holder, to)
         self.routes[route] = to
         self.changes.append(change)
+        if who:
+            self.wrote.append(change)
         self.trace.append(f"{change.at:.3f} {who or 'operator'} writes {route}: {holder} -> {to}")
         return change
+
+    @property
+    def is_well(self) -> bool:
+        """Whether calls are answered in time, and with what is so."""
+        return self.moods.well and self.stale_reads <= 0 and self._past is None
 
     def is_gone(self, node: str) -> bool:
         return node in self.states and self.states[node].is_gone
@@ -129,23 +159,33 @@ class SimEC2:
         """Seconds after which the next call is given up by its client; 0 when it does not hang."""
         return self.rng.uniform(longest / 2, longest) if self.moods.hanging else 0.0
 
+    def connect(self) -> float:
+        """Seconds until the next call can leave: names are resolved, and a connection is there."""
+        return self.rng.uniform(*CONNECTING) if self.moods.connecting else 0.0
+
     def roster(self, me: str, at: float) -> Roster:
+        if self.moods.disrupted:
+            raise CloudError(Failure.UNAVAILABLE, "a zone is disrupted")
         self._answer("DescribeInstances")
         instances = tuple(
             Instance(node.name, node.instance, eni(node.name), (), private(n), self.states[name])
+            if not self.hidden[me, name]
+            else Instance(node.name, "", state=InstanceState.UNSEEN)
             for n, (name, node) in enumerate(zip(self.names, self.group.nodes, strict=True))
         )
         return Roster(at, me, instances, "rtb-own")
 
-    def view(self, me: str, at: float, routes: tuple[Route, ...]) -> View:
-        """Answer a Describe of these routes."""
+    def view(self, roster: Roster, at: float, routes: tuple[Route, ...]) -> View:
+        """Answer a Describe of these routes, to somebody who knows these instances."""
         if self.moods.unreadable:
             raise CloudError(Failure.DENIED, "as the faults have it")
         self._answer("DescribeRouteTables")
+        me = roster.me
+        known = {one.node for one in roster.instances if one.eni}
         holdings = tuple(
             Holding(
                 route,
-                to if to in self.states else "",
+                to if to in known else "",
                 eni(to),
                 RouteState.BLACKHOLE if self.is_gone(to) else RouteState.ACTIVE,
             )
@@ -153,7 +193,7 @@ class SimEC2:
             if route in routes
         )
         pins = tuple(
-            Pin(node, address, self.pin(asker, node, address), table="rtb-own")
+            Pin(node, address, self._shown_pin(asker, node, address, known), table="rtb-own")
             for asker, node, address in self.pins
             if asker == me
         )
@@ -162,18 +202,28 @@ class SimEC2:
     def replace_route(self, who: str, epoch: int, move: Move) -> Change:
         """Carry out a ReplaceRoute, or fail as the moods have it."""
         moods = self.moods
-        if moods.denied:
+        if moods.denied or self.denied_to[who]:
             raise CloudError(Failure.DENIED, "as the faults have it")
         self._answer("ReplaceRoute")
-        if moods.lost_without_reply and self.rng.random() < 0.7:
+        if moods.lost_without_reply and self.rng.random() < self.likely:
             raise CloudError(Failure.NO_REPLY, "no reply, not applied")
-        return self.change(move.route, move.to, who, epoch)
+        change = self.change(move.route, move.to, who, epoch)
+        if moods.applied_with_error and self.rng.random() < self.likely:
+            raise CloudError(Failure.UNAVAILABLE, "503, applied")
+        return change
 
     def loses_reply(self) -> bool:
         """Whether the answer to a write that was carried out is lost."""
-        return self.moods.applied_without_reply > 0 and self.rng.random() < 0.7
+        return self.moods.applied_without_reply > 0 and self.rng.random() < self.likely
+
+    def _shown_pin(self, asker: str, node: str, address: str, known: set[str]) -> PinState:
+        state = self.pin(asker, node, address)
+        return state if node in known or state is PinState.MISSING else PinState.ELSEWHERE
 
     def _shown(self) -> dict[Route, str]:
+        self._reads += 1
+        if self._before and self._reads % 2:
+            return self._before
         if self._past is None:
             return self.routes
         shown = self._past
@@ -185,6 +235,7 @@ class SimEC2:
     def forget_past(self) -> None:
         """Let Describe tell the truth again."""
         self.stale_reads, self._past = 0, None
+        self._before = {}
 
     def _answer(self, action: str) -> None:
         self.calls[action] += 1
@@ -200,13 +251,18 @@ class SimEC2:
 
 @dataclass
 class SimCloud:
-    """One process's door to EC2. `left_at` is when the request now being answered was sent."""
+    """One process's door to EC2. It promises that no write leaves later than `not_after`."""
 
     ec2: SimEC2
     me: str
     epoch: int
     group: Group
     left_at: float = 0.0
+    """When the request now being answered was sent, on the clock of the process."""
+    begun_at: float = 0.0
+    """When the process began that request, on the same clock."""
+    now: Callable[[], float] = field(default=lambda: 0.0)
+    """What the clock of the process says."""
     refused: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -223,11 +279,16 @@ class SimCloud:
         return self.ec2.roster(me, self.left_at)
 
     def view(self, roster: Roster) -> View:
-        return self.ec2.view(roster.me, self.left_at, self.group.routes())
+        return self.ec2.view(roster, self.left_at, self.group.routes())
 
     def move(self, move: Move, target: str, not_after: float) -> Done:
+        if not target:
+            raise CloudError(Failure.REFUSED, "EC2 shows no interface that a route could point at")
         if self.left_at > not_after:
             raise CloudError(Failure.EXPIRED, "decided too long ago")
+        late = self.now() - self.begun_at
+        if late > LATEST_WRITE:
+            self.refused.append(f"R16: {move.route} is written {late:.1f} s after its round")
         if move.route not in self.named or move.to not in self.ec2.states:
             self.refused.append(f"R8: wrote {move.route} to {move.to}, which no file names")
         if target != eni(move.to):
@@ -235,7 +296,7 @@ class SimCloud:
         self.ec2.replace_route(self.me, self.epoch, move)
         if self.ec2.loses_reply():
             raise CloudError(Failure.NO_REPLY, "no reply, applied")
-        return Done(self.ec2.clock.now - self.left_at, "request")
+        return Done(self.now() - self.left_at, "request")
 
 
 def eni(node: str) -> str:

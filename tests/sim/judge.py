@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from nathb.core.errors import CloudError
 from nathb.core.events import Event, EventKind
-from nathb.core.model import Done, Failure, Move, Route, Rule, Verdict
-from nathb.core.view import View
+from nathb.core.model import Done, Failure, Move, Route, Verdict
+from nathb.core.view import Holding, View
 from nathb.core.watch import Watch
-from tests.sim.deed import QUESTIONS, Deed, Past
+from tests.sim.deed import LONGEST_MOVE, QUESTIONS, Deed, Past
 from tests.sim.net import GATEWAY
 from tests.sim.witness import UPLINK
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from tests.sim.post import Post
 
 RECORDS = {EventKind.TOOK, EventKind.RETURNED, EventKind.RELEASED, EventKind.HANDED_OVER}
+KEPT_AT_MOST = 30.0
+"""Seconds for which a drained node may hold a route that another could have."""
 TROUBLE_LASTS = 4.0
 """Seconds for which an API trouble may still be felt: a short backoff, and the next attempt."""
 
@@ -34,14 +36,18 @@ class Judge:
         self.post = post
         self.past: defaultdict[Route, Past] = defaultdict(Past)
         self.seen: View | None = None
+        self.kept_since: dict[Route, float] = {}
+        """Since when this drained node holds a route that another could have."""
         self.undrained_at: dict[str, float] = {}
         """When each drain that has ended was seen to end."""
         self.owed: Counter[tuple[Route, str]] = Counter()
         """Changes that were confirmed and have yet to be told."""
         self.unsure: Counter[tuple[Route, str]] = Counter()
         """Writes whose answer was lost: they may be told, once each."""
-        self.stranded: dict[Route, float] = {}
-        """Since when a route is left on a node known DOWN though it could be taken."""
+        self.shown: dict[tuple[Route, str], float] = {}
+        """When a view first showed a write of this node whose answer was lost, and that it made."""
+        self._said: dict[str, Verdict] = {}
+        """The verdict on each subject after the last step."""
 
     # --- what is judged ---------------------------------------------------------------------
 
@@ -59,12 +65,13 @@ class Judge:
         self.post.look()
         self.look(view, now)
         past = self.past[move.route]
-        deed = Deed(self.post, move, now, view, view.holding(move.route), past)
+        deed = Deed(self.post, move, now, view, self._believed(view, move.route), past)
         for question in QUESTIONS:
             offence = question(deed)
             if offence:
                 raise self._violation(f"{offence} ({move.route} to {move.to})", now)
-        past.flying = move
+        past.flying, past.flying_since, past.unsure_to = move, now, ""
+        self.shown = {key: at for key, at in self.shown.items() if key[0] != move.route}
         past.tries.append(now)
 
     def ended(self, ticket: Hashable, answer: object, now: float) -> None:
@@ -82,7 +89,7 @@ class Judge:
             past.refused[move.cause] = now
             if answer.failure is Failure.NO_REPLY:
                 self.unsure[move.route, move.to] = 1
-                past.wrote, past.unsure_at = None, now
+                past.wrote, past.unsure_at, past.unsure_to = None, now, move.to
 
     def told(self, event: Event) -> None:
         """Hold a record against what was done: one for each change, and none beside."""
@@ -96,12 +103,43 @@ class Judge:
                     past = self.past[event.route]
                     past.shown, past.shown_at = event.target, past.unsure_at
                 return
+        if self._given_up(event.route, event.target):
+            return  # and then the route came there all the same: by whom, nobody can tell
         raise self._violation(f"history: told and not done: {event.message}", 0.0)
+
+    def _look_for_the_undrained(self, view: View, now: float) -> None:
+        """A drained node hands over what it holds, as soon as somebody else can have it (R6)."""
+        me, witness = self.post.me, self.post.witness
+        idle = me not in view.intent.drained or self._troubled(view, now)
+        for route in self.post.group.routes():
+            holding = self._believed(view, route)
+            others = [name for name in self.post.group.order(route) if name != me]
+            free = [name for name in others if name not in view.intent.drained]
+            to = self._first_alive(view, tuple(free))
+            changes = [one for one in self.post.place.ec2.changes if one.route == route]
+            given = bool(changes) and changes[-1].who == to
+            sound = to != "" and witness.silent_since(to) is None and not given
+            holds = holding is not None and holding.node == me
+            if idle or not sound or not holds or witness.silent_since(UPLINK) is not None:
+                self.kept_since.pop(route, None)
+            elif now - self.kept_since.setdefault(route, now) > KEPT_AT_MOST:
+                raise self._violation(f"R6: keeps {route} though drained, {to} being alive", now)
+
+    def _given_up(self, route: Route, to: str) -> bool:
+        """Whether a write of the route to that node has not ended, and is no longer waited for."""
+        past = self.past[route]
+        since = self.post.place.clock.now - past.flying_since
+        return past.flying is not None and past.flying.to == to and since >= LONGEST_MOVE
 
     def stepped(self, now: float) -> None:
         """Look back on a step: was all told, and was nobody left where nobody should be?"""
         if self.owed and any(count > 0 for count in self.owed.values()):
             raise self._violation(f"history: done and not told: {dict(self.owed)}", now)
+        for key, at in list(self.shown.items()):
+            if not self.unsure[key]:
+                del self.shown[key]
+            elif now > at + 1.0:
+                raise self._violation(f"history: not told though a view shows it: {key}", now)
         if self.post.cloud.refused:
             raise self._violation(self.post.cloud.refused[0], now)
         agent = self.post.agent
@@ -111,18 +149,20 @@ class Judge:
         if agent.sight.view is None:
             return
         self.look(agent.sight.view, now)
-        self._look_for_the_stranded(agent.sight.view, now)
+        self._look_for_the_undrained(agent.sight.view, now)
 
     def left(self, now: float) -> None:
         """Judge a process that says it may leave: has it handed over all that it could?"""
         view, witness, me = self.seen, self.post.witness, self.post.me
         if view is None or self._troubled(view, now) or witness.verdict(UPLINK) is not Verdict.UP:
             return
-        for holding in view.holdings:
-            to = self._first_alive(view, self.post.group.order(holding.route))
-            could = to != "" and witness.silent_since(to) is None
-            if holding.node == me and could and not self._left_alone(holding.route):
-                raise self._violation(f"R6: leaves with {holding.route}, {to} being alive", now)
+        leaving = self.post.place.leaving  # whom the other gives its own routes at the same time
+        for route in self.post.group.routes():
+            to = self._first_alive(view, self.post.group.order(route))
+            could = to != "" and witness.silent_since(to) is None and to not in leaving
+            holding = self._believed(view, route)
+            if holding is not None and holding.node == me and could:
+                raise self._violation(f"R6: leaves with {route}, {to} being alive", now)
 
     def look(self, view: View, now: float) -> None:
         """Take in a view, if it is a new one."""
@@ -134,13 +174,35 @@ class Judge:
             self.undrained_at |= dict.fromkeys(ended, now)
         for holding in view.holdings:
             past = self.past[holding.route]
-            wrote = past.wrote
             if self._is_overtaken(view, past, holding.node):
                 continue
+            key = (holding.route, holding.node)
+            lost = self.unsure[key] and past.unsure_to == holding.node
+            if lost and past.unsure_at <= view.at < self._settled_at(past):
+                if self._was_carried_out(*key):
+                    self.shown.setdefault(key, now)
             if holding.node != past.shown:
                 past.shown, past.shown_at = holding.node, view.at
-            if past.flying is None and wrote is not None and holding.node != wrote.to:
-                self._undone(past, wrote, view.at)
+            if past.flying is None and past.wrote is not None and holding.node != past.wrote.to:
+                past.wrote = None
+
+    def _settled_at(self, past: Past) -> float:
+        return past.unsure_at + self.post.group.settle
+
+    def _was_carried_out(self, route: Route, to: str) -> bool:
+        """Whether the last change of the route was this process's, to that node."""
+        changes = [one for one in self.post.place.ec2.changes if one.route == route]
+        me = (self.post.me, self.post.epoch, to)
+        return bool(changes) and (changes[-1].who, changes[-1].epoch, changes[-1].to) == me
+
+    def _believed(self, view: View, route: Route) -> Holding | None:
+        """Where the route points as far as this node can know: what EC2 accepted counts, too."""
+        holding, past = view.holding(route), self.past[route]
+        if holding is None or past.wrote is None:
+            return holding
+        if view.at >= past.wrote_at and not self._is_overtaken(view, past, holding.node):
+            return holding
+        return Holding(route, past.wrote.to, holding.target)
 
     def _is_overtaken(self, view: View, past: Past, holder: str) -> bool:
         """Whether the view contradicts this node's own write, and may only lag behind it (R10)."""
@@ -149,13 +211,6 @@ class Judge:
 
     # --- what is remembered -----------------------------------------------------------------
 
-    def _undone(self, past: Past, wrote: Move, seen_at: float) -> None:
-        """Another hand has moved the route after us, or so a view says that is no stale one."""
-        group = self.post.group
-        past.wrote = None
-        if seen_at - past.wrote_at < group.contest_hold - group.settle:
-            past.undone[wrote.to, wrote.cause] = seen_at
-
     def _stands(self, past: Past, move: Move, now: float) -> None:
         past.wrote, past.wrote_at = move, now
         past.shown, past.shown_at = move.to, now
@@ -163,27 +218,20 @@ class Judge:
             past.takes.append(now)
 
     def _hold_against_packets(self, watch: Watch, now: float) -> None:
-        """No verdict but what packets say; so nothing that was never sent convicts anybody."""
-        for name, subject in ((UPLINK, watch.uplink), *watch.peers.items()):
-            verdict = self.post.witness.verdict(name)
-            if subject.verdict is not verdict:
-                offence = f"R1: {name} is {subject.verdict.value}, packets say {verdict.value}"
-                raise self._violation(offence, now)
+        """A verdict rests on packets: DOWN on `fall` misses at least, UP on `rise` answers.
 
-    def _look_for_the_stranded(self, view: View, now: float) -> None:
-        """Clients must not stay where this node knows that nothing is forwarded."""
-        if not self.stranded and Verdict.DOWN not in self.post.witness.told.values():
-            return
-        troubled = self._troubled(view, now)
-        for holding in view.holdings:
-            route, holder = holding.route, holding.node
-            past = self.past[route]
-            unclear = past.flying is not None or self._is_overtaken(view, past, holder)
-            excused = troubled or unclear or self._left_alone(route)
-            if excused or not self._must_move(view, route, holder):
-                self.stranded.pop(route, None)
-            elif now - self.stranded.setdefault(route, now) > self.patience(holder):
-                raise self._violation(f"R3 R5: clients of {route} left on {holder}", now)
+        More than `fall` may be asked for, by whoever distrusts itself. So UP may last longer than
+        the packets say, but not begin without them.
+        """
+        for name, subject in ((UPLINK, watch.uplink), *watch.peers.items()):
+            verdict, said = self.post.witness.verdict(name), subject.verdict
+            begins = said is not self._said.get(name, Verdict.UNKNOWN)
+            self._said[name] = said
+            down = said is Verdict.DOWN and not self.post.witness.may_be_down(name)
+            unfounded = down or (said is Verdict.UP and begins)
+            if unfounded and verdict is not said:
+                offence = f"R1: {name} is {said.value}, packets say {verdict.value}"
+                raise self._violation(offence, now)
 
     def _troubled(self, view: View, now: float) -> bool:
         post = self.post
@@ -195,34 +243,6 @@ class Judge:
             or now - max(post.place.ec2.well_since, post.witness.since[UPLINK]) < TROUBLE_LASTS
         )
 
-    def _must_move(self, view: View, route: Route, holder: str) -> bool:
-        """Whether it is this node that has to move the route away from a node known DOWN."""
-        post, witness = self.post, self.post.witness
-        order = post.group.order(route)
-        if holder == post.me:
-            to = self._first_alive(view, tuple(name for name in order if name != holder))
-            silent_since = witness.silent_since(UPLINK)
-            if witness.verdict(UPLINK) is not Verdict.DOWN or not to or silent_since is None:
-                return False
-            return witness.heard_at(to) >= silent_since
-        return (
-            holder != ""
-            and witness.verdict(holder) is Verdict.DOWN
-            and witness.silent_since(holder) is not None
-            and witness.verdict(UPLINK) is Verdict.UP
-            and self._first_alive(view, order) == post.me
-        )
-
-    def patience(self, holder: str) -> float:
-        """Seconds in which a route must leave a node known DOWN, the API being well.
-
-        A view that another hand's move has made old is no news until `settle` has passed, and is
-        read again within `refresh`. Who takes needs a fresh uplink too: an interval and a timeout.
-        """
-        group = self.post.group
-        uplink = group.check.interval + group.check.timeout if holder != self.post.me else 0.0
-        return uplink + group.settle + group.refresh + 2.0
-
     def _first_alive(self, view: View, order: tuple[str, ...]) -> str:
         witness, me = self.post.witness, self.post.me
         for name in order:
@@ -232,10 +252,6 @@ class Judge:
                 if name not in view.intent.drained:
                     return name
         return ""
-
-    def _left_alone(self, route: Route) -> bool:
-        rulings = self.post.agent.rulings if self.post.agent is not None else ()
-        return any(one.route == route and one.rule in {Rule.R7, Rule.R8} for one in rulings)
 
     def _violation(self, offence: str, now: float) -> OffenceError:
         return OffenceError(f"{now:.3f} {self.post.me}: {offence}")

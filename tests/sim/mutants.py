@@ -18,10 +18,10 @@ from nathb.core import decide as rules
 from nathb.core import memory
 from nathb.core.case import Case, Known
 from nathb.core.decide import RULES, decide
+from nathb.core.errors import CloudError
 from nathb.core.memory import RouteMemory
-from nathb.core.model import Evidence, Move, Ruling, Timers, Verdict
+from nathb.core.model import Evidence, Failure, Move, Ruling, Timers, Verdict
 from nathb.core.path import Path, Pulse
-from nathb.core.view import View
 from nathb.core.watch import Watch
 from nathb.mover import Mover
 from nathb.sight import Sight
@@ -81,9 +81,9 @@ def instead(rule: Callable[..., object], other: Callable[..., object]) -> Rules:
     return tuple(other if one is rule else one for one in RULES)
 
 
-def without(rule: Callable[..., object]) -> Rules:
-    """The rules but one."""
-    return tuple(one for one in RULES if one is not rule)
+def without(*dropped: Callable[..., object]) -> Rules:
+    """The rules but these."""
+    return tuple(one for one in RULES if one not in dropped)
 
 
 # --- how rules are broken -------------------------------------------------------------------------
@@ -95,6 +95,10 @@ def _always(*_evidence: object) -> bool:
 
 def _never(*_anything: object) -> bool:
     return False
+
+
+def _silent(_case: Case) -> None:
+    """A rule that has nothing to say."""
 
 
 def _sure_of_uplink(known: Known) -> object:
@@ -141,10 +145,10 @@ def _take_foreign(case: Case) -> object:
     if case.holding is None or case.holding.node:
         return rules.r8_foreign(case)
     blackhole = rules.RouteState.BLACKHOLE
-    return rules.r3_take(replace(case, holding=replace(case.holding, state=blackhole)))
+    return rules.r3_take_a_blackhole(replace(case, holding=replace(case.holding, state=blackhole)))
 
 
-def _in_flight_forgotten(recalled: RouteMemory, _move: Move) -> RouteMemory:
+def _in_flight_forgotten(recalled: RouteMemory, _move: Move, _now: float) -> RouteMemory:
     return recalled
 
 
@@ -152,17 +156,22 @@ def _blind_is_missed(self: Watch, asked: Path | Pulse, why: str, now: float) -> 
     Watch.could_not_ask(self, asked, why, now)
     if isinstance(asked, Path):
         asked.asked(-1, now)
-        asked.missed(-1, self._needed(self._subject(asked.subject)))
-        self._subject(asked.subject).conclude(now)
+        subject = self._subject(asked.subject)
+        asked.missed(now, [-1], self._needed(subject, now))
+        subject.conclude(now, self.pulses.get(asked.subject))
 
 
 def _sourceless(self: Watch, timers: Timers, heartbeats: object, now: float, _source: str) -> None:
     Watch.__init__(self, timers, heartbeats, now)
 
 
-def _astray(self: Mover, ruling: Ruling, move: Move, *rest: object) -> None:
+def _astray(self: Mover, ruling: Ruling, move: Move, known: Known, *rest: object) -> None:
     """Write the route next to the one that was meant."""
-    Mover.start(self, ruling, replace(move, route=replace(move.route, destination="::/0")), *rest)
+    route = replace(move.route, destination="::/0")
+    first, *others = known.group.nodes
+    nodes = (replace(first, routes=(*first.routes, route)), *others)
+    known = replace(known, group=replace(known.group, nodes=nodes))
+    Mover.start(self, ruling, replace(move, route=route), known, *rest)
 
 
 def _every_pin(self: Sight) -> tuple[tuple[str, str], ...]:
@@ -188,10 +197,14 @@ def _without_backoff() -> type[Agent]:
 
 def _without_settle() -> type[Agent]:
     """Believe any Describe, however soon after a write of its own."""
-    at_once = rewired(rules.r10_views, is_news=_always)
-    book = instead(rules.r10_views, at_once)
-    observed = rewired(memory.observed, is_news=_always)
-    return moving(ruled_by(*book), observe=rewired(Mover.observe, observed=observed))
+
+    def shown(_memory: object, holding: object, view_at: float, _settle: float) -> object:
+        return holding, view_at
+
+    rule = rewired(rules._rule, case_of=rewired(rules.case_of, believed=shown))
+    observed = rewired(memory.observed, believed=shown)
+    agent = deciding(rewired(decide, _rule=rule))
+    return moving(agent, observe=rewired(Mover.observe, observed=observed))
 
 
 def _two_in_flight() -> type[Agent]:
@@ -206,16 +219,84 @@ def _without_damping() -> type[Agent]:
     carried = rewired(memory._carried_out, damping=still)
     return moving(
         ended=rewired(Mover.ended, ended=rewired(memory.ended, _carried_out=carried)),
-        observe=rewired(Mover.observe, observed=rewired(memory.observed, _carried_out=carried)),
+        observe=rewired(
+            Mover.observe,
+            observed=rewired(
+                memory.observed,
+                _carried_out=carried,
+                _arrived=rewired(memory._arrived, damping=still),
+            ),
+        ),
     )
 
 
 def _any_age(case: Case) -> object:
-    return rules.r10_views(replace(case, view=_renewed(case.view, case.known.now)))
+    return rules.r10_views(replace(case, as_of=case.known.now))
 
 
-def _renewed(view: View, now: float) -> View:
-    return replace(view, at=now)
+class _Hasty(Case, frozen=True):
+    """A case in which every return is due at once."""
+
+    def return_due(self, _node: str) -> float:
+        return float("-inf")
+
+
+def _returns_at_once(case: Case) -> object:
+    return rules.r4_return(_Hasty(*[getattr(case, name) for name in case.__struct_fields__]))
+
+
+def _any_contest_blocks(case: Case) -> Ruling | None:
+    blocked = case.stay(rules.Rule.R7, "contested once", float("inf"))
+    return blocked if case.memory.contests else None
+
+
+def _held_for_ever(*_contest: object) -> float:
+    return float("inf")
+
+
+def _hurried(case: Case) -> object:
+    """Hand over when drained, whatever doubts there are about the next node."""
+    known = case.known
+    peers = {name: replace(one, doubted_since=None) for name, one in known.peers.items()}
+    return rules.r6_drain(replace(case, known=replace(known, peers=peers)))
+
+
+def _to_the_last(case: Case) -> Ruling | None:
+    """Release to whoever comes last in the order, of all that are alive."""
+    ruling = rules.r5_release(case)
+    if ruling is None or ruling.move is None:
+        return ruling
+    others = [name for name in reversed(case.order) if name != case.known.me and case.alive(name)]
+    return replace(ruling, move=replace(ruling.move, to=others[0]))
+
+
+class _SlowMover(Mover):
+    """Begins no move before it has been called for during LATE seconds."""
+
+    def may_start(self, move: Move, now: float) -> bool:
+        since = self.__dict__.setdefault("since", {})
+        key = move.route, move.to, move.cause
+        return Mover.may_start(self, move, now) and now >= since.setdefault(key, now) + LATE
+
+
+LATE = 8.0
+
+
+def _late() -> type[Agent]:
+    slow = rewired(Agent.__init__, Mover=_SlowMover)
+    return type("Mutant", (Agent,), {"__init__": slow})
+
+
+def _whenever(self: Mover, ruling: Ruling, move: Move, known: Known, eni: str, _at: float) -> None:
+    """Let a write reach EC2 however late it is."""
+    Mover.start(self, ruling, move, known, eni, float("inf"))
+
+
+def _lost_and_forgotten(self: Mover, ticket: object, answer: object, now: float) -> object:
+    """Take a write without a reply for one that was not carried out."""
+    if isinstance(answer, CloudError) and answer.failure is Failure.NO_REPLY:
+        answer = CloudError(Failure.UNAVAILABLE, str(answer))
+    return Mover.ended(self, ticket, answer, now)
 
 
 @dataclass(frozen=True)
@@ -229,29 +310,29 @@ class Mutant:
 
 MUTANTS: dict[str, Mutant] = {
     # what is broken: the agent, what the world must object to, and in which seeds to look
-    "R1: UNKNOWN counts as DOWN": Mutant(deciding(_unless_up), "R1|R3"),
+    "R1: UNKNOWN counts as DOWN": Mutant(deciding(_unless_up), "R1|R3|taken"),
     "R1: Blind counts as Missed": Mutant(watching(could_not_ask=_blind_is_missed), "R1", "blind"),
     "R2 is dropped": Mutant(ruled_by(*without(rules.r2_never_from_up)), "R2", "stand-in-stopped"),
     "R3 needs no uplink": Mutant(deciding(_sure_of_uplink), "R1|R3", "all-gateways-cut"),
     "R3 needs no witness": Mutant(
-        ruled_by(*instead(rules.r3_take, rewired(rules.r3_take, heard_since=_always))),
+        ruled_by(
+            *instead(
+                rules.r3_take_from_the_dead,
+                rewired(rules.r3_take_from_the_dead, heard_since=_always),
+            )
+        ),
         "R3",
         "all-gateways-cut",
     ),
     "R4 without preempt_delay": Mutant(
-        ruled_by(
-            *instead(
-                rules.r4_return,
-                rewired(rules.r4_return, _return_due=lambda _case, _node: rules.AT_ONCE),
-            )
-        ),
+        ruled_by(*instead(rules.r4_return, _returns_at_once)),
         "R4",
         "host-crash",
     ),
-    "R5 is dropped": Mutant(ruled_by(*without(rules.r5_release)), "R5", "targets-lost"),
+    "R5 is dropped": Mutant(ruled_by(*without(rules.r5_release)), "unserved", "gateway-cut-unseen"),
     "R5 needs no witness": Mutant(
         ruled_by(*instead(rules.r5_release, rewired(rules.r5_release, heard_since=_always))),
-        "R5",
+        "R1|R5",
         "targets-lost",
     ),
     "R6 is dropped": Mutant(deciding(_blind_to_drains), "R6", "drain"),
@@ -261,13 +342,39 @@ MUTANTS: dict[str, Mutant] = {
         "R6",
         "drained-unsure",
     ),
-    "R7 is dropped": Mutant(ruled_by(_repeats=_never), "R7", "hand-insists"),
+    "R5: releases to the last in order": Mutant(
+        ruled_by(*instead(rules.r5_release, _to_the_last)), "R5", "targets-lost"
+    ),
+    "R6 ignores doubt": Mutant(
+        ruled_by(*instead(rules.r6_drain, _hurried)), "R6", "drained-in-doubt"
+    ),
+    "R7 is dropped": Mutant(
+        ruled_by(r7_contested=_silent, r7b_robbed=_silent, r7c_split=_silent),
+        "written|taken",
+        "flapping-cut",
+    ),
+    "R7: any contest blocks every later move": Mutant(
+        ruled_by(r7_contested=_any_contest_blocks), "unserved", "contested-then-dead"
+    ),
+    "R7: a contest never ends": Mutant(
+        ruled_by(r7_contested=rewired(rules.r7_contested, contest_hold=_held_for_ever)),
+        "unserved",
+        "contested-then-dead",
+    ),
+    "R3: takes 8 s late": Mutant(_late(), "unserved", "host-crash"),
+    "R3 is dropped": Mutant(
+        ruled_by(*without(rules.r3_take_from_the_dead)), "unserved", "host-crash"
+    ),
+    "R16: not_after is ignored": Mutant(moving(start=_whenever), "R16", "connects-hang"),
+    "R10: a lost answer is forgotten": Mutant(
+        moving(ended=_lost_and_forgotten), "history", "no-reply-applied"
+    ),
     "R8 is dropped": Mutant(ruled_by(*instead(rules.r8_foreign, _take_foreign)), "R8", "foreign"),
     "R8: another route is written": Mutant(moving(start=_astray), "R8"),
     "R9 is dropped": Mutant(deciding(_blind_to_pause), "R9", "pause"),
-    "R10: nothing settles": Mutant(_without_settle(), "R10", "stale-describe"),
+    "R10: nothing settles": Mutant(_without_settle(), "R2|R3", "stale-describe"),
     "R10: two writes in flight": Mutant(_two_in_flight(), "R10"),
-    "R10: no backoff": Mutant(_without_backoff(), "R10"),
+    "R10: no backoff": Mutant(_without_backoff(), "R10", "ec2-unavailable"),
     "R10: a view of any age will do": Mutant(
         ruled_by(*instead(rules.r10_views, _any_age)),
         "R10",

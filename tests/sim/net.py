@@ -9,7 +9,7 @@ count as health (R12).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from random import Random
 
@@ -25,6 +25,9 @@ TARGET_NAME = "target.example"
 """What a file may call an uplink target."""
 TARGETS = ("1.1.1.1",), ("1.0.0.1",)
 """What that name stands for, and what it stands for once it has moved."""
+
+BURST_LOSS = 0.6
+"""Share of packets that a link loses while it suffers from the fault `loss`."""
 
 Link = tuple[str, str]
 
@@ -52,6 +55,17 @@ class Network:
     """Askers whose answers come late, some of them too late."""
     echoing: Counter[str] = field(default_factory=Counter)
     """Askers whose answers come twice."""
+    dropping: dict[Link, list[float]] = field(default_factory=dict)
+    """Shares of packets that are dropped: on directed links, and on what enters or leaves a node.
+
+    The interface of a node is the link `entering(node)` or `leaving(node)`.
+    """
+    strained: Counter[str] = field(default_factory=Counter)
+    """Nodes whose connection tracking has room for the flows of one zone only."""
+    zones_carried: Callable[[str], int] = field(default=lambda _node: 1)
+    """How many zones' clients a node carries at present, whoever asks."""
+    unanswered: set[str] = field(default_factory=set)
+    """Heartbeat addresses behind which there is nobody."""
     unable: Counter[Link] = field(default_factory=Counter)
     """Whose sends fail (EPERM), and to where."""
     unmasqueraded: Counter[str] = field(default_factory=Counter)
@@ -73,7 +87,7 @@ class Network:
         """Whether a heartbeat that this pin steers comes back to the address it left from."""
         if pin is PinState.MISSING:
             return self.reaches_internet(asker)
-        if pin is not PinState.GOOD or self.deaf[peer]:
+        if pin is not PinState.GOOD or not self.forwards(peer):
             return False
         if source and self.unmasqueraded[peer]:
             return False
@@ -87,6 +101,21 @@ class Network:
         """Whether an uplink target answers."""
         return not self.targets_lost[node] and self.reaches_internet(node)
 
+    def forwards(self, node: str) -> bool:
+        """Whether the node forwards new flows; each ping through it is one."""
+        return not self.deaf[node] and not (self.strained[node] and self.zones_carried(node) > 1)
+
+    def dropped(self, *links: Link) -> float:
+        """Share of packets that are lost on the way over these links, one after the other."""
+        passed = 1.0
+        for link in links:
+            if self.severed[link]:
+                return 1.0
+            passed *= (1.0 - BURST_LOSS) ** (self.loss[link] > 0)
+            for share in self.dropping.get(link, ()):
+                passed *= 1.0 - share
+        return 1.0 - passed
+
     def resolve(self, asker: str, name: str) -> tuple[str, ...]:
         """Return what a name stands for; ResolveError when the asker cannot know."""
         if self.nameless[asker] or name != TARGET_NAME:
@@ -97,12 +126,21 @@ class Network:
         return not self.down[peer] and self._there_and_back(asker, peer)
 
     def _there_and_back(self, one: str, other: str) -> bool:
-        return self._passes((one, other)) and self._passes((other, one))
+        if not (self._passes((one, other)) and self._passes((other, one))):
+            return False
+        if not self.dropping:
+            return True
+        there = (leaving(one), (one, other), entering(other))
+        back = (leaving(other), (other, one), entering(one))
+        return all(self._is_kept(link) for link in (*there, *back))
+
+    def _is_kept(self, link: Link) -> bool:
+        return all(self.rng.random() >= share for share in self.dropping.get(link, ()))
 
     def _passes(self, link: Link) -> bool:
         if self.severed[link]:
             return False
-        return not self.loss[link] or self.rng.random() > 0.6
+        return not self.loss[link] or self.rng.random() > BURST_LOSS
 
 
 @dataclass(frozen=True)
@@ -116,6 +154,16 @@ class Addresses:
     def of(cls, group: Group) -> Addresses:
         heartbeats = {address: node.name for node in group.nodes for address in node.heartbeat}
         return cls(heartbeats, {private(n): node.name for n, node in enumerate(group.nodes)})
+
+
+def entering(node: str) -> Link:
+    """The way into a node, through its network interface."""
+    return "*", node
+
+
+def leaving(node: str) -> Link:
+    """The way out of a node, through its network interface."""
+    return node, "*"
 
 
 def private(number: int) -> str:

@@ -7,8 +7,10 @@ A frozen process is not stepped, while its packets and calls go on without it.
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from random import Random
 
 from nathb.agent import Agent
@@ -28,6 +30,15 @@ SOCKET_TIMEOUT = 2.0
 """Seconds that a call takes whose answer never comes."""
 LONGEST_WRITE = 5.0
 """Seconds that a write can take at most: to connect, and to wait for its answer."""
+READ_TIMEOUT = 3.0
+"""Seconds after which a write whose answer does not come is given up."""
+LANDS_LATE = (0.1, 3.0)
+"""Seconds after which a write can still reach EC2, once its answer was given up or is awaited.
+
+With TCP_USER_TIMEOUT the kernel gives up what is not acknowledged after 3 s. Without it the kernel
+tries for minutes: (10.0, 60.0) shows what that does.
+"""
+NUMBERS = re.compile(r"[0-9.]+")
 LONGEST_READ = 22.0
 """The same for a look: two questions, each asked twice, with a pause of a second between."""
 HUNG = Failure.NO_REPLY, "given up, with or without effect"
@@ -47,6 +58,13 @@ class Place:
     trace: list[str]
     agent: type[Agent] = Agent
     """What runs on each machine: nathb's own agent, or a mutant of it."""
+    late: tuple[float, float] = LANDS_LATE
+    judged: bool = True
+    """Whether each process is held against its packets and the old questions, deed by deed."""
+    leaving: set[str] = field(default_factory=set)
+    """Machines that are shutting down, whoever knows of it."""
+    telling: bool = False
+    """Whether each change of mind about a route goes into the trace, too."""
 
 
 class Post:
@@ -64,24 +82,78 @@ class Post:
         """What the machine has in its file system; `group` is what its process has read of it."""
         self.wake_at = FOREVER
         self.steps = 0
+        self.renewals = 0
+        """How often a process began to gather evidence anew: starts, reloads, stalls."""
+        self.behind = 0.0
+        """Seconds by which this machine's monotonic time is behind the world's."""
+        self.slept = 0.0
+        """Seconds for which this machine was suspended since it booted."""
+        self._slept_before = 0.0
+        self._asleep_at: float | None = None
+        self._told: dict[str, str] = {}
+
+    # --- the clock of this machine ----------------------------------------------------------
+
+    @property
+    def now(self) -> float:
+        """This machine's monotonic time, which stands still while it is suspended."""
+        if self._asleep_at is not None:
+            return self._asleep_at
+        return self.place.clock.now - self.behind
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def boottime(self) -> float:
+        return self.now + self.slept
+
+    @property
+    def asleep(self) -> bool:
+        """Whether the machine is suspended."""
+        return self._asleep_at is not None
+
+    def boot(self) -> None:
+        """Let the machine's clocks begin anew: its process starts in the first second."""
+        self.behind, self.slept = self.place.clock.now - 0.2, 0.0
+
+    def suspend(self) -> None:
+        """Let the machine sleep: nothing of it goes on, monotonic time neither."""
+        self.frozen += 1
+        self._asleep_at = self.now
+
+    def resume(self) -> None:
+        """Let it go on; boot time has passed meanwhile, and monotonic time has not."""
+        asleep_at, self._asleep_at = self._asleep_at, None
+        if asleep_at is not None:
+            slept = self.now - asleep_at
+            self.behind, self.slept = self.behind + slept, self.slept + slept
+        self.frozen -= 1
+        self.wake()
+
+    # --- the process on it ------------------------------------------------------------------
 
     def start(self, *, dry_run: bool = False) -> None:
         """Start a process that knows nothing but its file."""
         place = self.place
         self.epoch += 1
+        self.renewals += 1
+        if not self.leaving:
+            place.leaving.discard(self.me)
         self.dry_run = dry_run
         self.group = self.file
-        self.witness = Witness(self.group, self.me)
-        self.judge = Judge(self)
+        self.witness = Witness(self.group, self.me) if place.judged else Unwatched()
+        self.judge = Judge(self) if place.judged else Unjudged()
         self.wire = Wire(self)
-        self.cloud = SimCloud(place.ec2, self.me, self.epoch, self.group)
+        self.cloud = SimCloud(place.ec2, self.me, self.epoch, self.group, now=self.monotonic)
         self.calls = Calls(self)
         self.agent = place.agent(self.group, self.me, self._edges(), dry_run=dry_run)
         self.agent.leaving = self.leaving > 0
+        self._slept_before = self.slept
         self.expected_at, self.wake_at = FOREVER, place.clock.now
 
     def leave(self) -> None:
         """Tell the process that the machine is shutting down."""
+        self.place.leaving.add(self.me)
         if self.agent is not None:
             self.agent.leaving = True
             self.wake()
@@ -91,7 +163,7 @@ class Post:
         if self.agent is None or self.frozen or self.wake_at <= self.place.clock.now:
             return self.agent is None
         if self.agent.may_leave:
-            self.judge.left(self.place.clock.now)
+            self.judge.left(self.now)
         return self.agent.may_leave
 
     def kill(self) -> None:
@@ -104,6 +176,7 @@ class Post:
         self.file = file or self.file
         if self.agent is not None:
             before, self.group = self.group, self.file
+            self.renewals += 1
             self.cloud.read(self.group)
             self.agent.reload(self.group, self.agent.edges)
             if _targets(self.group) != _targets(before):
@@ -123,23 +196,38 @@ class Post:
 
     def step(self) -> None:
         """Let the process take a step, and hold what it did against what it may do."""
-        agent, now = self.agent, self.place.clock.now
+        agent, now = self.agent, self.now
         assert agent is not None, "a process that does not run takes no step"
         check = agent.group.check
-        if now - self.expected_at > max(1.0, 2 * check.fast_interval):
+        bound = max(1.0, 2 * check.fast_interval)
+        slept, self._slept_before = self.slept - self._slept_before, self.slept
+        if now - self.expected_at > bound or slept > bound:
             self.witness.forget(now)
+            self.renewals += 1
+            self.place.clock.stirred = True
         self.expected_at = agent.step()
-        self.wake_at = max(self.expected_at, now + BREATH)
+        self.wake_at = max(self.expected_at, now + BREATH) + self.behind
         self.look()
         self.judge.stepped(now)
+        if self.place.telling:
+            self._tell_rulings(agent)
         self.steps += 1
+
+    def _tell_rulings(self, agent: Agent) -> None:
+        """Put what has changed in the node's mind about each route into the trace."""
+        for ruling in agent.rulings:
+            key, reason = str(ruling.route), NUMBERS.sub("#", ruling.reason)
+            words = f"{ruling.rule.value} {reason}" + (" (would)" if ruling.would else "")
+            if self._told.get(key) != words:
+                self._told[key] = words
+                belief = f"{ruling.rule.value} {ruling.reason}"
+                self.place.trace.append(f"{self.place.clock.now:.3f} {self.me} | {key}: {belief}")
 
     def look(self) -> None:
         """Let the witness see what EC2 has shown to the process by now."""
         if self.agent is not None:
             sight = self.agent.sight
-            now = self.place.clock.now
-            self.witness.look(sight.view, sight.roster, sight.addresses, now)
+            self.witness.look(sight.view, sight.roster, sight.addresses, self.now)
 
     def tell(self, event: Event) -> None:
         """Take a record into the journal."""
@@ -150,7 +238,7 @@ class Post:
 
     def _edges(self) -> Edges:
         return Edges(
-            clock=self.place.clock,
+            clock=self,
             wire=self.wire,
             cloud=self.cloud,
             calls=self.calls,
@@ -195,16 +283,17 @@ class Wire:
             post.witness.could_not_ask(address)
             raise BlindError("Operation not permitted")
         ticket = next(self.tickets)
-        post.witness.asked(address, ticket, place.clock.now)
+        post.witness.asked(address, ticket, post.now)
         if self._is_answered(address, source):
             for _ in range(2 if place.net.echoing[post.me] else 1):
-                place.clock.later(place.net.delay(post.me), lambda: self._arrive(address, ticket))
+                delay = place.net.delay(post.me)
+                place.clock.later(delay, lambda: self._arrive(address, ticket), stirs=False)
         return ticket
 
     def receive(self) -> list[int]:
         arrived, self.arrived = self.arrived, []
         arrived = [one for one in arrived if one[1] not in self.forgotten]
-        self.post.witness.hear(arrived, self.post.place.clock.now)
+        self.post.witness.hear(arrived, self.post.now)
         return [ticket for _, ticket in arrived]
 
     def forget(self, ticket: int) -> None:
@@ -217,6 +306,8 @@ class Wire:
 
     def _is_answered(self, address: str, source: str) -> bool:
         place, me = self.post.place, self.post.me
+        if address in place.net.unanswered:
+            return False
         peer = place.addresses.heartbeats.get(address)
         if peer is not None:
             return place.net.crosses_peer(me, peer, place.ec2.pin(me, peer, address), source)
@@ -237,60 +328,107 @@ class Calls:
         self.epoch, self.cloud = self.post.epoch, self.post.cloud
 
     def start(self, ticket: Hashable, call: Callable[[], object]) -> None:
-        place = self.post.place
-        self.post.judge.begun(ticket, place.clock.now)
+        place, moods = self.post.place, self.post.place.ec2.moods
+        self.post.judge.begun(ticket, self.post.now)
+        writes = isinstance(ticket, tuple)
+        endless = moods.endless or (writes and moods.endless_writes)
+        if endless and place.rng.random() < place.ec2.likely:
+            return
+        connect = place.ec2.connect()
         half = place.ec2.latency() / 2
-        hang = place.ec2.hang(LONGEST_WRITE if isinstance(ticket, tuple) else LONGEST_READ)
-        sent_at = place.clock.now
+        hang = place.ec2.hang(LONGEST_WRITE if writes else LONGEST_READ)
+        if connect:  # the clock is looked at again once the connection is there
+            sent = Sent(ticket, call, self.post.now, None, half, hang)
+            place.clock.later(connect + half, lambda: self._carry_out(sent), stirs=False)
+            return
+        if writes and moods.late and place.rng.random() < place.ec2.likely:
+            self._deliver_late(ticket, call)
+            return
+        sent = Sent(ticket, call, self.post.now, self.post.now, half, hang)
         if hang:
-            place.clock.later(hang, lambda: self._answer(ticket, CloudError(*HUNG)))
+            given_up = CloudError(*HUNG)
+            place.clock.later(hang, lambda: self._answer(ticket, given_up), stirs=False)
             if place.rng.random() < 0.5:
                 return
-        place.clock.later(half, lambda: self._carry_out(ticket, call, sent_at, half, hang))
+        place.clock.later(half, lambda: self._carry_out(sent), stirs=False)
 
     def ended(self) -> list[tuple[Hashable, object]]:
         done, self.done = self.done, []
         for ticket, answer in done:
-            self.post.judge.ended(ticket, answer, self.post.place.clock.now)
+            self.post.judge.ended(ticket, answer, self.post.now)
         return done
 
     @property
     def _orphaned(self) -> bool:
         return self.post.epoch != self.epoch
 
-    def _carry_out(
-        self,
-        ticket: Hashable,
-        call: Callable[[], object],
-        sent_at: float,
-        half: float,
-        hang: float,
-    ) -> None:
+    def _carry_out(self, sent: Sent) -> None:
         post, place = self.post, self.post.place
-        now = place.clock.now
+        now = post.now
         if not self._orphaned and post.frozen and place.rng.random() < 0.5:
             # The whole process stands still, and the request has yet to leave it.
-            if hang:
+            if sent.hang:
                 return
-            place.clock.later(0.5, lambda: self._carry_out(ticket, call, now + 0.5, half, hang))
+            again = replace(sent, at=now + 0.5)
+            place.clock.later(0.5, lambda: self._carry_out(again), stirs=False)
             return
         if self._orphaned and place.rng.random() < 0.5:
             return
-        self.cloud.left_at = sent_at
+        self.cloud.left_at = now if sent.at is None else sent.at
+        self.cloud.begun_at = now if self._orphaned else sent.begun_at
         answer: object
         try:
-            answer = call()
+            answer = sent.call()
         except (CloudError, ResolveError) as error:
             answer = error
-        if hang:
+        if sent.hang:
             return
         lost = isinstance(answer, CloudError) and answer.failure is Failure.NO_REPLY
-        place.clock.later(SOCKET_TIMEOUT if lost else half, lambda: self._answer(ticket, answer))
+        wait = SOCKET_TIMEOUT if lost else sent.half
+        place.clock.later(wait, lambda: self._answer(sent.ticket, answer), stirs=False)
+
+    def _deliver_late(self, ticket: Hashable, call: Callable[[], object]) -> None:
+        """Give the answer up in time, and let the kernel deliver the request when it can."""
+        place, left_at = self.post.place, self.post.now
+
+        def deliver() -> None:
+            self.cloud.left_at = self.cloud.begun_at = left_at
+            with suppress(CloudError):
+                call()
+
+        place.clock.later(READ_TIMEOUT, lambda: self._answer(ticket, CloudError(*HUNG)))
+        place.clock.later(place.rng.uniform(*place.late), deliver)
 
     def _answer(self, ticket: Hashable, answer: object) -> None:
         if not self._orphaned:
             self.done.append((ticket, answer))
             self.post.wake()
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A call on its way: when it was begun, when sent if that is settled, and how long it takes."""
+
+    ticket: Hashable
+    call: Callable[[], object]
+    begun_at: float
+    at: float | None
+    half: float
+    hang: float
+
+
+class Unwatched:
+    """Where no process is held against its packets, nothing is noted of them."""
+
+    def __getattr__(self, _name: str) -> Callable[..., None]:
+        return _nothing
+
+
+Unjudged = Unwatched
+
+
+def _nothing(*_what: object) -> None:
+    """Note nothing."""
 
 
 def _targets(group: Group) -> tuple[object, ...]:

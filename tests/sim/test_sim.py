@@ -16,7 +16,7 @@ from nathb.aws.client import CONNECT_TIMEOUT, READ_TIMEOUT
 from nathb.aws.reading import PAUSES
 from nathb.core.looking import GIVE_UP
 from tests.sim.book import FAILED, OPEN, Key, is_known
-from tests.sim.draw import EDITION, KINDS, LATER_KINDS, draw
+from tests.sim.draw import EDITION, KINDS, LATER_KINDS, LATEST_KINDS, draw
 from tests.sim.faults import FAULTS
 from tests.sim.judge import OffenceError
 from tests.sim.mutants import MUTANTS
@@ -28,7 +28,7 @@ ROOT = Path(__file__).parent.parent.parent
 CHUNK = 25
 SEEDS = 500
 CHUNKS = [range(first, first + CHUNK) for first in range(0, SEEDS, CHUNK)]
-ENOUGH = 40
+ENOUGH = 100
 """Seeds with the right kind of fault within which the world notices any mutant."""
 
 
@@ -65,7 +65,8 @@ def test_a_broken_rule_is_noticed(name: str) -> None:
 def test_every_kind_of_fault_befalls_some_seed_and_most_seeds_suffer_several() -> None:
     """What is drawn is injected: `live` holds each world to its plot."""
     drawn = [{fault.kind for fault in draw(seed).faults} for seed in range(SEEDS)]
-    assert set().union(*drawn) == KINDS.keys() | LATER_KINDS.keys() == FAULTS.keys()
+    assert set().union(*drawn) == (KINDS | LATER_KINDS | LATEST_KINDS).keys()
+    assert FAULTS.keys() - {"unreachable"} == set().union(*drawn)  # that comes with another
     assert sum(len(kinds) > 1 for kinds in drawn) > SEEDS / 2
 
 
@@ -89,8 +90,8 @@ class Fallen(Agent):
 def test_a_seed_that_fails_is_told_with_its_story_and_the_next_one_is_lived(
     agent: type[Agent], end: str
 ) -> None:
-    tally = run(range(3), agent)
-    assert tally.seeds == 3
+    tally = run(range(8), agent)
+    assert tally.seeds == 8
     assert len(tally.failed) > 1
     for seed, story in tally.failed.items():
         assert story.startswith(f"seed {seed}: ")
@@ -105,7 +106,7 @@ def test_calls_hang_for_as_long_as_the_client_and_its_repeated_reads_allow() -> 
     assert LONGEST_READ > GIVE_UP
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [2, 3, 6])
 def test_the_same_seed_gives_the_same_trace_to_the_byte(seed: int) -> None:
     world = world_of(seed)
     world.live()

@@ -1,8 +1,8 @@
 """What a node may believe: worked out from the packets it sent and heard, apart from production.
 
 This says the same as design and rules do, in other words: a line is DOWN once its last `fall`
-checks went unanswered (one is enough when EC2 adds its word), UP once its last `rise` were
-answered, and otherwise what it was. Checks that were never sent leave no trace here at all.
+checks went unanswered, each of them twice (one is enough when EC2 adds its word), UP once its last
+`rise` were answered, and otherwise what it was. Checks that were never sent leave no trace here.
 """
 
 from __future__ import annotations
@@ -23,9 +23,14 @@ class Line:
 
     void: bool
     in_flight: dict[int, float] = field(default_factory=dict)
+    """When the check of each ticket was begun; its repetition has the same."""
+    repeated: bool = True
+    """Whether the newest check was repeated, so that what is sent next is another one."""
     verdict: Verdict = Verdict.UNKNOWN
     heard: int = 0
     missed: int = 0
+    echoes: int = 0
+    """Echo requests in a row that were not answered: at the most so many checks were missed."""
     heard_at: float | None = None
     silent_since: float | None = None
     unasked: bool = False
@@ -41,18 +46,31 @@ class Line:
         if self.missed >= fall:
             self.verdict = Verdict.DOWN
 
+    def send(self, ticket: int, now: float, timers: Timers) -> None:
+        """Take in an echo request: a new check, or the one repetition of one half overdue."""
+        newest = max(self.in_flight.values(), default=float("-inf"))
+        half = timers.timeout / 2
+        if not self.repeated and half <= now - newest < min(timers.fast_interval, timers.timeout):
+            self.in_flight[ticket], self.repeated = newest, True
+        else:
+            self.in_flight[ticket], self.repeated = now, False
+
     def answer(self, ticket: int) -> None:
         """Take in an answer; what was asked before it has nothing left to say."""
         sent_at = self.in_flight[ticket]
         self.in_flight = {t: at for t, at in self.in_flight.items() if at > sent_at}
         self.heard, self.missed, self.unasked = self.heard + 1, 0, False
+        self.echoes = 0
         self.heard_at, self.silent_since = sent_at, None
 
     def expire(self, now: float, timeout: float) -> bool:
         """Count as missed what is `timeout` late by now; return whether anything was."""
         late = [ticket for ticket, sent_at in self.in_flight.items() if now >= sent_at + timeout]
+        checks = sorted({self.in_flight[ticket] for ticket in late})
+        self.echoes += len(late)
         for ticket in late:
-            sent_at = self.in_flight.pop(ticket)
+            del self.in_flight[ticket]
+        for sent_at in checks:
             self.heard, self.missed, self.unasked = 0, self.missed + 1, False
             if self.silent_since is None:
                 self.silent_since = sent_at
@@ -94,7 +112,7 @@ class Witness:
     def asked(self, address: str, ticket: int, now: float) -> None:
         if address in self.where:
             line = self.where[address][1]
-            line.in_flight[ticket] = now
+            line.send(ticket, now, self.timers)
             self._stale, line.unasked = self._stale or line.unasked, False
 
     def could_not_ask(self, address: str) -> None:
@@ -155,6 +173,14 @@ class Witness:
     def verdict(self, subject: str) -> Verdict:
         """UP if any line is; DOWN takes all of them; void ones do not count."""
         return self.told.get(subject, Verdict.UNKNOWN)
+
+    def may_be_down(self, subject: str) -> bool:
+        """Whether every line has missed so many echoes that these may have been `fall` checks.
+
+        A check that is made at once, because somebody asked for it, looks like a repetition.
+        """
+        lines = [line for line in self.lines[subject] if line.speaks]
+        return bool(lines) and all(line.echoes >= self._fall(subject) for line in lines)
 
     def is_gone(self, node: str) -> bool:
         """Whether EC2 says so of another, and it was not heard since: then it is back (R13)."""

@@ -9,17 +9,21 @@ from msgspec.structs import replace
 
 from nathb.agent import Agent
 from nathb.core.memory import BACKOFF
-from nathb.core.model import Failure, Preempt, Route, Rule
+from nathb.core.model import Failure, Preempt, Route
+from tests.sim.account import Accounts
+from tests.sim.claims import Claims
 from tests.sim.clock import START, SimClock
-from tests.sim.draw import CALM, EDITION, Fault, Plot, draw
+from tests.sim.draw import EDITION, Fault, Plot, draw
 from tests.sim.ec2 import FOREIGN, SimEC2
 from tests.sim.faults import FAULTS
 from tests.sim.judge import OffenceError
 from tests.sim.net import Addresses, Network
-from tests.sim.post import LONGEST_READ, Place, Post
+from tests.sim.post import FOREVER, LONGEST_READ, Place, Post
 
 QUIET_ROUNDS = 1000
 """Steps that all nodes together take at rest without a write."""
+QUIET_ROUNDS_IN_PRODUCTION = 300
+"""The same at production timers, where the rounds of a second are fewer."""
 SLEEPS = 4
 """How often time is passed asleep: a damped route may have to wait for an hour."""
 
@@ -27,7 +31,16 @@ SLEEPS = 4
 class World:
     """Agents, machines, network and EC2 on one clock, as the plot has them."""
 
-    def __init__(self, plot: Plot, agent: type[Agent] = Agent) -> None:
+    def __init__(
+        self,
+        plot: Plot,
+        agent: type[Agent] = Agent,
+        *,
+        judged: bool = True,
+        held: bool = True,
+        telling: bool = False,
+    ) -> None:
+        """Set the world up. `judged`: each deed by its packets; `held`: all by the truth."""
         self.plot = plot
         self.trace: list[str] = [str(plot)]
         self.clock = SimClock()
@@ -36,20 +49,34 @@ class World:
         rng = Random(f"ec2 {plot.seed}")
         self.ec2 = SimEC2(plot.group, self.clock, rng, self.trace)
         addresses = Addresses.of(plot.group)
-        place = Place(plot.group, self.clock, self.net, self.ec2, rng, addresses, self.trace, agent)
+        place = Place(
+            plot.group,
+            self.clock,
+            self.net,
+            self.ec2,
+            rng,
+            addresses,
+            self.trace,
+            agent,
+            judged=judged,
+            telling=telling,
+        )
         self.posts = {name: Post(place, name) for name in self.names}
         self.dead: Counter[str] = Counter()
+        self.dry: Counter[str] = Counter(plot.dry)
         self.pauses = 0
         self.reverts = 0
         self.injected: Counter[str] = Counter()
-        self._over_at = self.clock.now + CALM
+        self._over_at = self.clock.now + plot.calm
+        self.accounts = Accounts(self)
+        self.net.zones_carried = self.accounts.truth.carries
+        self.claims = Claims(self) if held else None
 
     # --- the three phases -------------------------------------------------------------------
 
     def live(self) -> None:
         """Go through all three phases; OffenceError when anything is not as it must be."""
-        for name, post in self.posts.items():
-            post.start(dry_run=name in self.plot.dry)
+        self._begin_as_ever()
         for fault in self.plot.faults:
             self.clock.later(fault.at, lambda fault=fault: self.begin(fault))
             self.lasts_until(START + fault.at + fault.lasts)
@@ -59,11 +86,28 @@ class World:
         self._converge()
         self._stay_quiet()
 
+    def _begin_as_ever(self) -> None:
+        """Start all nodes, with what is wrong with them from the first to the last."""
+        plot = self.plot
+        self.net.unanswered |= plot.unanswered
+        for name, file in plot.files:
+            self.posts[name].file = file
+        for name in plot.fresh:
+            self.posts[name].boot()
+        for name, how in plot.absent:
+            self.dead[name] += how == "dead"
+            self.dry[name] += how == "dry"
+            self.posts[name].frozen += how == "frozen"
+        for name, post in self.posts.items():
+            if not self.dead[name]:
+                post.start(dry_run=self.dry[name] > 0)
+
     def _heal(self) -> None:
         """Let go of all that was not ended by itself, but for nodes that are lost for good."""
         self.trace.append(f"{self.clock.now:.3f} --- healed; lost: {sorted(self.plot.lost)}")
         for name in sorted(self.plot.dry):
             self.kill(name)
+            self.dry[name] -= 1
             self.revive(name)
         for name in sorted(self.plot.lost):
             self.begin(Fault("host-crash", 0.0, float("inf"), name, "", 1))
@@ -87,8 +131,8 @@ class World:
     def _stay_quiet(self) -> None:
         """Go on for many rounds: nothing may be written any more."""
         written = len(self.ec2.changes)
-        until = self.rounds + QUIET_ROUNDS
-        while self.rounds < until:
+        until = self.rounds + (QUIET_ROUNDS_IN_PRODUCTION if self.plot.production else QUIET_ROUNDS)
+        while self.rounds < until and any(post.steps_at < FOREVER for post in self.posts.values()):
             self.run(self.clock.now + 5.0)
         if len(self.ec2.changes) > written:
             raise OffenceError(f"liveness: wrote again at rest: {self.ec2.changes[written:]}")
@@ -99,8 +143,9 @@ class World:
         views = 2 * group.refresh + 2 * group.settle
         denied = self.injected["ec2-denied"] + self.injected["describe-denied"] > 0
         refusal = Failure.DENIED if denied else Failure.THROTTLED
-        waits = 2 * group.preempt_delay + 2 * BACKOFF[refusal][1]
-        hangs = LONGEST_READ if self.injected["ec2-hangs"] else 0.0
+        waits = 6 * group.preempt_delay + 2 * BACKOFF[refusal][1]  # five where it gave away itself
+        hung = self.injected["ec2-hangs"] + self.injected["endless-calls"]
+        hangs = LONGEST_READ if hung + self.injected["connects-hang"] else 0.0
         return 3 * self.verdict_takes() + views + waits + hangs
 
     def verdict_takes(self) -> float:
@@ -121,11 +166,24 @@ class World:
                 break
             if clock.next_at <= at:
                 clock.advance(at)
+                if clock.stirred:
+                    self.look()
             elif at > clock.now:
                 clock.now = at
             if first.steps_at <= clock.now:
                 first.step()
+            if self.claims is not None and clock.now > self.claims.due:
+                self.look()
+                self.claims.judge()
         clock.now = max(clock.now, until)
+        self.look()
+
+    def look(self) -> None:
+        """Take in who serves whom by now."""
+        self.clock.stirred = False
+        self.accounts.look(self.clock.now)
+        if self.claims is not None:
+            self.claims.look()
 
     def lasts_until(self, at: float) -> None:
         """Let the safety phase last until then at least."""
@@ -133,18 +191,20 @@ class World:
 
     def _sleep(self) -> float:
         """Pass the time that a damped or contested route must wait, with everybody asleep."""
-        rulings = [one for post in self.posts.values() if post.agent for one in post.agent.rulings]
         waits = [
-            one.due - self.clock.now
-            for one in rulings
-            if one.rule in {Rule.R7, Rule.R11} and one.due is not None
+            one.due - post.now  # which is on the clock of that machine
+            for post in self.posts.values()
+            for one in (post.agent.rulings if post.agent else ())
+            if one.due is not None
         ]
         asleep = max([wait for wait in waits if wait > 0], default=0.0)
         if asleep:
             self.trace.append(f"{self.clock.now:.3f} --- all asleep for {asleep:.0f} s")
             self.clock.advance(self.clock.now + asleep)
             for post in self.posts.values():
+                post.renewals += 1
                 post.wake()
+            self.look()
         return asleep
 
     @property
@@ -170,12 +230,18 @@ class World:
         self.trace.append(f"{self.clock.now:.3f} fault: {fault}")
         course = FAULTS[fault.kind](self, fault)
         next(course)
+        self._changed(fault, "begins")
         if fault.lasts < float("inf"):
             self.clock.later(fault.lasts, lambda: self._end(fault, course))
 
     def _end(self, fault: Fault, course: object) -> None:
         self.trace.append(f"{self.clock.now:.3f} over: {fault.kind} {fault.who}/{fault.other}")
         next(course, None)
+        self._changed(fault, "ends")
+
+    def _changed(self, fault: Fault, how: str) -> None:
+        if self.claims is not None:
+            self.claims.changed((fault, how))
 
     def kill(self, node: str) -> None:
         """End a node's process; it starts again once every reason against that has passed."""
@@ -186,17 +252,34 @@ class World:
         """Take back one reason why the node's process does not run."""
         self.dead[node] -= 1
         if not self.dead[node]:
-            self.posts[node].start()
+            self.posts[node].start(dry_run=self.dry[node] > 0)
 
     # --- how things stand -------------------------------------------------------------------
 
     def _astray(self) -> list[str]:
-        """Routes that do not point where they should; foreign ones are where they should be."""
+        """Routes that do not point where they should; foreign ones are where they should be.
+
+        A route is given back by whoever holds it: where no process acts, it stays. And a route
+        that the holder's file does not name is nobody's to give back.
+        """
         return [
             f"{route} is on {to}, not on {belongs}"
             for route in self.plot.group.routes()
             if (to := self.ec2.routes[route]) not in {FOREIGN, belongs := self._belongs(route)}
+            and (
+                self._is_taken(route) if self.net.down[to] else self._gives_back(to, route, belongs)
+            )
         ]
+
+    def _is_taken(self, route: Route) -> bool:
+        """Whether any process is left that could take it from the dead."""
+        acting = [name for name in self.names if self.accounts.truth.can_act(name)]
+        return any(route in self.posts[name].file.routes() for name in acting)
+
+    def _gives_back(self, holder: str, route: Route, home: str) -> bool:
+        post = self.posts[holder]
+        acts = self.accounts.truth.can_act(holder) and route in post.file.routes()
+        return acts and self.accounts.truth.hears(holder, home)
 
     def _belongs(self, route: Route) -> str:
         return next(name for name in self.plot.group.order(route) if not self.net.down[name])

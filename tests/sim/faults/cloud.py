@@ -46,3 +46,41 @@ def pin(state: PinState) -> Callable[[World, Fault], Course]:
         world.ec2.pins.update(dict.fromkeys(spoilt, PinState.GOOD))
 
     return spoil
+
+
+def disrupted_zone(world: World, fault: Fault) -> Course:
+    """A zone is disrupted: DescribeInstances fails whole, or lists no node of that zone."""
+    if fault.size > 3:
+        return mood("disrupted")(world, fault)
+    return _hiding(world, [(asker, fault.who) for asker in world.names])
+
+
+def ambiguous_match(world: World, fault: Fault) -> Course:
+    """Two instances match: it is not known which of them stands for the node."""
+    return _hiding(world, [(asker, fault.who) for asker in world.names])
+
+
+def new_ids(world: World, fault: Fault) -> Course:
+    """An instance is replaced; one node goes by the old one for longer than the others."""
+    return _hiding(world, [(fault.other, fault.who)])
+
+
+def _hiding(world: World, befallen: list[tuple[str, str]]) -> Course:
+    world.ec2.hidden.update(befallen)
+    yield
+    world.ec2.hidden.subtract(befallen)
+
+
+def denied_to_one(world: World, fault: Fault) -> Course:
+    """One node may look, and may not write."""
+    world.ec2.denied_to[fault.who] += 1
+    yield
+    world.ec2.denied_to[fault.who] -= 1
+
+
+def wavering_reads(world: World, _fault: Fault) -> Course:
+    """Reads show the next change, then what was before it, then the change."""
+    world.ec2.moods.wavering += 1
+    yield
+    world.ec2.moods.wavering -= 1
+    world.ec2.forget_past()

@@ -125,3 +125,69 @@ def freeze(world: World, fault: Fault) -> Course:
     yield
     post.frozen -= 1
     post.wake()
+
+
+def slow_shutdown(world: World, fault: Fault) -> Course:
+    """A machine shuts down, and its NAT forwards on for a long while after its process has left."""
+    who, post, halted = fault.who, world.posts[fault.who], [False]
+    until = world.clock.now + LEAVING
+
+    def leave() -> None:
+        if post.agent is not None and not post.has_left() and world.clock.now < until:
+            world.clock.later(0.05, leave)
+            return
+        world.kill(who)
+        world.clock.later(fault.lasts * 0.6, halt)
+
+    def halt() -> None:
+        if not halted[0]:
+            halted[0] = True
+            world.net.down[who] += 1
+
+    post.leaving += 1
+    post.leave()
+    world.clock.later(0.05, leave)
+    world.lasts_until(world.clock.now + LEAVING + fault.lasts * 1.6 + 2.0)
+    yield
+
+    def boot() -> None:
+        halt()
+        post.leaving -= 1
+        world.net.down[who] -= 1
+        world.revive(who)
+
+    world.clock.later(LEAVING + fault.lasts * 0.6 + 1.0, boot)
+
+
+def suspend(world: World, fault: Fault) -> Course:
+    """A machine sleeps: nothing is forwarded, and its monotonic time stands still."""
+    post = world.posts[fault.who]
+    if post.asleep:
+        yield
+        return
+    world.net.down[fault.who] += 1
+    post.suspend()
+    yield
+    world.net.down[fault.who] -= 1
+    post.resume()
+
+
+def reboot(world: World, fault: Fault) -> Course:
+    """A machine goes and boots again; its process starts in the first second of its new clock."""
+    world.net.down[fault.who] += 1
+    world.kill(fault.who)
+    yield
+    world.net.down[fault.who] -= 1
+    world.posts[fault.who].boot()
+    world.revive(fault.who)
+
+
+def daemon_dry(world: World, fault: Fault) -> Course:
+    """A process is replaced by one in dry run, and later by a good one."""
+    world.kill(fault.who)
+    world.dry[fault.who] += 1
+    world.revive(fault.who)
+    yield
+    world.kill(fault.who)
+    world.dry[fault.who] -= 1
+    world.revive(fault.who)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from nathb.core.view import PinState
 from tests.sim.draw import Fault
-from tests.sim.net import GATEWAY, Link, links
+from tests.sim.grants import detection
+from tests.sim.net import GATEWAY, Link, entering, leaving, links
 
 if TYPE_CHECKING:
     from tests.sim.world import World
@@ -45,6 +47,27 @@ def duplicates(world: World, fault: Fault) -> Course:
 def gateway_cut(world: World, fault: Fault) -> Course:
     """A node's own internet gateway is cut."""
     return _on_nodes(world.net.cut, [fault.who])
+
+
+def contested_then_dead(world: World, fault: Fault) -> Course:
+    """Two zones lose each other for long enough to quarrel; then one node is really gone."""
+    cut = detection(world.plot.group) + 10.0
+    gone = 3 * detection(world.plot.group) + 100.0
+    world.begin(Fault("partition", 0.0, cut, fault.who, fault.other, 1))
+    crash = Fault("host-crash", 0.0, gone, fault.other, fault.who, 1)
+    world.clock.later(cut + 5.0, lambda: world.begin(crash))
+    world.lasts_until(world.clock.now + cut + 5.0 + gone)
+    yield
+
+
+def gateway_cut_unseen(world: World, fault: Fault) -> Course:
+    """A node's gateway is cut, and nobody's pins lead to it: it alone can know (R5, R12)."""
+    pins = [key for key in world.ec2.pins if key[1] == fault.who]
+    world.ec2.pins.update(dict.fromkeys(pins, PinState.MISSING))
+    world.net.cut[fault.who] += 1
+    yield
+    world.net.cut[fault.who] -= 1
+    world.ec2.pins.update(dict.fromkeys(pins, PinState.GOOD))
 
 
 def all_gateways_cut(world: World, _fault: Fault) -> Course:
@@ -94,6 +117,91 @@ def names_moved(world: World, _fault: Fault) -> Course:
     world.net.moved += 1
     yield
     world.net.moved -= 1
+
+
+SHARES = 0.02, 0.05, 0.1, 0.2, 0.35, 0.5
+"""Shares of packets that mild loss drops, by the fault's size."""
+FLAPS = (1.0, 4.0), (4.0, 12.0), (8.0, 24.0), (20.0, 60.0), (45.0, 120.0), (100.0, 300.0)
+"""Cuts of so many seconds, one in every so many, by the fault's size."""
+
+
+def mild_loss(world: World, fault: Fault) -> Course:
+    """A node loses some packets at its interface: those that enter, those that leave, or both."""
+    way = int(fault.at * 1000) % 3
+    befallen = [leaving(fault.who)] * (way != 1) + [entering(fault.who)] * (way != 2)
+    return _dropping(world, befallen, SHARES[fault.size - 1])
+
+
+def mild_loss_between(world: World, fault: Fault) -> Course:
+    """Some packets are lost between two zones, or between a node and the internet."""
+    other = GATEWAY if int(fault.at * 1000) % 3 == 0 else fault.other
+    there, back = (fault.who, other), (other, fault.who)
+    way = int(fault.at * 1000) % 2
+    return _dropping(world, [there] if way else [there, back], SHARES[fault.size - 1])
+
+
+def _dropping(world: World, befallen: list[Link], share: float) -> Course:
+    for link in befallen:
+        world.net.dropping.setdefault(link, []).append(share)
+    yield
+    for link in befallen:
+        world.net.dropping[link].remove(share)
+        if not world.net.dropping[link]:
+            del world.net.dropping[link]
+
+
+def flapping_cut(world: World, fault: Fault) -> Course:
+    """Two zones lose each other and find each other, in a period of its own; both are healthy."""
+    both = links([fault.who], world.names) + links(world.names, [fault.who])
+    return _flapping(world, fault, world.net.severed, both)
+
+
+def flapping_gateway(world: World, fault: Fault) -> Course:
+    """A node's own internet gateway comes and goes."""
+    return _flapping(world, fault, world.net.cut, [fault.who])
+
+
+def _flapping(world: World, fault: Fault, counter: Counter[Any], befallen: list[Any]) -> Course:
+    lasts, period = FLAPS[fault.size - 1]
+    cut, over = [False], [False]
+
+    def turn() -> None:
+        if over[0] and not cut[0]:
+            return
+        if cut[0] or not over[0]:
+            (counter.subtract if cut[0] else counter.update)(befallen)
+            cut[0] = not cut[0]
+        if not over[0]:
+            world.clock.later(lasts if cut[0] else period - lasts, turn)
+
+    turn()
+    yield
+    over[0] = True
+    if cut[0]:
+        turn()
+
+
+def conntrack_full(world: World, fault: Fault) -> Course:
+    """Whoever carries two zones fills its connection tracking, and forwards nothing new."""
+    return _on_nodes(world.net.strained, world.names if fault.size > 2 else [fault.who])
+
+
+def dead_nat_and_silence(world: World, fault: Fault) -> Course:
+    """A node's NAT is dead, its host alive; meanwhile the other one falls silent for 6 s."""
+    world.net.deaf[fault.who] += 1
+    silence = Fault("unreachable", 0.0, min(6.0, fault.lasts / 4), fault.other, fault.who, 1)
+    world.clock.later(fault.lasts / 2, lambda: world.begin(silence))
+    yield
+    world.net.deaf[fault.who] -= 1
+
+
+def unreachable(world: World, fault: Fault) -> Course:
+    """Nothing gets to a machine or from it, and its process goes on."""
+    world.net.down[fault.who] += 1
+    world.net.cut[fault.who] += 1
+    yield
+    world.net.down[fault.who] -= 1
+    world.net.cut[fault.who] -= 1
 
 
 def _on_links(counter: Counter[Link], befallen: list[Link]) -> Course:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from random import Random
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from nathb.core.model import Group, Route
-from tests.sim.draw import SPARE, Fault
+from tests.sim.draw import SPARE, Fault, another_order
 from tests.sim.ec2 import FOREIGN
 from tests.sim.net import GATEWAY
 
@@ -113,6 +114,22 @@ def reload_changed(world: World, fault: Fault) -> Course:
     over[0] = True
     for name in befallen:
         world.posts[name].reload(world.plot.group)
+
+
+def drained_in_doubt(world: World, fault: Fault) -> Course:
+    """A node is drained just as the other goes: the view that doubt asks for shows the drain."""
+    gone = Fault("host-crash", 0.0, fault.lasts, fault.other, fault.who, 1)
+    world.begin(gone)
+    world.lasts_until(world.clock.now + fault.lasts)
+    yield from drain(world, fault)
+
+
+def other_order(world: World, fault: Fault) -> Course:
+    """One machine gets a file with another order, or with one route less; later the old one."""
+    post, before = world.posts[fault.who], world.posts[fault.who].file
+    post.reload(another_order(world.plot.group, Random(f"order {fault.at}")))
+    yield
+    post.reload(before)
 
 
 def _another(group: Group, size: int) -> Group:
