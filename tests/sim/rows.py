@@ -141,6 +141,24 @@ def dead_nat_is_not_trusted_after_a_network_fault(agent: type[Agent]) -> Stage:
 
 
 @row
+def dead_nat_is_not_trusted_after_what_looked_like_a_cut(agent: type[Agent]) -> Stage:
+    """nat-c is unreachable just as it takes from a dead NAT, and again later: that is no cut."""
+    scene = stage(agent=agent)
+    with scene.forwards_nothing(A):
+        while scene.holder(A) != C:
+            scene.run(0.1)
+        with scene.unreachable(C):
+            scene.run(6.0)
+        scene.run(300.0)
+        scene.mark()
+        with scene.unreachable(C):
+            scene.run(45.0)
+        scene.run(HOUR)
+        at_most(scene.dark(A) - 45.0, 30.0, "nat-a's zone on a dead NAT, seconds", scene)
+    return scene
+
+
+@row
 def flapping_cut(agent: type[Agent]) -> Stage:
     """Zones cut 8 s in every 24 s, both healthy: 8 writes in 4 minutes, 12 in the first hour."""
     scene = stage(agent=agent)
