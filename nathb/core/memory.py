@@ -277,7 +277,5 @@ def _undone(memory: RouteMemory, write: Write, view_at: float, group: Group) -> 
     holder = write.move.holder
     before = contest_with(memory, holder, view_at)
     others = [contest for contest in memory.contests if contest.holder != holder]
-    # It was undone between the two: counted from the earliest moment at which it can be news.
-    at = max(write.at, view_at - group.settle)
-    contest = Contest(holder, at, before.times + 1 if before is not None else 1)
+    contest = Contest(holder, view_at, before.times + 1 if before is not None else 1)
     return replace(memory, contests=(*others, contest))

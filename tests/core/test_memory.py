@@ -103,7 +103,7 @@ def undone(memory: RouteMemory, at: float) -> RouteMemory:
 
 def test_r7_a_take_that_someone_else_undid_is_a_contest_with_its_holder() -> None:
     (contest,) = undone(after_take(), WROTE_AT + 10).contests
-    assert contest == Contest("nat-c", WROTE_AT, 1)
+    assert contest == Contest("nat-c", WROTE_AT + 10, 1)
 
 
 def test_r7_the_time_for_which_the_holder_must_be_down_doubles_up_to_contest_hold() -> None:
@@ -118,7 +118,7 @@ def test_r7_the_time_for_which_the_holder_must_be_down_doubles_up_to_contest_hol
 
 def test_r7_a_contest_is_forgotten_after_an_hour_without_one() -> None:
     memory = undone(after_take(), WROTE_AT + 10)
-    end = WROTE_AT + CONTEST_MEMORY
+    end = WROTE_AT + 10 + CONTEST_MEMORY
     assert contest_with(memory, "nat-c", end - 1) is not None
     assert contest_with(memory, "nat-c", end) is None
     again = undone(does(memory, TO_A, Done(0.006), end), end + 10)
