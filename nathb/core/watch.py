@@ -185,7 +185,7 @@ class Watch:
     def asked(self, asked: Path | Pulse, ticket: int, now: float) -> None:
         """Note that a check or pulse is on its way."""
         self.tickets[ticket] = asked
-        if isinstance(asked, Path) and asked.due_at(self._pace()) > now:
+        if isinstance(asked, Path) and self._repeats(asked, now):
             asked.repeated(ticket)
         else:
             asked.asked(ticket, now)
@@ -194,7 +194,7 @@ class Watch:
         """Note one that could not be sent; a pulse has nothing to say then, a check is Blind."""
         if isinstance(asked, Pulse):
             asked.asked(None, now)
-        elif asked.due_at(self._pace()) > now:
+        elif self._repeats(asked, now):
             asked.repeat_of = None  # the check itself was sent; only its repetition was not
         else:
             asked.could_not_ask(why, now)
@@ -309,6 +309,14 @@ class Watch:
         """Whether no address of the uplink has answered since the round that was sent then."""
         heard = [path.heard_at for path in self.uplink.paths if path.heard_at is not None]
         return max(heard, default=float("-inf")) < sent_at
+
+    def _repeats(self, path: Path, now: float) -> bool:
+        """Whether what is sent now is the repetition of a check, and not the next check.
+
+        The pace may have changed since it was found due: what was sent just before it may have
+        settled a doubt.
+        """
+        return path.repeat_at(self.timers.timeout) <= now < path.due_at(self._pace())
 
     def _due(self, path: Path, pace: float) -> float:
         return min(path.due_at(pace), path.repeat_at(self.timers.timeout))

@@ -125,6 +125,18 @@ def test_an_uplink_heard_since_the_peer_fell_silent_is_on_record() -> None:
     assert uplink.heard_at >= peer.silent_since
 
 
+def test_a_check_is_no_repetition_though_what_was_sent_just_before_it_slows_the_pace() -> None:
+    world = World(Timers(fast_interval=2.0, timeout=1.0), pulse=False).run_until(40.0)
+    uplink, heartbeat = world.watch.uplink.paths[0], world.watch.peers["nat-c"].paths[0]
+    world.watch.could_not_ask(uplink, "no buffer space", world.now)
+    world.now += 2.5  # both are due at the fast pace, and the heartbeat not yet at the slow one
+    assert world.watch.due(world.now) == [uplink, heartbeat]
+    world.watch.asked(uplink, 901, world.now)
+    assert not world.watch.suspecting
+    world.watch.asked(heartbeat, 902, world.now)
+    assert heartbeat.sent_at == world.now
+
+
 def test_a_check_without_an_answer_is_repeated_once_at_half_of_its_timeout() -> None:
     world = World(Timers(pulse=0.0)).run_until(40.0)
     lost = world.sent_to(HEARTBEAT)[-1] + 30.0

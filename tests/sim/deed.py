@@ -227,7 +227,8 @@ def r5_release(deed: Deed) -> str:
     others = [one for one in deed.order if one != deed.me and deed.heard_in_silence(one)]
     alive = [one for one in others if deed.alive(one) or one == deed.move.to]
     firsts = {*alive[:1], *[one for one in alive if one != deed.giver][:1]}
-    if deed.now < deed.past.shown_at + deed.post.group.settle:
+    unclear_since = max(deed.past.shown_at, deed.past.unsure_at)
+    if deed.now < unclear_since + deed.post.group.settle:
         firsts |= set(alive[:3])  # it may have been passed on between two views: from whom?
     return "" if deed.move.to in firsts else "R5: released to another than the first in order"
 

@@ -353,13 +353,13 @@ def late_resolver(agent: type[Agent]) -> Stage:
 # --- nodes whose NAT serves without a daemon ------------------------------------------------------
 
 
-def _third_takes(scene: Stage, bound: float) -> Stage:
+def _third_takes(scene: Stage, bound: float, writes: int = 2) -> Stage:
     scene.mark()
     with scene.crashed(D):
         scene.run(300.0)
         assert scene.holder(D) in {A, C}, "nobody took"
         at_most(scene.dark(D), bound, "seconds unserved", scene)
-        at_most(len(scene.writes), 2, "writes", scene)
+        at_most(len(scene.writes), writes, "writes", scene)
     return scene
 
 
@@ -394,6 +394,7 @@ def three_nodes_in_another_order(agent: type[Agent]) -> Stage:
             agent=agent,
         ),
         60.0,
+        writes=3,  # two files, two takers; then the second file's first gets it back
     )
 
 
