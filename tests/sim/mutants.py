@@ -1,21 +1,16 @@
-"""Agents in which one rule is broken on purpose: what the world must notice.
-
-A mutant is nathb's own agent with one function in it exchanged. `rewired` makes a copy of a
-function that finds other things under some of the names it uses; production code is not touched,
-and the other agents of the process go on as they were.
-"""
+"""Agents in which one rule is broken on purpose: what the world must notice."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import FunctionType
 
 from msgspec.structs import replace
 
 from nathb.agent import Agent
 from nathb.core import decide as rules
 from nathb.core import memory
+from nathb.core.awareness import Awareness
 from nathb.core.case import Case, Known
 from nathb.core.decide import RULES, decide
 from nathb.core.errors import CloudError
@@ -25,66 +20,17 @@ from nathb.core.path import Path, Pulse
 from nathb.core.watch import Watch
 from nathb.mover import Mover
 from nathb.sight import Sight
-
-Rules = tuple[Callable[..., object], ...]
-
-
-def rewired(function: Callable[..., object], **names: object) -> Callable[..., object]:
-    """Return a copy of the function that finds these under the names it uses."""
-    assert isinstance(function, FunctionType)
-    unknown = names.keys() - function.__globals__.keys()
-    assert not unknown, f"{function.__name__} knows nothing of {unknown}"
-    copy = FunctionType(
-        function.__code__,
-        {**function.__globals__, **names},
-        function.__name__,
-        function.__defaults__,
-        function.__closure__,
-    )
-    copy.__kwdefaults__ = function.__kwdefaults__
-    return copy
-
-
-def deciding(decision: Callable[..., object]) -> type[Agent]:
-    """An agent that decides otherwise."""
-    return type("Mutant", (Agent,), {"_decide": rewired(Agent._decide, decide=decision)})
-
-
-def ruled_by(*rulebook: Callable[..., object], **names: object) -> type[Agent]:
-    """An agent that goes by other rules; `names` are exchanged in whatever holds wishes back."""
-    rule = rewired(
-        rules._rule, RULES=rulebook or RULES, _held_back=rewired(rules._held_back, **names)
-    )
-    return deciding(rewired(decide, _rule=rule))
-
-
-def watching(**methods: object) -> type[Agent]:
-    """An agent whose watch is another."""
-    bent = type("BentWatch", (Watch,), methods)
-    return type("Mutant", (Agent,), {"_begin": rewired(Agent._begin, Watch=bent)})
-
-
-def seeing(**methods: object) -> type[Agent]:
-    """An agent whose sight of the cloud is another."""
-    bent = type("BentSight", (Sight,), methods)
-    return type("Mutant", (Agent,), {"_begin": rewired(Agent._begin, Sight=bent)})
-
-
-def moving(base: type[Agent] = Agent, **methods: object) -> type[Agent]:
-    """An agent whose mover is another."""
-    bent = type("BentMover", (Mover,), methods)
-    return type("Mutant", (base,), {"__init__": rewired(Agent.__init__, Mover=bent)})
-
-
-def instead(rule: Callable[..., object], other: Callable[..., object]) -> Rules:
-    """The rules with one of them exchanged."""
-    return tuple(other if one is rule else one for one in RULES)
-
-
-def without(*dropped: Callable[..., object]) -> Rules:
-    """The rules but these."""
-    return tuple(one for one in RULES if one not in dropped)
-
+from tests.sim.draw import Plot
+from tests.sim.rewire import (
+    deciding,
+    instead,
+    moving,
+    rewired,
+    ruled_by,
+    seeing,
+    watching,
+    without,
+)
 
 # --- how rules are broken -------------------------------------------------------------------------
 
@@ -197,10 +143,19 @@ def _without_backoff() -> type[Agent]:
 
 def _without_settle() -> type[Agent]:
     """Believe any Describe, however soon after a write of its own."""
+    return _believing(lambda _memory, holding, view_at, _settle: (holding, view_at))
 
-    def shown(_memory: object, holding: object, view_at: float, _settle: float) -> object:
-        return holding, view_at
 
+def _ageless() -> type[Agent]:
+    """Believe its own writes, whatever any later Describe shows."""
+    return _believing(
+        lambda recalled, holding, view_at, _settle: memory.believed(
+            recalled, holding, view_at, float("inf")
+        )
+    )
+
+
+def _believing(shown: Callable[..., object]) -> type[Agent]:
     rule = rewired(rules._rule, case_of=rewired(rules.case_of, believed=shown))
     observed = rewired(memory.observed, believed=shown)
     agent = deciding(rewired(decide, _rule=rule))
@@ -232,6 +187,29 @@ def _without_damping() -> type[Agent]:
 
 def _any_age(case: Case) -> object:
     return rules.r10_views(replace(case, as_of=case.known.now))
+
+
+def _in_its_turn(case: Case, since: float) -> Ruling | None:
+    """Wait for its turn, and then go by any view."""
+    seen = replace(case, view=replace(case.view, at=float("inf")))
+    return rules._not_my_turn(seen, since)
+
+
+def _without_fresh_view() -> type[Agent]:
+    bent = [
+        rewired(rule, _not_my_turn=_in_its_turn)
+        if rule in {rules.r3_take_from_the_dead, rules.r3_take_a_blackhole}
+        else rule
+        for rule in RULES
+    ]
+    return ruled_by(*bent)
+
+
+class _SelfAssured(Awareness):
+    """Never distrusts itself."""
+
+    def raised(self, _round_sent_at: float, _now: float) -> None:
+        pass
 
 
 class _Hasty(Case, frozen=True):
@@ -306,6 +284,13 @@ class Mutant:
     agent: type[Agent]
     offence: str
     kind: str = ""
+    lasts: float = 0.0
+    """Seconds that a fault of this kind must last at least to bring it to light."""
+
+    def may_show_in(self, plot: Plot) -> bool:
+        """Whether the plot has such a fault."""
+        telling = [one for one in plot.faults if one.lasts >= self.lasts]
+        return self.kind in {"", *(one.kind for one in telling)}
 
 
 MUTANTS: dict[str, Mutant] = {
@@ -323,6 +308,9 @@ MUTANTS: dict[str, Mutant] = {
         ),
         "R3",
         "all-gateways-cut",
+    ),
+    "R3b: takes in its turn without a fresh view": Mutant(
+        _without_fresh_view(), "liveness|taken", "hand-insists"
     ),
     "R4 without preempt_delay": Mutant(
         ruled_by(*instead(rules.r4_return, _returns_at_once)),
@@ -373,6 +361,7 @@ MUTANTS: dict[str, Mutant] = {
     "R8: another route is written": Mutant(moving(start=_astray), "R8"),
     "R9 is dropped": Mutant(deciding(_blind_to_pause), "R9", "pause"),
     "R10: nothing settles": Mutant(_without_settle(), "R2|R3", "stale-describe"),
+    "R10: believed writes never age": Mutant(_ageless(), "R2|R3|R4"),
     "R10: two writes in flight": Mutant(_two_in_flight(), "R10"),
     "R10: no backoff": Mutant(_without_backoff(), "R10", "ec2-unavailable"),
     "R10: a view of any age will do": Mutant(
@@ -392,6 +381,12 @@ MUTANTS: dict[str, Mutant] = {
         type("Mutant", (Agent,), {"_notice_stall": lambda _self, _now: None}),
         "R1",
         "frozen-in-doubt",
+    ),
+    "R15: awareness never rises": Mutant(
+        watching(__init__=rewired(Watch.__init__, Awareness=_SelfAssured)),
+        "taken",
+        "mild-loss-between",
+        lasts=900.0,
     ),
     "history: a move is not told": Mutant(moving(ended=_not_told), "history"),
     "history: a move is told twice": Mutant(moving(ended=_told_twice), "history"),
