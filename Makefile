@@ -25,7 +25,7 @@ WORKERS ?= 3
 SEEDS ?= 1000
 ROUNDS ?= 5
 
-.PHONY: demo test test-core test-clocks test-lab test-machines sim soak lint clean install uninstall deb wheels \
+.PHONY: demo test test-core test-clocks test-lab test-machines sim budgets soak lint clean install uninstall deb wheels \
     lock
 
 demo: $(VENV)/ready
@@ -51,6 +51,10 @@ test-machines:
 
 sim: $(VENV)/ready
 	$(RUN) -m tests.sim --seeds $(SEEDS)
+
+# What each fault costs: the table in the README.
+budgets: $(VENV)/ready
+	@$(RUN) -m tests.sim --budgets
 
 soak: $(VENV)/ready
 	$(RUN) -m tests.sim --seeds 100000

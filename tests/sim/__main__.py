@@ -18,7 +18,7 @@ from concurrent.futures.process import BrokenProcessPool
 from nathb.agent import Agent
 from tests.sim.draw import EDITION, draw
 from tests.sim.judge import OffenceError
-from tests.sim.rows import ROWS, STAGES
+from tests.sim.rows import ROWS, STAGES, budget
 from tests.sim.tally import Tally, run, table
 from tests.sim.world import World
 
@@ -91,9 +91,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--seed", type=int, dest="one", help="live through this one seed")
     parser.add_argument("--verbose", action="store_true", help="with --seed: print all its trace")
+    parser.add_argument("--budgets", action="store_true", help="what every row costs at most")
     parser.add_argument("--row", help=f"act out a row: all, or one of {', '.join(ROWS)}")
     parser.add_argument("--edition", type=int, default=EDITION, help="of the seed to be traced")
     asked = parser.parse_args(arguments)
+    if asked.budgets:
+        for name, row in ROWS.items():
+            print(budget(name, row(Agent)), flush=True)
+        return 0
     if asked.row is not None:
         names = list(ROWS) if asked.row == "all" else [asked.row]
         return max([act(name, tracing=asked.trace is not None) for name in names])

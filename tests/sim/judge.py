@@ -110,7 +110,9 @@ class Judge:
     def _look_for_the_undrained(self, view: View, now: float) -> None:
         """A drained node hands over what it holds, as soon as somebody else can have it (R6)."""
         me, witness = self.post.me, self.post.witness
-        idle = me not in view.intent.drained or self._troubled(view, now)
+        if me not in view.intent.drained or self._troubled(view, now):
+            self.kept_since.clear()
+            return
         for route in self.post.group.routes():
             holding = self._believed(view, route)
             others = [name for name in self.post.group.order(route) if name != me]
@@ -120,7 +122,7 @@ class Judge:
             given = bool(changes) and changes[-1].who == to
             sound = to != "" and witness.silent_since(to) is None and not given
             holds = holding is not None and holding.node == me
-            if idle or not sound or not holds or witness.silent_since(UPLINK) is not None:
+            if not sound or not holds or witness.silent_since(UPLINK) is not None:
                 self.kept_since.pop(route, None)
             elif now - self.kept_since.setdefault(route, now) > KEPT_AT_MOST:
                 raise self._violation(f"R6: keeps {route} though drained, {to} being alive", now)

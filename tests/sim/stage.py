@@ -54,6 +54,8 @@ class Stage:
         settle: float = 90.0,
     ) -> None:
         self.group = group or production()
+        self.bounds: dict[str, float] = {}
+        """What this may cost at most, as far as the script has said: writes, and seconds."""
         self.world = World(Plot(0, self.group, ()), agent, judged=False, held=False, telling=True)
         self.net, self.ec2, self.names = self.world.net, self.world.ec2, self.world.names
         self.ec2.likely = 1.0

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from nathb.agent import Agent
-from tests.sim.rows import ROWS
+from tests.sim.rows import ROWS, budget
+
+README = (Path(__file__).parent.parent.parent / "README.md").read_text()
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_a_scenario_costs_no_more_than_its_bounds(name: str) -> None:
-    ROWS[name](Agent)
+def test_a_scenario_costs_no_more_than_its_bounds_and_what_the_readme_says(name: str) -> None:
+    scene = ROWS[name](Agent)
+    assert budget(name, scene) in README.splitlines(), "renew it: make budgets"
