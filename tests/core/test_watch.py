@@ -322,6 +322,7 @@ def test_r1_a_repetition_that_could_not_be_sent_changes_nothing() -> None:
     world.answers = gone_since(40.0, HEARTBEAT)
     world.run_until(62.2)
     path = world.watch.peers["nat-c"].paths[0]
+    world.now = path.repeat_at(world.watch.timers.timeout)
     world.watch.could_not_ask(path, "no buffer space", world.now)
     assert path.blind == ""
     assert world.run_until(63.1).evidence("nat-c").missed == 1
