@@ -16,8 +16,8 @@ from xml.etree import ElementTree as Xml
 from werkzeug.test import run_wsgi_app
 
 from tests.lab import answers
-from tests.lab.ailments import REFUSALS, Ailment, Refusal, Sickbed
-from tests.lab.estate import Estate
+from tests.lab.api_faults import REFUSALS, Ailment, Refusal, Sickbed
+from tests.lab.ec2_state import Estate
 from tests.lab.router import Router
 from tests.lab.web import Wsgi, drip, reset
 

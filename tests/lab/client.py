@@ -10,8 +10,8 @@ from pathlib import Path
 
 from tests.lab.datagrams import INTERVAL, RECORD
 from tests.lab.machine import wait_until
-from tests.lab.notes import Notes
 from tests.lab.pace import Pace, heard_after
+from tests.lab.record_file import Notes
 from tests.lab.silence import Silence, check_control, freezes, longest, silences
 
 

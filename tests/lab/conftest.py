@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.booted import Booted
+from tests.lab.fork_server import Nursery
 from tests.lab.installed import installed, obstacle
 from tests.lab.lab import Lab
-from tests.lab.nursery import Nursery
+from tests.lab.nspawn import Booted
 from tests.lab.plan import PAIR, Plan
 from tests.lab.service import Service
 

@@ -23,11 +23,11 @@ import sys
 import textwrap
 from pathlib import Path
 
-from tests.lab.booted import Booted
 from tests.lab.cgroups import sweep, tree
+from tests.lab.fork_server import CHECKOUT, Nursery
 from tests.lab.lab import Lab
 from tests.lab.machine import MachineError
-from tests.lab.nursery import CHECKOUT, Nursery
+from tests.lab.nspawn import Booted
 from tests.lab.plan import PAIR
 
 PLACE = Path("/dev/shm/nathb-installed")

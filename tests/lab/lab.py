@@ -19,13 +19,13 @@ from types import TracebackType
 from typing import Any
 
 from tests.lab.account import Account, Ids, build_account, launch, operator_client
-from tests.lab.ailments import OPERATOR
+from tests.lab.api_faults import OPERATOR
 from tests.lab.client import Client
-from tests.lab.faults import NetworkFaults
+from tests.lab.fork_server import Nursery
 from tests.lab.group_file import group_file
 from tests.lab.machine import prefer
 from tests.lab.network import Network
-from tests.lab.nursery import Nursery
+from tests.lab.network_faults import NetworkFaults
 from tests.lab.pace import Pace
 from tests.lab.plan import ECHO, ECHO_PORT, EVERYWHERE, PAIR, Plan
 from tests.lab.processes import Command, Daemon, Processes, nathb

@@ -15,9 +15,9 @@ import os
 import secrets
 from collections.abc import Iterator
 
-from tests.lab.fabric import GATEWAY, fabric_rules
 from tests.lab.machine import inside, ip, nft, run
 from tests.lab.plan import API, ECHO, IMDS, NAME_SERVER, VPC, Instance, Plan, Role
+from tests.lab.vpc_rules import GATEWAY, fabric_rules
 
 # The link between the internet gateway and the internet.
 GATEWAY_HERE = "192.0.2.0"

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.lab.datagrams import BEAT, BEAT_INTERVAL
-from tests.lab.notes import Notes
+from tests.lab.record_file import Notes
 from tests.lab.silence import Silence, excused, freezes
 
 PATIENCE = 5.0

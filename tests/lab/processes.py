@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.lab.fork_server import python_path
 from tests.lab.machine import prefer, run_preferred, wait_until
 from tests.lab.network import Network
-from tests.lab.nursery import python_path
 from tests.lab.plan import API, API_PORT
 
 ENDPOINT = f"http://{API}:{API_PORT}"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tests.lab.ailments import Ailment
-from tests.lab.nursery import Wire
+from tests.lab.api_faults import Ailment
+from tests.lab.fork_server import Wire
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from tests.lab.fabric import GATEWAY, Set, refill
 from tests.lab.machine import ip, nft
 from tests.lab.network import GATEWAY_THERE
 from tests.lab.plan import Plan
+from tests.lab.vpc_rules import GATEWAY, Set, refill
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,12 @@ from typing import Any
 
 from moto.moto_api._internal import mock_random
 
-from tests.lab.ailments import OPERATOR, Ailment, Spell
 from tests.lab.api import Ec2Api
+from tests.lab.api_faults import OPERATOR, Ailment, Spell
 from tests.lab.datagrams import enter_network
-from tests.lab.estate import Estate
+from tests.lab.ec2_state import Estate
+from tests.lab.fork_server import Order
 from tests.lab.imds import Imds
-from tests.lab.nursery import Order
 from tests.lab.plan import API, API_PORT, IMDS
 from tests.lab.router import KernelRouter
 from tests.lab.web import Wsgi, listen

@@ -6,8 +6,8 @@ import json
 import signal
 from typing import Any
 
-from tests.lab.booted import Booted
 from tests.lab.machine import wait_until
+from tests.lab.nspawn import Booted
 from tests.lab.processes import CLOUD
 
 UNIT = "nathb@pair"

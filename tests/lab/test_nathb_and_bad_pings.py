@@ -8,9 +8,9 @@ import pytest
 
 from tests.lab.lab import Lab
 from tests.lab.machine import wait_until
-from tests.lab.outsiders import impostor
 from tests.lab.pair import Pair
 from tests.lab.plan import ZONE_A, ZONE_C
+from tests.lab.scripts import impostor
 
 COUNTED = {"interval": "1s", "fast_interval": "1s", "timeout": "900ms", "fall": 3, "pulse": "off"}
 """Each check, repetition included, is over before the next one leaves, and no pulse is missed."""

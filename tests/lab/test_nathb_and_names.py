@@ -7,8 +7,8 @@ import time
 
 from tests.lab.lab import Lab
 from tests.lab.machine import wait_until
-from tests.lab.outsiders import name_server
 from tests.lab.pair import Pair
+from tests.lab.scripts import name_server
 
 NAMES = {"one.uplink.example": "1.1.1.1", "nine.uplink.example": "9.9.9.9"}
 NODES = ("nat-a", "nat-c")

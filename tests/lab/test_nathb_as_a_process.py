@@ -8,7 +8,7 @@ import signal
 import time
 from collections.abc import Callable
 
-from tests.lab.ailments import Ailment
+from tests.lab.api_faults import Ailment
 from tests.lab.lab import Lab
 from tests.lab.machine import wait_until
 from tests.lab.pair import Pair

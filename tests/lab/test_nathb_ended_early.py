@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from tests.lab.ailments import Ailment
+from tests.lab.api_faults import Ailment
 from tests.lab.lab import Lab
 from tests.lab.machine import wait_until
 from tests.lab.processes import nathb

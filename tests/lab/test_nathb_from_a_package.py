@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.install.built import build
-from tests.lab.booted import Booted
 from tests.lab.installed import bare
 from tests.lab.lab import Lab
 from tests.lab.machine import wait_until
+from tests.lab.nspawn import Booted
 from tests.lab.service import UNIT, Service
 
 PACKAGE = "/opt/lab/nathb.deb"

@@ -8,10 +8,10 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.lab.booted import Booted
 from tests.lab.installed import bare, commands, install
 from tests.lab.lab import Lab
 from tests.lab.machine import wait_until
+from tests.lab.nspawn import Booted
 from tests.lab.processes import CLOUD
 from tests.lab.service import ENVIRONMENT
 

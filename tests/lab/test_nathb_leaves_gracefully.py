@@ -10,9 +10,9 @@ import time
 
 import pytest
 
-from tests.lab.booted import Booted
 from tests.lab.lab import Lab
 from tests.lab.machine import wait_until
+from tests.lab.nspawn import Booted
 from tests.lab.pair import DEFAULT
 from tests.lab.service import UNIT, Service
 

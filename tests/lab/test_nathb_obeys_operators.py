@@ -10,7 +10,7 @@ import json
 import time
 from subprocess import CompletedProcess
 
-from tests.lab.ailments import Ailment
+from tests.lab.api_faults import Ailment
 from tests.lab.lab import Lab
 from tests.lab.machine import wait_until
 from tests.lab.pair import Pair

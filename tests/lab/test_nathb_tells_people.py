@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from tests.lab.ailments import Ailment
+from tests.lab.api_faults import Ailment
 from tests.lab.lab import Lab
 from tests.lab.machine import wait_until
 from tests.lab.pair import DEFAULT, Pair

@@ -1,7 +1,7 @@
 """The unit, installed as README.md says, under a real systemd on an instance of the lab.
 
 What systemd says of the unit file alone, its exposure too, is in tests/host/test_unit.py. Limits on
-memory, CPU and tasks are read here but not enforced: see tests/lab/booted.py.
+memory, CPU and tasks are read here but not enforced: see tests/lab/nspawn.py.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import time
 
 import pytest
 
-from tests.lab.booted import Booted
 from tests.lab.lab import Lab
 from tests.lab.machine import wait_until
+from tests.lab.nspawn import Booted
 from tests.lab.service import ENVIRONMENT, FILE, UNIT, Service
 
 BAD_FILE = 78  # EX_CONFIG

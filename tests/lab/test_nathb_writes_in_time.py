@@ -14,14 +14,14 @@ from nathb.core.model import Failure
 from tests.aws.conftest import session_at
 from tests.aws.scripted import Handler, replaced, serving, tables
 from tests.aws.test_aws_failures import GROUP, MOVE, ROSTER, failing
-from tests.lab.ailments import Ailment
-from tests.lab.hardships import connections_to_ec2
+from tests.lab.api_faults import Ailment
+from tests.lab.host_faults import connections_to_ec2
 from tests.lab.lab import Lab
 from tests.lab.machine import nft, wait_until
-from tests.lab.outsiders import name_server
 from tests.lab.pair import DEFAULT, Pair
 from tests.lab.plan import API, API_PORT
 from tests.lab.processes import Daemon
+from tests.lab.scripts import name_server
 
 LATEST = 3.0 + 1.0
 """How old the API may find a write: R16, and the whole second that a request's date is cut to."""

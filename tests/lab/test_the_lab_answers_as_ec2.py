@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.lab.asking import ask, fetch, hears, metadata, replace
 from tests.lab.lab import Lab
+from tests.lab.node_requests import ask, fetch, hears, metadata, replace
 from tests.lab.plan import EVERYWHERE, ZONE_A, ZONE_C
 
 

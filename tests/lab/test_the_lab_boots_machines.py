@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.booted import Booted
 from tests.lab.cgroups import OURS, remove_group, sweep, tree
+from tests.lab.fork_server import CHECKOUT, Nursery
 from tests.lab.installed import installed
 from tests.lab.lab import Lab
 from tests.lab.machine import wait_until
-from tests.lab.nursery import CHECKOUT, Nursery
+from tests.lab.nspawn import Booted
 
 SANDBOX = str(Path(__file__).with_name("sandbox"))
 STOPS_SLOWLY = """
@@ -26,7 +26,7 @@ ExecStop=sleep {seconds}
 """
 BOOT_AND_STAY = """
 import time
-from tests.lab.booted import Booted
+from tests.lab.nspawn import Booted
 from tests.lab.installed import bare
 from tests.lab.lab import Lab
 with Lab() as lab, Booted(lab, "nat-a", ()) as machine:

@@ -6,8 +6,8 @@ import sys
 import time
 from collections.abc import Callable
 
-from tests.lab.asking import hears, replace
 from tests.lab.lab import Lab
+from tests.lab.node_requests import hears, replace
 from tests.lab.plan import EVERYWHERE, PAIR, TRIO, ZONE_A, ZONE_C, ZONE_D, Plan
 
 REPLACE = """

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from tests.lab.asking import ask, echoes, fetch, heard, hears
 from tests.lab.lab import Lab
+from tests.lab.node_requests import ask, echoes, fetch, heard, hears
 from tests.lab.plan import ZONE_A, ZONE_C
 
 NAT_C = "10.0.1.10"

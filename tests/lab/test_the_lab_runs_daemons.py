@@ -9,9 +9,9 @@ from pathlib import Path
 
 import yaml
 
-from tests.lab.asking import hears
 from tests.lab.lab import Lab
 from tests.lab.machine import wait_until
+from tests.lab.node_requests import hears
 
 WHO = """
 import boto3, signal, sys

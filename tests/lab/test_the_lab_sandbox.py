@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.lab.fork_server import CHECKOUT
 from tests.lab.machine import wait_until
-from tests.lab.nursery import CHECKOUT
 
 SANDBOX = str(Path(__file__).with_name("sandbox"))
 # An odd duration, by which the processes of this test are known from all others.

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from tests.lab.asking import hears
 from tests.lab.lab import Lab
 from tests.lab.machine import nft, run, wait_until
+from tests.lab.node_requests import hears
 from tests.lab.plan import ZONE_A, ZONE_C
 
 CHECKOUT = Path(__file__).parents[2]

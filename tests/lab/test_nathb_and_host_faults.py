@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.lab.hardships import (
+from tests.lab.host_faults import (
     WITHOUT_RAW_SOCKETS,
     WallClock,
     no_echo_requests_out,

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.ailments import Ailment
-from tests.lab.hardships import WallClock
+from tests.lab.api_faults import Ailment
+from tests.lab.host_faults import WallClock
 from tests.lab.lab import Lab
 from tests.lab.machine import wait_until
 from tests.lab.pair import DEFAULT, Pair

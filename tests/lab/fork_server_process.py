@@ -1,4 +1,4 @@
-"""The nursery's process, `python -m tests.lab.brood FD`: it forks a server for each order."""
+"""The fork server's process, `python -m tests.lab.fork_server_process FD`: a fork per request."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 from moto.moto_server.werkzeug_app import create_backend_app
 from werkzeug.test import Client
 
-from tests.lab.nursery import Order
+from tests.lab.fork_server import Order
 from tests.lab.server import serve
 
 LARGEST_ORDER = 65536

@@ -6,7 +6,9 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from ipaddress import IPv4Address
 
-from tests.lab.fabric import (
+from tests.lab.machine import nft
+from tests.lab.network import Network
+from tests.lab.vpc_rules import (
     EVERY_SECOND_PING,
     FAULTS,
     TABLE,
@@ -17,8 +19,6 @@ from tests.lab.fabric import (
     next_pings,
     refill,
 )
-from tests.lab.machine import nft
-from tests.lab.network import Network
 
 
 class NetworkFaults:

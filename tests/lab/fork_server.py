@@ -74,7 +74,7 @@ class Nursery:
     def __enter__(self) -> Nursery:
         self._end, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.lab.brood", str(theirs.fileno())],
+            [sys.executable, "-m", "tests.lab.fork_server_process", str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
             cwd=CHECKOUT,
             env=os.environ | python_path(os.environ),

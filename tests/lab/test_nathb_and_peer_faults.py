@@ -8,10 +8,10 @@ from itertools import product
 
 import pytest
 
-from tests.lab.asking import hears
-from tests.lab.faults import NetworkFaults
 from tests.lab.lab import Lab
 from tests.lab.machine import wait_until
+from tests.lab.network_faults import NetworkFaults
+from tests.lab.node_requests import hears
 from tests.lab.pair import DEFAULT, Pair
 
 TAKES, RETURNS = ("nat-a", "nat-a"), ("nat-a", "nat-c")

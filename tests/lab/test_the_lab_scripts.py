@@ -9,13 +9,13 @@ import sys
 import pytest
 
 from nathb.net.echo import from_ipv4
-from tests.lab.asking import echoes, hears
-from tests.lab.impostor import forge
 from tests.lab.lab import Lab
 from tests.lab.machine import wait_until
-from tests.lab.outsiders import impostor, name_server
+from tests.lab.node_requests import echoes, hears
 from tests.lab.pair import Pair
+from tests.lab.ping_spoofer import forge
 from tests.lab.plan import ZONE_C
+from tests.lab.scripts import impostor, name_server
 
 PAYLOAD = b"sixteen bytes ..."
 LOOK_UP = """

@@ -7,10 +7,10 @@ import time
 
 import pytest
 
-from tests.lab.ailments import REFUSALS, Ailment
-from tests.lab.asking import POST, PYTHON, Reply, ask, replace
+from tests.lab.api_faults import REFUSALS, Ailment
 from tests.lab.lab import Lab
 from tests.lab.machine import wait_until
+from tests.lab.node_requests import POST, PYTHON, Reply, ask, replace
 from tests.lab.plan import EVERYWHERE
 from tests.lab.processes import ENDPOINT
 

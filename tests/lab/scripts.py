@@ -62,7 +62,7 @@ def impostor(
     It stands in `vpc`, where it sees all that the asker sends. Answers are late by `delay` seconds.
     """
     arguments = [asker, str(address), manner, str(delay)]
-    with outsider(lab, "vpc", "impostor.py", arguments) as one:
+    with outsider(lab, "vpc", "ping_spoofer.py", arguments) as one:
         yield one
 
 

@@ -8,9 +8,9 @@ from typing import Any
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.ec2.models import ec2_backends
 
-from tests.lab.fabric import GATEWAY
 from tests.lab.plan import Plan
 from tests.lab.router import Wanted
+from tests.lab.vpc_rules import GATEWAY
 
 RUNNING = "running"
 TERMINATED = "terminated"
