@@ -27,7 +27,7 @@ class Account:
 
 def operator_client(port: int, region: str) -> Any:
     """A boto3 EC2 client for the test process, at the server's loopback port."""
-    import boto3  # noqa: PLC0415  # a tenth of a second that sets up while the nursery warms
+    import boto3  # noqa: PLC0415  # a tenth of a second that sets up while the fork server warms
     from botocore.config import Config  # noqa: PLC0415
 
     return boto3.client(

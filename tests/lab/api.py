@@ -1,4 +1,4 @@
-"""The EC2 API: moto, corrected, recorded, at times unwell, and with its hand on the packets."""
+"""The EC2 API: moto, corrected, recorded, with faults on demand, and in charge of the routes."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from xml.etree import ElementTree as Xml
 from werkzeug.test import run_wsgi_app
 
 from tests.lab import answers
-from tests.lab.api_faults import REFUSALS, Ailment, Refusal, Sickbed
-from tests.lab.ec2_state import Estate
+from tests.lab.api_faults import REFUSALS, ActiveFaults, ApiFault, Refusal
+from tests.lab.ec2_state import Ec2State
 from tests.lab.router import Router
 from tests.lab.web import Wsgi, drip, reset
 
@@ -64,11 +64,11 @@ class Ec2Api:
     """A WSGI application. `caller` names whoever is at an address."""
 
     def __init__(
-        self, moto: Wsgi, estate: Estate, router: Router, caller: Callable[[str], str]
+        self, moto: Wsgi, state: Ec2State, router: Router, caller: Callable[[str], str]
     ) -> None:
-        self.sickbed = Sickbed()
+        self.faults = ActiveFaults()
         self._moto = moto
-        self._estate = estate
+        self._state = state
         self._router = router
         self._caller = caller
         self._moto_lock = threading.Lock()  # moto is not safe to use from two threads
@@ -88,7 +88,7 @@ class Ec2Api:
             age=_age(environ),
         )
         self._calls.append(call)
-        answer = self._suffer(call, environ)
+        answer = self._answer_with_faults(call, environ)
         call.status = answer.status
         start_response(
             f"{answer.status} {call.action}",
@@ -104,29 +104,29 @@ class Ec2Api:
         """Every call from the `since`-th on, as plain data."""
         return [asdict(call) for call in self._calls[since:]]
 
-    def _suffer(self, call: Call, environ: dict[str, Any]) -> Answer:
-        """Answer the call, with whatever ails it. No spell is waited for with the lock held."""
-        struck = self.sickbed.strike(call.action, call.caller)
-        if spell := struck.get(Ailment.LATENCY):
-            spell.lifted.wait(spell.seconds)
-        if spell := struck.get(Ailment.HANG):
-            spell.lifted.wait()
+    def _answer_with_faults(self, call: Call, environ: dict[str, Any]) -> Answer:
+        """Answer the call as the faults that are on have it. None waits with the lock held."""
+        faults = self.faults.of_call(call.action, call.caller)
+        if active := faults.get(ApiFault.LATENCY):
+            active.lifted.wait(active.seconds)
+        if active := faults.get(ApiFault.HANG):
+            active.lifted.wait()
             reset(environ)
-        if spell := struck.get(Ailment.DRIP):
-            drip(environ, spell.lifted)
-        if Ailment.RESET in struck:
+        if active := faults.get(ApiFault.DRIP):
+            drip(environ, active.lifted)
+        if ApiFault.RESET in faults:
             reset(environ)
-        for ailment, refusal in REFUSALS.items():
-            if ailment in struck or (ailment is Ailment.EXPIRED and _is_skewed(call)):
+        for fault, refusal in REFUSALS.items():
+            if fault in faults or (fault is ApiFault.EXPIRED and _is_skewed(call)):
                 call.error = refusal.code
                 return Answer.refusing(refusal, call.request_id)
         answer = self._answer(call, environ)
-        if spell := struck.get(Ailment.STALE):
-            answer = self._stale(answer, spell.seconds)
-        if spell := struck.get(Ailment.HANG_AFTER):
-            spell.lifted.wait()
+        if active := faults.get(ApiFault.STALE):
+            answer = self._stale(answer, active.seconds)
+        if active := faults.get(ApiFault.HANG_AFTER):
+            active.lifted.wait()
             reset(environ)
-        if Ailment.RESET_AFTER in struck:
+        if ApiFault.RESET_AFTER in faults:
             reset(environ)
         return answer
 
@@ -140,13 +140,13 @@ class Ec2Api:
                 call.error = Xml.fromstring(answer.body).findtext(".//{*}Code")
             elif not call.action.startswith(READS):
                 call.applied = True
-                self._estate.learn()
-                self._estate.copy_check(call.action, call.parameters)
-                self._router.sync(self._estate.wanted())
+                self._state.learn()
+                self._state.copy_check(call.action, call.parameters)
+                self._router.sync(self._state.wanted())
                 if any(word in call.action for word in SHOWN_IN_TABLES):
                     self._remember(environ)
             elif call.action == "DescribeRouteTables":
-                return Answer(200, answers.show_targets(answer.body, self._estate))
+                return Answer(200, answers.show_targets(answer.body, self._state))
             return answer
 
     def _ask_moto(self, environ: dict[str, Any]) -> Answer:
@@ -157,7 +157,7 @@ class Ec2Api:
         """Keep how the route tables look now, for a Describe that is to be stale later."""
         query = b"Action=DescribeRouteTables&Version=2016-11-15"
         environ = environ | {"wsgi.input": io.BytesIO(query), "CONTENT_LENGTH": str(len(query))}
-        body = answers.show_targets(self._ask_moto(environ).body, self._estate)
+        body = answers.show_targets(self._ask_moto(environ).body, self._state)
         self._past.append((time.monotonic(), answers.tables_in(body)))
 
     def _stale(self, answer: Answer, seconds: float | None) -> Answer:

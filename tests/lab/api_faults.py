@@ -1,4 +1,4 @@
-"""What can be wrong with the EC2 API: each ailment, whom it befalls, and how long it lasts."""
+"""What can be wrong with the EC2 API: each fault, which calls it affects, and for how long."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from enum import Enum
 OPERATOR = "operator"
 
 
-class Ailment(Enum):
+class ApiFault(Enum):
     """The ways in which a call goes wrong."""
 
     LATENCY = "latency"  # answered after `seconds`
@@ -27,7 +27,7 @@ class Ailment(Enum):
     STALE = "stale"  # DescribeRouteTables answers as of `seconds` ago, or of before the last write
 
 
-MILD = (Ailment.LATENCY, Ailment.STALE)  # the call is answered all the same
+MILD = (ApiFault.LATENCY, ApiFault.STALE)  # the call is answered all the same
 
 
 @dataclass(frozen=True)
@@ -40,28 +40,28 @@ class Refusal:
 
 
 REFUSALS = {
-    Ailment.THROTTLE: Refusal(503, "RequestLimitExceeded", "Request limit exceeded."),
-    Ailment.UNAVAILABLE: Refusal(
+    ApiFault.THROTTLE: Refusal(503, "RequestLimitExceeded", "Request limit exceeded."),
+    ApiFault.UNAVAILABLE: Refusal(
         503, "Unavailable", "The service is unavailable. Please try again shortly."
     ),
-    Ailment.INTERNAL: Refusal(500, "InternalError", "An internal error has occurred"),
-    Ailment.DENIED: Refusal(
+    ApiFault.INTERNAL: Refusal(500, "InternalError", "An internal error has occurred"),
+    ApiFault.DENIED: Refusal(
         403, "UnauthorizedOperation", "You are not authorized to perform this operation."
     ),
-    Ailment.EXPIRED: Refusal(400, "RequestExpired", "Request has expired."),
+    ApiFault.EXPIRED: Refusal(400, "RequestExpired", "Request has expired."),
 }
 
 
 @dataclass
-class Spell:
-    """One ailment at work.
+class ActiveFault:
+    """One fault that is on.
 
-    `actions` and `callers` limit it; without callers it befalls every instance, and the operator
-    only by name. `times` calls suffer from it (None: all of them, until it is lifted), after the
-    first `spare` that do not.
+    `actions` and `callers` limit it; without callers it affects every instance, and the operator
+    only by name. `times` calls fail by it (None: all of them, until it is lifted), after the first
+    `spare` that do not.
     """
 
-    ailment: Ailment
+    fault: ApiFault
     actions: frozenset[str] = frozenset()
     callers: frozenset[str] = frozenset()
     times: int | None = None
@@ -70,53 +70,53 @@ class Spell:
     number: int = 0
     lifted: threading.Event = field(default_factory=threading.Event)
 
-    def befalls(self, action: str, caller: str) -> bool:
-        """Whether this call suffers from it."""
+    def affects(self, action: str, caller: str) -> bool:
+        """Whether it is meant for this call."""
         if self.times == 0 or (self.actions and action not in self.actions):
             return False
-        if self.ailment is Ailment.STALE and action != "DescribeRouteTables":
+        if self.fault is ApiFault.STALE and action != "DescribeRouteTables":
             return False
         return caller in self.callers if self.callers else caller != OPERATOR
 
 
-class Sickbed:
-    """Every spell at work, oldest first. Safe to use from several threads."""
+class ActiveFaults:
+    """Every fault that is on, oldest first. Safe to use from several threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._numbers = itertools.count(1)
-        self._spells: list[Spell] = []
+        self._active: list[ActiveFault] = []
 
-    def add(self, spell: Spell) -> int:
-        """Let it begin; the number to lift it by."""
+    def add(self, active: ActiveFault) -> int:
+        """Begin a fault; returns the number to lift it by."""
         with self._lock:
-            spell.number = next(self._numbers)
-            self._spells.append(spell)
-            return spell.number
+            active.number = next(self._numbers)
+            self._active.append(active)
+            return active.number
 
     def lift(self, number: int | None = None) -> None:
         """End one, or all. Calls that hang on it are let go: their connections are reset."""
         with self._lock:
-            over = [one for one in self._spells if number in (None, one.number)]
-            self._spells = [one for one in self._spells if one not in over]
-        for spell in over:
-            spell.lifted.set()
+            over = [one for one in self._active if number in (None, one.number)]
+            self._active = [one for one in self._active if one not in over]
+        for active in over:
+            active.lifted.set()
 
-    def strike(self, action: str, caller: str) -> dict[Ailment, Spell]:
-        """What this call suffers from, each spell used up by one.
+    def of_call(self, action: str, caller: str) -> dict[ApiFault, ActiveFault]:
+        """The faults of this call; each is then used up by one.
 
-        A call dies one death, of the oldest spell that means its end; the mild ones come on top.
+        A call fails in one way, by the oldest fault that ends it; the mild ones come on top.
         """
         with self._lock:
-            struck: dict[Ailment | None, Spell] = {}
-            for spell in self._spells:
-                if not spell.befalls(action, caller):
+            found: dict[ApiFault | None, ActiveFault] = {}
+            for active in self._active:
+                if not active.affects(action, caller):
                     continue
-                if spell.spare:
-                    spell.spare -= 1
+                if active.spare:
+                    active.spare -= 1
                 else:
-                    struck.setdefault(spell.ailment if spell.ailment in MILD else None, spell)
-            for spell in struck.values():
-                if spell.times is not None:
-                    spell.times -= 1
-            return {spell.ailment: spell for spell in struck.values()}
+                    found.setdefault(active.fault if active.fault in MILD else None, active)
+            for active in found.values():
+                if active.times is not None:
+                    active.times -= 1
+            return {active.fault: active for active in found.values()}

@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.lab.datagrams import INTERVAL, RECORD
 from tests.lab.machine import wait_until
 from tests.lab.pace import Pace, heard_after
-from tests.lab.record_file import Notes
+from tests.lab.record_file import RecordFile
 from tests.lab.silence import Silence, check_control, freezes, longest, silences
 
 
@@ -25,12 +25,12 @@ class Arrival:
 
 
 class Client:
-    """Reads the notes of one client process, which goes on writing them."""
+    """Reads the records of one client process, which goes on writing them."""
 
     def __init__(self, name: str, notes: Path, names: Mapping[str, str], pace: Pace) -> None:
         """`names` has a NAT's name per public address."""
         self.name = name
-        self._notes = Notes(notes, RECORD)
+        self._records = RecordFile(notes, RECORD)
         self._names = names
         self._pace = pace
         self._arrivals: list[Arrival] = []
@@ -73,7 +73,7 @@ class Client:
         return longest(heard, [*own, *frozen], since, until)
 
     def _read(self) -> None:
-        for sent, heard, address, by_control in self._notes.fresh():
+        for sent, heard, address, by_control in self._records.new_records():
             if by_control:
                 self._control.append(heard)
             else:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.fork_server import Nursery
+from tests.lab.fork_server import ForkServer
 from tests.lab.installed import installed, obstacle
 from tests.lab.lab import Lab
-from tests.lab.nspawn import Booted
+from tests.lab.nspawn import NspawnMachine
 from tests.lab.plan import PAIR, Plan
 from tests.lab.service import Service
 
@@ -36,17 +36,19 @@ def _only_in_the_sandbox() -> None:
 
 
 @pytest.fixture(scope="session")
-def nursery() -> Iterator[Nursery]:
+def fork_server() -> Iterator[ForkServer]:
     """One process with moto in it, from which every lab's server is forked."""
-    with Nursery() as nursery:
-        yield nursery
+    with ForkServer() as fork_server:
+        yield fork_server
 
 
 @pytest.fixture
-def make_lab(nursery: Nursery, _only_in_the_sandbox: None) -> Iterator[Callable[[Plan], Lab]]:
+def make_lab(
+    fork_server: ForkServer, _only_in_the_sandbox: None
+) -> Iterator[Callable[[Plan], Lab]]:
     """A fresh lab by any plan."""
     with ExitStack() as labs:
-        yield lambda plan: labs.enter_context(Lab(plan, nursery))
+        yield lambda plan: labs.enter_context(Lab(plan, fork_server))
 
 
 @pytest.fixture
@@ -65,20 +67,20 @@ def bootable() -> None:
 
 
 @pytest.fixture(scope="session")
-def root(nursery: Nursery, bootable: None) -> Path:  # noqa: ARG001
+def root(fork_server: ForkServer, bootable: None) -> Path:  # noqa: ARG001
     """The root of machines that have nathb installed as README.md says."""
-    return installed(nursery)
+    return installed(fork_server)
 
 
 @pytest.fixture
-def machine(lab: Lab, root: Path) -> Iterator[Booted]:
+def machine(lab: Lab, root: Path) -> Iterator[NspawnMachine]:
     """nat-a of the lab's pair, with a real systemd and nathb installed; it is up."""
-    with Booted(lab, "nat-a", [root]) as machine:
+    with NspawnMachine(lab, "nat-a", [root]) as machine:
         yield machine.power_on()
 
 
 @pytest.fixture
-def service(lab: Lab, machine: Booted) -> Service:
+def service(lab: Lab, machine: NspawnMachine) -> Service:
     """nathb on that machine, enabled and at peace; on nat-c it runs as an ordinary process."""
     lab.start_nathb("nat-c", lab.pair_config(), name="pair")
     return Service(machine, lab.pair_config()).enable().settle()

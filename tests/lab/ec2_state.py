@@ -1,4 +1,4 @@
-"""EC2's state as moto keeps it, read in the lab's words, and set right where moto forgets."""
+"""EC2's state as moto keeps it, in terms of the plan, and corrected where moto forgets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RUNNING = "running"
 TERMINATED = "terminated"
 
 
-class Estate:
+class Ec2State:
     """The VPC inside one moto backend. Every call wants moto's lock held."""
 
     def __init__(self, plan: Plan) -> None:

@@ -1,6 +1,6 @@
 """Makes servers quickly: importing moto takes a second, forking a process that has it takes 10 ms.
 
-One nursery serves a whole test session. Each fork starts from the same untouched moto, so every
+One fork server serves a whole test session. Each fork starts from the same untouched moto, so every
 lab is a fresh account, without a reset that might forget something.
 """
 
@@ -32,7 +32,7 @@ def python_path(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class Order:
+class ServerRequest:
     """What a new server is to serve: a plan, and the path of its `vpc` namespace."""
 
     plan: Plan
@@ -68,10 +68,10 @@ class Wire:
         return json.loads(line)
 
 
-class Nursery:
-    """A process that has imported moto and waits for orders. Use it as a context manager."""
+class ForkServer:
+    """A process that has imported moto and waits for requests. Use it as a context manager."""
 
-    def __enter__(self) -> Nursery:
+    def __enter__(self) -> ForkServer:
         self._end, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.lab.fork_server_process", str(theirs.fileno())],
@@ -94,13 +94,15 @@ class Nursery:
         self._process.kill()
         self._process.wait()
 
-    def hatch(self, plan: Plan, namespace: str) -> Wire:
+    def fork(self, plan: Plan, namespace: str) -> Wire:
         """A new server for `plan` in the network namespace at this path, ready to be asked."""
         ours, theirs = socket.socketpair()
-        order = pickle.dumps(Order(plan, namespace))
+        request = pickle.dumps(ServerRequest(plan, namespace))
         with theirs:
             try:
-                socket.send_fds(self._end, [order], [theirs.fileno()])
+                socket.send_fds(self._end, [request], [theirs.fileno()])
             except BrokenPipeError as error:
-                raise ConnectionError("the nursery has ended; its reason is on stderr") from error
+                raise ConnectionError(
+                    "the fork server has ended; its reason is on stderr"
+                ) from error
         return Wire(ours)

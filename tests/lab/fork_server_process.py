@@ -15,10 +15,10 @@ from typing import Any
 from moto.moto_server.werkzeug_app import create_backend_app
 from werkzeug.test import Client
 
-from tests.lab.fork_server import Order
+from tests.lab.fork_server import ServerRequest
 from tests.lab.server import serve
 
-LARGEST_ORDER = 65536
+LARGEST_REQUEST = 65536
 SIGNED = "AWS4-HMAC-SHA256 Credential=warm/20260101/{region}/ec2/aws4_request"
 
 
@@ -36,19 +36,19 @@ class Services:
         return (self._sts if sts else self._ec2)(environ, start_response)
 
 
-def main(orders: socket.socket) -> None:
-    """Fork a server per order, until there will be no more orders."""
+def main(requests: socket.socket) -> None:
+    """Fork a server per request, until there will be no more requests."""
     moto = Services()
     _warm(moto, "ap-northeast-1")
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the test process's business
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the servers
     while True:
-        message, descriptors, _, _ = socket.recv_fds(orders, LARGEST_ORDER, 1)
+        message, descriptors, _, _ = socket.recv_fds(requests, LARGEST_REQUEST, 1)
         if not message:
             return
         wire = socket.socket(fileno=descriptors[0])
         if os.fork() == 0:
-            orders.close()
+            requests.close()
             _become_server(pickle.loads(message), wire, moto)
         wire.close()
 
@@ -63,11 +63,11 @@ def _warm(moto: Services, region: str) -> None:
     gc.freeze()  # keep the collector from copying the pages that forks share
 
 
-def _become_server(order: Order, wire: socket.socket, moto: Services) -> None:
-    """Serve, and never return to the nursery's own code."""
+def _become_server(request: ServerRequest, wire: socket.socket, moto: Services) -> None:
+    """Serve, and never return to the fork server's own code."""
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # it waits for its `ip` and `nft`
-        serve(order, wire, moto)
+        serve(request, wire, moto)
     except BaseException:  # noqa: BLE001  # a fork must not run on in its parent's frames
         traceback.print_exc()
     finally:

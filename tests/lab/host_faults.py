@@ -26,10 +26,10 @@ def no_echo_requests_out(lab: Lab, node: str, on: bool = True) -> None:
     What it forwards, and its answers to others' pings, pass.
     """
     namespace = lab.network.namespace(node)
-    rules = "add table ip hardship\ndelete table ip hardship\n"
+    rules = "add table ip host_fault\ndelete table ip host_fault\n"
     if on:
         rules += """
-table ip hardship {
+table ip host_fault {
     chain out {
         type filter hook output priority filter;
         icmp type echo-request drop

@@ -24,10 +24,10 @@ import textwrap
 from pathlib import Path
 
 from tests.lab.cgroups import sweep, tree
-from tests.lab.fork_server import CHECKOUT, Nursery
+from tests.lab.fork_server import CHECKOUT, ForkServer
 from tests.lab.lab import Lab
 from tests.lab.machine import MachineError
-from tests.lab.nspawn import Booted
+from tests.lab.nspawn import NspawnMachine
 from tests.lab.plan import PAIR
 
 PLACE = Path("/dev/shm/nathb-installed")
@@ -94,7 +94,7 @@ def commands(step: int) -> str:
     return textwrap.dedent(found[1])
 
 
-def installed(nursery: Nursery) -> Path:
+def installed(fork_server: ForkServer) -> Path:
     """The layer of a root with nathb on it, made by whoever asks first; the others wait."""
     PLACE.mkdir(exist_ok=True)
     layer = PLACE / "root"
@@ -102,12 +102,12 @@ def installed(nursery: Nursery) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not layer.exists():
             sweep()
-            _install(nursery, layer)
+            _install(fork_server, layer)
     return layer
 
 
-def _install(nursery: Nursery, layer: Path) -> None:
-    with Lab(PAIR, nursery) as lab, Booted(lab, "nat-a", ()) as machine:
+def _install(fork_server: ForkServer, layer: Path) -> None:
+    with Lab(PAIR, fork_server) as lab, NspawnMachine(lab, "nat-a", ()) as machine:
         bare(machine)
         machine.power_on()
         install(machine)
@@ -117,7 +117,7 @@ def _install(nursery: Nursery, layer: Path) -> None:
         machine.disk.rename(layer)
 
 
-def install(machine: Booted) -> None:
+def install(machine: NspawnMachine) -> None:
     """Do what README.md says in its first step, on a machine that is bare and up."""
     settings = [f"{key}={value}" for key, value in PIP.items()]
     # Nice to the tests beside it, some of which measure milliseconds.
@@ -125,7 +125,7 @@ def install(machine: Booted) -> None:
     machine.did("nice", "env", *settings, "sh", "-exc", script, within=600.0)
 
 
-def bare(machine: Booted) -> None:
+def bare(machine: NspawnMachine) -> None:
     """Make it a machine, before it boots, on which nothing is installed and nothing is enabled.
 
     Beside it lies what the commands would get from the internet.

@@ -21,7 +21,7 @@ from typing import Any
 from tests.lab.account import Account, Ids, build_account, launch, operator_client
 from tests.lab.api_faults import OPERATOR
 from tests.lab.client import Client
-from tests.lab.fork_server import Nursery
+from tests.lab.fork_server import ForkServer
 from tests.lab.group_file import group_file
 from tests.lab.machine import prefer
 from tests.lab.network import Network
@@ -38,12 +38,12 @@ DATAGRAMS = Path(__file__).with_name("datagrams.py")
 class Lab:
     """A VPC, its internet, its EC2 API and its clients. Use it as a context manager.
 
-    `nursery` makes the API server quickly and can be shared by many labs; without one, the lab
+    `fork_server` makes the API server quickly and can be shared by many labs; without one, the lab
     starts its own, which takes a second.
     """
 
     plan: Plan
-    ec2: Any  # the operator's boto3 client; no ailment befalls it unless told to
+    ec2: Any  # the operator's boto3 client; no fault affects it unless told to
     account: Account
     faults: NetworkFaults
     api: ApiFaults
@@ -53,13 +53,13 @@ class Lab:
     processes: Processes
     directory: Path
 
-    def __init__(self, plan: Plan = PAIR, nursery: Nursery | None = None) -> None:
+    def __init__(self, plan: Plan = PAIR, fork_server: ForkServer | None = None) -> None:
         if not os.environ.get("NATHB_SANDBOX"):
             raise RuntimeError(
                 "the lab would rearrange this machine's own network; run it in tests/lab/sandbox"
             )
         self.plan = plan
-        self._nursery = nursery
+        self._fork_server = fork_server
         self._crashed: dict[str, list[Command]] = {}
         self._exit = ExitStack()
 
@@ -124,7 +124,7 @@ class Lab:
             if one.action in ROUTE_WRITES and one.caller != OPERATOR and not one.dry_run
         ]
 
-    # The operator's hand
+    # What an operator does
 
     def move(self, table: str, destination: str, node: str) -> None:
         """ReplaceRoute by the operator: a table by its subnet's name or its id, to a node."""
@@ -240,7 +240,7 @@ class Lab:
         prefer(os.getpid())
         self.directory = Path(tempfile.mkdtemp(prefix="lab-", dir="/dev/shm"))
         undo.callback(shutil.rmtree, self.directory, ignore_errors=True)
-        nursery = self._nursery or undo.enter_context(Nursery())
+        fork_server = self._fork_server or undo.enter_context(ForkServer())
         self.network = Network(self.plan)
         undo.callback(self.network.tear_down)
         self.network.build()
@@ -248,7 +248,7 @@ class Lab:
         self.processes = Processes(self.network, self.directory)
         undo.callback(self.processes.kill)
         vpc = f"/run/netns/{self.network.namespace('vpc')}"
-        self._wire = nursery.hatch(self.plan, vpc)
+        self._wire = fork_server.fork(self.plan, vpc)
         undo.callback(self._wire.close)
         self.api = ApiFaults(self._wire)
         self.ec2 = operator_client(self._wire.port, self.plan.region)

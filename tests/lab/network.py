@@ -5,7 +5,7 @@ Three things make a ReplaceRoute move packets here as it does in EC2:
 - each instance is a namespace that knows one thing, a default route to the VPC's router;
 - the router is the namespace `vpc`, with one kernel routing table per subnet, chosen by the link
   a packet came in on (`ip rule iif`), as EC2 chooses by the sender's subnet;
-- the internet gateway is a stateless 1:1 translation in `vpc` (see `fabric`), so nothing in `vpc`
+- the internet gateway is a stateless 1:1 translation in `vpc` (see `vpc_rules`), so nothing there
   remembers a flow, and the only conntrack is that of the NAT instances themselves.
 """
 
@@ -17,7 +17,7 @@ from collections.abc import Iterator
 
 from tests.lab.machine import inside, ip, nft, run
 from tests.lab.plan import API, ECHO, IMDS, NAME_SERVER, VPC, Instance, Plan, Role
-from tests.lab.vpc_rules import GATEWAY, fabric_rules
+from tests.lab.vpc_rules import GATEWAY, vpc_rules
 
 # The link between the internet gateway and the internet.
 GATEWAY_HERE = "192.0.2.0"
@@ -91,7 +91,7 @@ class Network:
         for instance in self.plan.instances:
             self._settle(instance.name, ROUTER if instance.role is Role.NAT else HOST)
         ip(self.namespace("vpc"), self._router())
-        nft(self.namespace("vpc"), fabric_rules(self.plan))
+        nft(self.namespace("vpc"), vpc_rules(self.plan))
         ip(self.namespace("internet"), self._internet())
         for instance in self.plan.instances:
             ip(self.namespace(instance.name), self._host(instance))

@@ -57,7 +57,7 @@ class Reply:
         return Xml.fromstring(self.text).findtext(".//{*}Code") if self.status else self.text
 
 
-def ask(lab: Lab, node: str, action: str, *, timeout: float = 5.0, **parameters: str) -> Reply:
+def call_ec2(lab: Lab, node: str, action: str, *, timeout: float = 5.0, **parameters: str) -> Reply:
     """An EC2 call from a node. `RouteTableId_1=…` is sent as `RouteTableId.1`."""
     form = {"Action": action, "Version": "2016-11-15"}
     form |= {key.replace("_", "."): value for key, value in parameters.items()}
@@ -66,7 +66,7 @@ def ask(lab: Lab, node: str, action: str, *, timeout: float = 5.0, **parameters:
     return Reply(*json.loads(done.stdout))
 
 
-def replace(
+def replace_route(
     lab: Lab,
     node: str,
     table: str,
@@ -77,7 +77,7 @@ def replace(
     **more: str,
 ) -> Reply:
     """ReplaceRoute from a node, to the ENI of another; a table by its subnet's name or its id."""
-    return ask(
+    return call_ec2(
         lab,
         node,
         "ReplaceRoute",
@@ -89,7 +89,7 @@ def replace(
     )
 
 
-def fetch(
+def fetch_imds(
     lab: Lab, node: str, path: str, method: str = "GET", headers: dict[str, str] | None = None
 ) -> Reply:
     """One IMDS request from a node."""
@@ -100,23 +100,23 @@ def fetch(
 def metadata(lab: Lab, node: str, path: str) -> str:
     """What IMDSv2 tells a node under `path`."""
     ttl = {"X-aws-ec2-metadata-token-ttl-seconds": "60"}
-    token = fetch(lab, node, "/latest/api/token", "PUT", ttl).text
-    return fetch(lab, node, path, headers={"X-aws-ec2-metadata-token": token}).text
+    token = fetch_imds(lab, node, "/latest/api/token", "PUT", ttl).text
+    return fetch_imds(lab, node, path, headers={"X-aws-ec2-metadata-token": token}).text
 
 
-def heard(lab: Lab, node: str, address: object, count: int = 1, wait: float = 0.3) -> int:
+def pings_answered(lab: Lab, node: str, address: object, count: int = 1, wait: float = 0.3) -> int:
     """How many of `count` pings from a node were answered."""
     ping = ["ping", "-q", "-n", "-c", str(count), "-i", "0.002", "-W", str(wait), str(address)]
     found = re.search(r"(\d+) received", lab.run(node, ping).stdout)
     return int(found[1]) if found else 0
 
 
-def hears(lab: Lab, node: str, address: object) -> bool:
+def can_ping(lab: Lab, node: str, address: object) -> bool:
     """Whether a ping from a node comes back."""
-    return heard(lab, node, address) == 1
+    return pings_answered(lab, node, address) == 1
 
 
-def echoes(lab: Lab, node: str, which: str = "InEchos") -> int:
+def icmp_count(lab: Lab, node: str, which: str = "InEchos") -> int:
     """How many pings have reached a node's kernel until now, answered or not.
 
     `which` names another of the kernel's ICMP counters, such as InEchoReps.

@@ -1,6 +1,6 @@
 """An instance with a real systemd: systemd-nspawn boots it inside the instance's namespace.
 
-with Booted(lab, "nat-a", layers) as machine:
+with NspawnMachine(lab, "nat-a", layers) as machine:
     machine.run("systemctl", "enable", "--now", "nathb@pair")
     machine.poweroff()
 
@@ -47,7 +47,7 @@ exec unshare --pid --fork --kill-child=SIGKILL --mount-proc -- \\
 """
 
 
-class Booted:
+class NspawnMachine:
     """An instance of a lab as a machine of its own. Use it as a context manager.
 
     `layers` lie between this machine's own files and those of the lab's root, topmost first.
@@ -72,7 +72,7 @@ class Booted:
         self.furnish("/etc/hostname", f"{node}\n")
         self.hide("/var/log/journal")
 
-    def __enter__(self) -> Booted:
+    def __enter__(self) -> NspawnMachine:
         return self
 
     def __exit__(
@@ -105,14 +105,14 @@ class Booted:
 
     # Power
 
-    def power_on(self, within: float = 90.0) -> Booted:
+    def power_on(self, within: float = 90.0) -> NspawnMachine:
         """Switch it on, and wait until systemd has started all it should."""
         self.lab.network.reboot(self.node)
         self.lab.faults.dead(self.node, on=False)
         self.lab.processes.launch(self.node, self._command)
         return self.wait_up(within)
 
-    def wait_up(self, within: float = 90.0) -> Booted:
+    def wait_up(self, within: float = 90.0) -> NspawnMachine:
         """Wait until it has booted, after `lab.revive` for one."""
         wait_until(f"{self.node} is up", self._is_up, within, every=0.05)
         return self

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.lab.datagrams import BEAT, BEAT_INTERVAL
-from tests.lab.record_file import Notes
+from tests.lab.record_file import RecordFile
 from tests.lab.silence import Silence, excused, freezes
 
 PATIENCE = 5.0
@@ -30,10 +30,10 @@ def heard_after(beats: Callable[[], list[float]], moment: float) -> list[float]:
 
 
 class Pace:
-    """Reads the notes of the process that notes the time again and again."""
+    """Reads the records of the process that writes down the time again and again."""
 
     def __init__(self, notes: Path) -> None:
-        self._notes = Notes(notes, BEAT)
+        self._records = RecordFile(notes, BEAT)
         self._beats: list[float] = []
 
     def freezes(self, since: float, until: float | None = None) -> list[Silence]:
@@ -52,5 +52,5 @@ class Pace:
         return until - since - self.frozen(since, until)
 
     def _read(self) -> list[float]:
-        self._beats += [moment for (moment,) in self._notes.fresh()]
+        self._beats += [moment for (moment,) in self._records.new_records()]
         return self._beats

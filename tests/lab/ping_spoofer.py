@@ -1,6 +1,6 @@
 """Answers pings in another's name, and errs in one thing; run as a script, standard library only.
 
-    impostor.py LINK ADDRESS MANNER DELAY
+    ping_spoofer.py LINK ADDRESS MANNER DELAY
 
 It sees each echo request to ADDRESS that comes in over LINK (AF_PACKET, so before any firewall),
 and knows all that an honest answer would carry. MANNER says in what its answers differ from that:
@@ -68,22 +68,22 @@ def asks(packet: bytes, address: str) -> bool:
 
 def answer(link: str, address: str, manner: str, delay: float) -> None:
     """Answer for ever."""
-    ears = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x0800))
-    ears.bind((link, 0x0800))
-    mouth = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+    receiver = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x0800))
+    receiver.bind((link, 0x0800))
+    sender = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
     copies = 3 if manner == "thrice" else 1
     waiting: deque[tuple[float, bytes]] = deque()
     print("listening", flush=True)
     while True:
         patience = max(0.0, waiting[0][0] - time.monotonic()) if waiting else None
-        if select.select([ears], [], [], patience)[0]:
-            packet, (_, _, kind, *_) = ears.recvfrom(2048)
+        if select.select([receiver], [], [], patience)[0]:
+            packet, (_, _, kind, *_) = receiver.recvfrom(2048)
             if kind != socket.PACKET_OUTGOING and asks(packet, address):
                 due_at = time.monotonic() + delay
                 waiting.extend([(due_at, forge(packet, manner))] * copies)
         while waiting and waiting[0][0] <= time.monotonic():
             _, reply = waiting.popleft()
-            mouth.sendto(reply, (socket.inet_ntoa(reply[16:20]), 0))
+            sender.sendto(reply, (socket.inet_ntoa(reply[16:20]), 0))
             print("answered", flush=True)
 
 

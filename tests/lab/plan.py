@@ -52,7 +52,7 @@ class Subnet:
 
 @dataclass(frozen=True)
 class Instance:
-    """One instance as the fabric knows it; its ids are EC2's to give."""
+    """One instance as the network knows it; its ids are EC2's to give."""
 
     name: str
     role: Role

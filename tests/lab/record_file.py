@@ -7,7 +7,7 @@ from struct import Struct
 from typing import Any
 
 
-class Notes:
+class RecordFile:
     """A file of records of one size that another process goes on writing."""
 
     def __init__(self, path: Path, record: Struct) -> None:
@@ -15,7 +15,7 @@ class Notes:
         self._record = record
         self._read = 0
 
-    def fresh(self) -> list[tuple[Any, ...]]:
+    def new_records(self) -> list[tuple[Any, ...]]:
         """The whole records that were written since the last call."""
         with self._path.open("rb") as notes:
             notes.seek(self._read)

@@ -1,11 +1,11 @@
-"""The API server as a lab sees it from outside: the calls it received, the ailments it is given."""
+"""The API server as a lab sees it from outside: the calls it received, the faults it is given."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tests.lab.api_faults import Ailment
+from tests.lab.api_faults import ApiFault
 from tests.lab.fork_server import Wire
 
 
@@ -33,7 +33,7 @@ class ApiFaults:
 
     def fail(
         self,
-        ailment: Ailment,
+        fault: ApiFault,
         *,
         actions: Sequence[str] = (),
         callers: Sequence[str] = (),
@@ -41,14 +41,14 @@ class ApiFaults:
         seconds: float | None = None,
         spare: int = 0,
     ) -> int:
-        """Let calls suffer: those actions (default all), by those callers (default all instances).
+        """Let calls fail: those actions (default all), by those callers (default all instances).
 
-        The first `spare` of them are spared, `times` limits how many suffer then; `seconds` is the
+        The first `spare` of them are spared, `times` limits how many fail then; `seconds` is the
         latency, or the age of a stale answer. Returns the number to lift it by.
         """
         number: int = self._wire.ask(
             "fail",
-            ailment=ailment.value,
+            fault=fault.value,
             actions=list(actions),
             callers=list(callers),
             times=times,
@@ -58,5 +58,5 @@ class ApiFaults:
         return number
 
     def lift(self, number: int | None = None) -> None:
-        """End one ailment, or all. Calls that hang are let go, with a reset."""
+        """End one fault, or all. Calls that hang are let go, with a reset."""
         self._wire.ask("lift", number=number)

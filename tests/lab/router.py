@@ -37,7 +37,7 @@ class KernelRouter:
         self._plan = plan
         self._numbers = {one.subnet.name: one.subnet.number for one in plan.instances}
         everyone = frozenset(one.name for one in plan.instances)
-        self._now = Wanted(checked=everyone)  # as `fabric_rules` leaves it
+        self._now = Wanted(checked=everyone)  # as `vpc_rules` leaves it
 
     def sync(self, wanted: Wanted) -> None:
         """Make the kernel as `wanted`; does nothing where it is so already.

@@ -1,4 +1,4 @@
-"""Programs that are no instance's own: an impostor on the wire, a name server on the internet."""
+"""Scripts that run beside the instances: a ping spoofer in `vpc`, a name server on the internet."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.lab.plan import NAME_SERVER
 HERE = Path(__file__).parent
 
 
-class Outsider:
+class BackgroundScript:
     """A script of the standard library in a namespace of the lab; what it prints is kept."""
 
     def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
@@ -33,7 +33,9 @@ class Outsider:
 
 
 @contextmanager
-def outsider(lab: Lab, where: str, script: str, arguments: Sequence[str]) -> Iterator[Outsider]:
+def background_script(
+    lab: Lab, where: str, script: str, arguments: Sequence[str]
+) -> Iterator[BackgroundScript]:
     """Run `script` in the namespace of `where`, from its first word, `listening`, until the end."""
     log = lab.directory / f"{script}.log"
     python = [sys.executable, "-I", "-S", str(HERE / script)]
@@ -45,7 +47,7 @@ def outsider(lab: Lab, where: str, script: str, arguments: Sequence[str]) -> Ite
             stderr=output,
         )
     try:
-        one = Outsider(process, log)
+        one = BackgroundScript(process, log)
         wait_until(f"{script} listens: {log.read_text()}", lambda: one.said("listening"), 10.0)
         yield one
     finally:
@@ -54,22 +56,22 @@ def outsider(lab: Lab, where: str, script: str, arguments: Sequence[str]) -> Ite
 
 
 @contextmanager
-def impostor(
+def ping_spoofer(
     lab: Lab, asker: str, address: object, manner: str, delay: float = 0.0
-) -> Iterator[Outsider]:
-    """Answer the asker's pings to an address in that address's name; manners as in impostor.py.
+) -> Iterator[BackgroundScript]:
+    """Answer the asker's pings to an address in that address's name; manners as in ping_spoofer.py.
 
     It stands in `vpc`, where it sees all that the asker sends. Answers are late by `delay` seconds.
     """
     arguments = [asker, str(address), manner, str(delay)]
-    with outsider(lab, "vpc", "ping_spoofer.py", arguments) as one:
+    with background_script(lab, "vpc", "ping_spoofer.py", arguments) as one:
         yield one
 
 
 @contextmanager
 def name_server(
     lab: Lab, names: Mapping[str, str], *nodes: str, patience: int = 1
-) -> Iterator[Outsider]:
+) -> Iterator[BackgroundScript]:
     """Run a name server on the internet, and let what these nodes start from now on ask it.
 
     While it is frozen it is silent, and whoever asks it gives up after `patience` seconds.
@@ -85,5 +87,5 @@ def name_server(
             stub.parent.mkdir(parents=True, exist_ok=True)
             stub.touch()
     pairs = [f"{name}={address}" for name, address in names.items()]
-    with outsider(lab, "internet", "name_server.py", [str(NAME_SERVER), *pairs]) as one:
+    with background_script(lab, "internet", "name_server.py", [str(NAME_SERVER), *pairs]) as one:
         yield one

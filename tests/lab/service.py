@@ -7,7 +7,7 @@ import signal
 from typing import Any
 
 from tests.lab.machine import wait_until
-from tests.lab.nspawn import Booted
+from tests.lab.nspawn import NspawnMachine
 from tests.lab.processes import CLOUD
 
 UNIT = "nathb@pair"
@@ -19,7 +19,7 @@ ENVIRONMENT = "".join(f"{key}={value}\n" for key, value in CLOUD.items() if "_EN
 class Service:
     """`nathb@pair` on one machine."""
 
-    def __init__(self, machine: Booted, config: str) -> None:
+    def __init__(self, machine: NspawnMachine, config: str) -> None:
         """Write its file, and the environment that README.md speaks of; nothing runs yet."""
         self.machine = machine
         self.config = config

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.api_faults import Ailment
+from tests.lab.api_faults import ApiFault
 from tests.lab.host_faults import WallClock
 from tests.lab.lab import Lab
 from tests.lab.machine import wait_until
@@ -28,7 +28,7 @@ def processor_time(daemon: Daemon) -> float:
 
 def test_503_for_the_first_6_s_of_an_outage_is_a_take_within_5_s_of_its_return(lab: Lab) -> None:
     pair = Pair(lab, **DEFAULT).settle()
-    lab.api.fail(Ailment.UNAVAILABLE)
+    lab.api.fail(ApiFault.UNAVAILABLE)
     lab.crash("nat-c")
     time.sleep(1.5)
     before = pair.snapshot("nat-a")
@@ -50,7 +50,7 @@ def test_an_api_that_hangs_for_11_s_gets_a_try_every_few_seconds_and_the_next_on
     lab: Lab,
 ) -> None:
     pair = Pair(lab, **DEFAULT).settle()
-    lab.api.fail(Ailment.HANG)
+    lab.api.fail(ApiFault.HANG)
     lab.crash("nat-c")
     wait_until("a write hangs", lambda: len(lab.writes()) >= 1, 10.0)
     before = pair.snapshot("nat-a")
@@ -72,15 +72,15 @@ def test_an_api_that_hangs_for_11_s_gets_a_try_every_few_seconds_and_the_next_on
 
 
 @pytest.mark.parametrize(
-    "ailment",
-    [Ailment.THROTTLE, Ailment.INTERNAL, Ailment.RESET, Ailment.HANG],
+    "fault",
+    [ApiFault.THROTTLE, ApiFault.INTERNAL, ApiFault.RESET, ApiFault.HANG],
     ids=lambda one: one.value,
 )
 def test_a_write_that_fails_in_whatever_way_is_tried_again_until_it_is_done(
-    lab: Lab, ailment: Ailment
+    lab: Lab, fault: ApiFault
 ) -> None:
     pair = Pair(lab).settle()
-    lab.api.fail(ailment, actions=["ReplaceRoute"], times=2)
+    lab.api.fail(fault, actions=["ReplaceRoute"], times=2)
     lab.crash("nat-c")
     lab.clients["app-c"].wait_served(via="nat-a", within=20.0)
     pair.daemons["nat-a"].wait_line(" took ")
@@ -91,13 +91,13 @@ def test_a_write_that_fails_in_whatever_way_is_tried_again_until_it_is_done(
 
 
 @pytest.mark.parametrize(
-    "ailment", [Ailment.HANG_AFTER, Ailment.RESET_AFTER], ids=lambda one: one.value
+    "fault", [ApiFault.HANG_AFTER, ApiFault.RESET_AFTER], ids=lambda one: one.value
 )
 def test_a_write_applied_without_a_reply_is_seen_in_the_table_and_told_once(
-    lab: Lab, ailment: Ailment
+    lab: Lab, fault: ApiFault
 ) -> None:
     pair = Pair(lab).settle()
-    lab.api.fail(ailment, actions=["ReplaceRoute"], times=1)
+    lab.api.fail(fault, actions=["ReplaceRoute"], times=1)
     lab.crash("nat-c")
     pair.daemons["nat-a"].wait_line(" took ", within=15.0)
     time.sleep(3.0)
@@ -109,7 +109,7 @@ def test_a_write_applied_without_a_reply_is_seen_in_the_table_and_told_once(
 
 def test_denied_says_which_permission_is_missing_and_does_not_hammer(lab: Lab) -> None:
     pair = Pair(lab).settle()
-    lab.api.fail(Ailment.DENIED, actions=["ReplaceRoute"])
+    lab.api.fail(ApiFault.DENIED, actions=["ReplaceRoute"])
     lab.crash("nat-c")
     line = pair.daemons["nat-a"].wait_line("could not take", within=10.0)
     assert "ec2:ReplaceRoute" in line
@@ -120,7 +120,7 @@ def test_denied_says_which_permission_is_missing_and_does_not_hammer(lab: Lab) -
 def test_status_says_that_ec2_cannot_be_read_and_what_it_says_to_a_take(lab: Lab) -> None:
     pair = Pair(lab, refresh="5s").settle()
     assert pair.status("nat-a")[0] == 0
-    lab.api.fail(Ailment.DENIED)
+    lab.api.fail(ApiFault.DENIED)
     wait_until(
         "status shows it",
         lambda: "the route tables cannot be read since " in pair.status("nat-a")[1],
@@ -148,7 +148,7 @@ def test_credentials_that_ec2_calls_expired_are_told_with_their_mend_and_tried_a
     lab: Lab,
 ) -> None:
     pair = Pair(lab, **DEFAULT).settle()
-    lab.api.fail(Ailment.EXPIRED)
+    lab.api.fail(ApiFault.EXPIRED)
     lab.crash("nat-c")
     line = pair.daemons["nat-a"].wait_line("could not take")
     assert "RequestExpired" in line
@@ -198,7 +198,7 @@ def test_credentials_that_run_out_without_imds_are_renewed_and_used_as_soon_as_i
 
 def test_r10_describe_failing_does_not_block_a_takeover(lab: Lab) -> None:
     pair = Pair(lab, refresh="1s").settle()
-    lab.api.fail(Ailment.DENIED, actions=["DescribeRouteTables", "DescribeInstances"])
+    lab.api.fail(ApiFault.DENIED, actions=["DescribeRouteTables", "DescribeInstances"])
     pair.daemons["nat-a"].wait_line("cannot read the route tables", within=10.0)
     lab.crash("nat-c")
     lab.clients["app-c"].wait_served(via="nat-a", within=10.0)
@@ -207,7 +207,7 @@ def test_r10_describe_failing_does_not_block_a_takeover(lab: Lab) -> None:
 
 def test_r10_a_describe_that_hangs_does_not_hold_up_a_takeover(lab: Lab) -> None:
     pair = Pair(lab, **DEFAULT).settle()
-    lab.api.fail(Ailment.HANG, actions=["DescribeRouteTables", "DescribeInstances"])
+    lab.api.fail(ApiFault.HANG, actions=["DescribeRouteTables", "DescribeInstances"])
     crashed = time.monotonic()
     lab.crash("nat-c")
     lab.clients["app-c"].wait_served(via="nat-a", within=10.0)
@@ -219,7 +219,7 @@ def test_r10_after_a_write_the_return_waits_for_a_describe_and_is_then_made_once
     lab: Lab,
 ) -> None:
     pair = Pair(lab, refresh="1s").settle()
-    lab.api.fail(Ailment.UNAVAILABLE, actions=["DescribeRouteTables"])
+    lab.api.fail(ApiFault.UNAVAILABLE, actions=["DescribeRouteTables"])
     lab.crash("nat-c")
     pair.daemons["nat-a"].wait_line(" took ")
     lab.revive("nat-c")
@@ -239,7 +239,7 @@ def test_r10_describe_denied_after_a_write_strands_no_route_when_the_peer_then_d
 ) -> None:
     """nat-a gives its route to nat-c, which no view ever shows, and nat-c dies with both."""
     pair = Pair(lab, preempt_delay="60s").settle()
-    lab.api.fail(Ailment.DENIED, actions=["DescribeRouteTables"])
+    lab.api.fail(ApiFault.DENIED, actions=["DescribeRouteTables"])
     lab.faults.gateway_cut("nat-a")
     lab.clients["app-a"].wait_served(via="nat-c", within=15.0)
     pair.daemons["nat-a"].wait_line(" released ")
@@ -257,7 +257,7 @@ def test_a_write_whose_answer_never_ends_is_given_up_within_20_s_told_and_made_a
     lab: Lab,
 ) -> None:
     pair = Pair(lab, **DEFAULT).settle()
-    lab.api.fail(Ailment.DRIP, actions=["ReplaceRoute"], times=1)
+    lab.api.fail(ApiFault.DRIP, actions=["ReplaceRoute"], times=1)
     lab.crash("nat-c")
     wait_until("a write is answered without end", lambda: len(lab.writes()) == 1, 10.0)
     begun = time.monotonic()
@@ -271,7 +271,7 @@ def test_a_write_whose_answer_never_ends_is_given_up_within_20_s_told_and_made_a
 
 def test_r10_a_stale_describe_after_our_write_is_no_news(lab: Lab) -> None:
     pair = Pair(lab, refresh="1s").settle()
-    lab.api.fail(Ailment.STALE, actions=["DescribeRouteTables"], times=6)
+    lab.api.fail(ApiFault.STALE, actions=["DescribeRouteTables"], times=6)
     lab.crash("nat-c")
     lab.clients["app-c"].wait_served(via="nat-a", within=10.0)
     time.sleep(6.0)

@@ -10,7 +10,7 @@ from tests.lab.lab import Lab
 from tests.lab.machine import wait_until
 from tests.lab.pair import Pair
 from tests.lab.plan import ZONE_A, ZONE_C
-from tests.lab.scripts import impostor
+from tests.lab.scripts import ping_spoofer
 
 COUNTED = {"interval": "1s", "fast_interval": "1s", "timeout": "900ms", "fall": 3, "pulse": "off"}
 """Each check, repetition included, is over before the next one leaves, and no pulse is missed."""
@@ -50,19 +50,19 @@ def test_a_dead_peer_in_whose_name_another_answers_is_convicted_all_the_same(
     lab: Lab, manner: str
 ) -> None:
     pair = Pair(lab).settle()
-    with impostor(lab, "nat-a", ZONE_C.heartbeat, manner) as forger:
+    with ping_spoofer(lab, "nat-a", ZONE_C.heartbeat, manner) as spoofer:
         lab.crash("nat-c")
         lab.clients["app-c"].wait_served(via="nat-a", within=10.0)
-        answered = forger.said("answered")
+        answered = spoofer.said("answered")
         time.sleep(2.0)
-        assert forger.said("answered") > answered >= 4
+        assert spoofer.said("answered") > answered >= 4
         assert pair.verdict("nat-a", "nat-c") == "down"
     assert pair.written() == [("nat-a", "nat-a")]
 
 
 def test_answers_that_come_after_the_timeout_are_misses(lab: Lab) -> None:
     pair = Pair(lab).settle()
-    with impostor(lab, "nat-a", ZONE_C.heartbeat, "faithful", delay=0.4) as late:
+    with ping_spoofer(lab, "nat-a", ZONE_C.heartbeat, "faithful", delay=0.4) as late:
         lab.crash("nat-c")
         lab.clients["app-c"].wait_served(via="nat-a", within=10.0)
         answered = late.said("answered")
@@ -74,7 +74,7 @@ def test_answers_that_come_after_the_timeout_are_misses(lab: Lab) -> None:
 
 def test_an_answer_that_comes_four_times_counts_once(lab: Lab) -> None:
     pair = Pair(lab).settle()
-    with impostor(lab, "nat-a", ZONE_C.heartbeat, "thrice") as echo:
+    with ping_spoofer(lab, "nat-a", ZONE_C.heartbeat, "thrice") as echo:
         wait_until("it has answered 60 times", lambda: echo.said("answered") >= 60, 20.0)
         counted = pair.snapshot("nat-a")["counters"]
         assert counted["heard"] <= counted["checks"]

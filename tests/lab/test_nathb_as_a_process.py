@@ -8,7 +8,7 @@ import signal
 import time
 from collections.abc import Callable
 
-from tests.lab.api_faults import Ailment
+from tests.lab.api_faults import ApiFault
 from tests.lab.lab import Lab
 from tests.lab.machine import wait_until
 from tests.lab.pair import Pair
@@ -43,7 +43,7 @@ def test_sigterm_ends_the_daemon_cleanly_within_2_s_and_moves_nothing(lab: Lab) 
 
 def test_sigterm_in_the_middle_of_a_hanging_move_is_still_within_2_s(lab: Lab) -> None:
     pair = Pair(lab).settle()
-    lab.api.fail(Ailment.HANG, actions=["ReplaceRoute"])
+    lab.api.fail(ApiFault.HANG, actions=["ReplaceRoute"])
     lab.crash("nat-c")
     wait_until("a write hangs", lambda: len(lab.writes()) >= 1, 10.0)
     begun = time.monotonic()

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from tests.lab.api_faults import Ailment
+from tests.lab.api_faults import ApiFault
 from tests.lab.lab import Lab
 from tests.lab.machine import wait_until
 from tests.lab.processes import nathb
@@ -39,7 +39,7 @@ def test_a_drain_that_is_ended_while_it_waits_says_that_it_stays_and_how_to_undo
 
 def test_an_apply_that_is_ended_says_how_many_steps_are_done(lab: Lab) -> None:
     file = str(lab.install("nat-a", lab.pair_config()))
-    lab.api.fail(Ailment.HANG, actions=["CreateTags"])
+    lab.api.fail(ApiFault.HANG, actions=["CreateTags"])
     applying = lab.start("nat-a", [*INTERRUPTIBLE, *nathb("apply", file, "--yes")])
     wait_until("it writes", lambda: lab.calls(action="CreateTags"), 30.0)
 

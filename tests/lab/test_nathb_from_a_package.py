@@ -11,7 +11,7 @@ from tests.install.built import build
 from tests.lab.installed import bare
 from tests.lab.lab import Lab
 from tests.lab.machine import wait_until
-from tests.lab.nspawn import Booted
+from tests.lab.nspawn import NspawnMachine
 from tests.lab.service import UNIT, Service
 
 PACKAGE = "/opt/lab/nathb.deb"
@@ -22,7 +22,7 @@ def test_a_machine_with_the_package_guards_its_pair_and_a_purge_leaves_nothing(
     lab: Lab, tmp_path: Path
 ) -> None:
     built = build(tmp_path / "built")
-    with Booted(lab, "nat-a", ()) as machine:
+    with NspawnMachine(lab, "nat-a", ()) as machine:
         bare(machine)
         shutil.copy(built.package, machine.disk / PACKAGE.lstrip("/"))
         machine.power_on()

@@ -11,7 +11,7 @@ import pytest
 from tests.lab.installed import bare, commands, install
 from tests.lab.lab import Lab
 from tests.lab.machine import wait_until
-from tests.lab.nspawn import Booted
+from tests.lab.nspawn import NspawnMachine
 from tests.lab.processes import CLOUD
 from tests.lab.service import ENVIRONMENT
 
@@ -21,14 +21,14 @@ GROUP = "tokyo"
 
 
 @pytest.fixture
-def machines(lab: Lab, bootable: None) -> Iterator[dict[str, Booted]]:  # noqa: ARG001
+def machines(lab: Lab, bootable: None) -> Iterator[dict[str, NspawnMachine]]:  # noqa: ARG001
     """Both NATs of the lab as bare machines that are up, in a VPC in which nothing is set up."""
     for node, peer in (("a", "193.0.14.129/32"), ("c", "199.7.83.42/32")):
         lab.ec2.delete_route(RouteTableId=lab.tables[f"public-{node}"], DestinationCidrBlock=peer)
     with ExitStack() as machines:
         booted = {}
         for node in ("nat-a", "nat-c"):
-            booted[node] = machines.enter_context(Booted(lab, node, ()))
+            booted[node] = machines.enter_context(NspawnMachine(lab, node, ()))
             bare(booted[node])
             # where EC2 is, in the lab
             booted[node].furnish(f"/etc/nathb/{GROUP}.env", ENVIRONMENT)
@@ -40,7 +40,7 @@ def lines(step: int) -> list[str]:
     return commands(step).strip().splitlines()
 
 
-def type_in(machine: Booted, line: str, keys: str = "") -> str:
+def type_in(machine: NspawnMachine, line: str, keys: str = "") -> str:
     """Type a command at a terminal of the machine, and `keys` when it asks."""
     settings = "".join(f"export {key}={shlex.quote(value)}; " for key, value in CLOUD.items())
     inner = shlex.quote(f"{settings}cd; {line}")
@@ -49,7 +49,7 @@ def type_in(machine: Booted, line: str, keys: str = "") -> str:
 
 
 def test_from_nothing_to_a_guarded_pair_in_five_commands_a_node(
-    lab: Lab, machines: dict[str, Booted]
+    lab: Lab, machines: dict[str, NspawnMachine]
 ) -> None:
     first, second = machines["nat-a"], machines["nat-c"]
     assert sum(len(lines(step)) for step in (1, 2, 3, 4)) <= MOST

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.lab.api_faults import Ailment
+from tests.lab.api_faults import ApiFault
 from tests.lab.lab import Lab
 from tests.lab.machine import wait_until
 from tests.lab.pair import DEFAULT, Pair
@@ -116,21 +116,21 @@ def test_both_daemons_killed_while_a_route_is_away_bring_it_home_once_after_pree
 
 
 @pytest.mark.parametrize(
-    ("ailment", "most"), [(Ailment.HANG, 1), (Ailment.LATENCY, 2)], ids=["lost", "late"]
+    ("fault", "most"), [(ApiFault.HANG, 1), (ApiFault.LATENCY, 2)], ids=["lost", "late"]
 )
 def test_kill_9_between_the_first_of_three_moves_and_the_rest_then_restart_moves_the_rest(
-    make_lab: Callable[[Plan], Lab], ailment: Ailment, most: int
+    make_lab: Callable[[Plan], Lab], fault: ApiFault, most: int
 ) -> None:
     """The two moves under way at the kill are lost for good, or applied 2 s later."""
     lab = make_lab(PAIR.with_routes(3))
     pair = Pair(lab).settle()
-    spell = lab.api.fail(ailment, actions=["ReplaceRoute"], spare=1, seconds=2.0)
+    active = lab.api.fail(fault, actions=["ReplaceRoute"], spare=1, seconds=2.0)
     lab.crash("nat-c")
     wait_until("three writes arrive", lambda: len(lab.writes()) == 3, 10.0)
     pair.daemons["nat-a"].kill()
     assert [one.applied for one in lab.writes()] == [True, False, False]
-    if ailment is Ailment.HANG:
-        lab.api.lift(spell)
+    if fault is ApiFault.HANG:
+        lab.api.lift(active)
     restarted = time.monotonic()
     pair.restart("nat-a")
     table = lab.tables["private-c"]
@@ -143,7 +143,7 @@ def test_kill_9_between_the_first_of_three_moves_and_the_rest_then_restart_moves
     again = destinations(lab, since=restarted)
     assert again["0.0.0.0/0"] == 0
     assert max(again.values(), default=0) <= most
-    if ailment is Ailment.HANG:
+    if fault is ApiFault.HANG:
         assert again == {"10.8.0.0/16": 1, "10.9.0.0/16": 1}
     assert set(pair.written()) == {("nat-a", "nat-a")}
     for words in ("this node did not move it", "another hand"):
@@ -158,7 +158,7 @@ def test_sigterm_in_the_middle_of_a_slow_move_lets_it_end_and_begins_no_other(
 ) -> None:
     lab = make_lab(PAIR.with_routes(3))
     pair = Pair(lab).settle()
-    lab.api.fail(Ailment.LATENCY, actions=["ReplaceRoute"], seconds=0.7)
+    lab.api.fail(ApiFault.LATENCY, actions=["ReplaceRoute"], seconds=0.7)
     lab.crash("nat-c")
     wait_until("a write arrives", lambda: len(lab.writes()) >= 1, 10.0)
     asked = time.monotonic()

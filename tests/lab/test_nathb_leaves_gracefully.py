@@ -12,7 +12,7 @@ import pytest
 
 from tests.lab.lab import Lab
 from tests.lab.machine import wait_until
-from tests.lab.nspawn import Booted
+from tests.lab.nspawn import NspawnMachine
 from tests.lab.pair import DEFAULT
 from tests.lab.service import UNIT, Service
 
@@ -30,7 +30,7 @@ def written(lab: Lab, since: float = 0.0) -> list[tuple[str, str]]:
 
 
 @pytest.fixture
-def firewalled(lab: Lab, machine: Booted) -> Service:
+def firewalled(lab: Lab, machine: NspawnMachine) -> Service:
     """nathb at its default timing, on a machine whose own firewall masquerades."""
     rules = machine.did("nft", "list", "ruleset")
     machine.write("/etc/nftables.conf", f"flush ruleset\n{rules}")
@@ -41,7 +41,7 @@ def firewalled(lab: Lab, machine: Booted) -> Service:
 
 
 def test_a_machine_that_is_powered_off_costs_its_clients_no_more_than_100_ms(
-    lab: Lab, machine: Booted, firewalled: Service
+    lab: Lab, machine: NspawnMachine, firewalled: Service
 ) -> None:
     begun = time.monotonic()
     machine.poweroff()
@@ -58,7 +58,7 @@ def test_a_machine_that_is_powered_off_costs_its_clients_no_more_than_100_ms(
 
 @pytest.mark.usefixtures("firewalled")
 def test_a_machine_that_reboots_costs_its_clients_no_more_than_100_ms_either_way(
-    lab: Lab, machine: Booted
+    lab: Lab, machine: NspawnMachine
 ) -> None:
     begun = time.monotonic()
     machine.reboot(off=2.0)
@@ -70,7 +70,7 @@ def test_a_machine_that_reboots_costs_its_clients_no_more_than_100_ms_either_way
 
 @pytest.mark.parametrize("verb", ["stop", "restart"])
 def test_a_daemon_that_is_stopped_or_restarted_alone_moves_nothing(
-    lab: Lab, machine: Booted, service: Service, verb: str
+    lab: Lab, machine: NspawnMachine, service: Service, verb: str
 ) -> None:
     begun = time.monotonic()
     machine.did("systemctl", verb, UNIT)

@@ -10,7 +10,7 @@ import json
 import time
 from subprocess import CompletedProcess
 
-from tests.lab.api_faults import Ailment
+from tests.lab.api_faults import ApiFault
 from tests.lab.lab import Lab
 from tests.lab.machine import wait_until
 from tests.lab.pair import Pair
@@ -162,7 +162,7 @@ def test_a_daemon_of_long_ago_whose_number_another_process_has_is_left_in_peace(
 
 def test_a_role_without_create_tags_is_told_which_permission_it_lacks(lab: Lab) -> None:
     pair = Pair(lab).settle()
-    lab.api.fail(Ailment.DENIED, actions=["CreateTags"])
+    lab.api.fail(ApiFault.DENIED, actions=["CreateTags"])
     done = ask(lab, "nat-a", "drain", "nat-a")
     assert done.returncode == 1
     assert "allow ec2:CreateTags on rtb-" in done.stderr

@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from tests.lab.api_faults import Ailment
+from tests.lab.api_faults import ApiFault
 from tests.lab.lab import Lab
 from tests.lab.machine import wait_until
 from tests.lab.pair import DEFAULT, Pair
@@ -64,7 +64,7 @@ def test_a_hook_that_hangs_with_its_child_delays_no_takeover_and_both_are_killed
 
 
 def test_a_topic_that_hangs_delays_no_takeover_and_no_hook(lab: Lab) -> None:
-    lab.api.fail(Ailment.HANG, actions=["Publish"])
+    lab.api.fail(ApiFault.HANG, actions=["Publish"])
     config = lab.pair_config(**DEFAULT, notify={"sns": TOPIC})
     word = install_hook(lab, "nat-a", "10-works", 'echo "$NATHB_EVENT $NATHB_FROM $NATHB_TO"')
     pair = Pair(lab, **DEFAULT)

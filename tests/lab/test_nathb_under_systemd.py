@@ -14,7 +14,7 @@ import pytest
 
 from tests.lab.lab import Lab
 from tests.lab.machine import wait_until
-from tests.lab.nspawn import Booted
+from tests.lab.nspawn import NspawnMachine
 from tests.lab.service import ENVIRONMENT, FILE, UNIT, Service
 
 BAD_FILE = 78  # EX_CONFIG
@@ -31,7 +31,7 @@ def written(lab: Lab) -> list[str]:
     return [one.caller for one in lab.writes()]
 
 
-def by_hand(machine: Booted, *arguments: str) -> str:
+def by_hand(machine: NspawnMachine, *arguments: str) -> str:
     """Run the daemon as root in a tight shell, writing to /root/log; its pid, once it guards."""
     machine.did(
         "sh", "-c",
@@ -47,7 +47,7 @@ def wait_holder(lab: Lab, zone: str, node: str, within: float = 10.0) -> None:
 
 
 def test_installed_and_enabled_as_the_readme_says_it_is_active_and_its_status_shows_the_routes(
-    lab: Lab, machine: Booted
+    lab: Lab, machine: NspawnMachine
 ) -> None:
     service = Service(machine, lab.pair_config())
     assert "good: group pair, nodes nat-a, nat-c, 2 routes" in machine.did("nathb", "check", "pair")
@@ -66,11 +66,11 @@ def test_installed_and_enabled_as_the_readme_says_it_is_active_and_its_status_sh
     assert f'Status: "{service.show("StatusText")}"' in machine.did("systemctl", "status", UNIT)
 
 
-def test_systemd_finds_no_fault_with_the_installed_unit(machine: Booted) -> None:
+def test_systemd_finds_no_fault_with_the_installed_unit(machine: NspawnMachine) -> None:
     assert machine.did("systemd-analyze", "--no-pager", "verify", "nathb@tokyo.service") == ""
 
 
-def test_the_daemon_is_nobody_with_one_capability(machine: Booted, service: Service) -> None:
+def test_the_daemon_is_nobody_with_one_capability(machine: NspawnMachine, service: Service) -> None:
     state = machine.did("cat", f"/proc/{service.pid}/status")
     uid = re.search(r"^Uid:\t(\d+)", state, re.MULTILINE)
     assert uid
@@ -82,7 +82,7 @@ def test_the_daemon_is_nobody_with_one_capability(machine: Booted, service: Serv
 
 
 def test_a_reload_with_a_good_file_is_in_force_and_the_daemon_stays(
-    lab: Lab, machine: Booted, service: Service
+    lab: Lab, machine: NspawnMachine, service: Service
 ) -> None:
     before = service.pid
     machine.write(FILE, lab.pair_config(preempt_delay="7s"))
@@ -95,7 +95,7 @@ def test_a_reload_with_a_good_file_is_in_force_and_the_daemon_stays(
 
 
 def test_a_reload_with_a_bad_file_fails_says_why_and_the_old_file_stays_in_force(
-    lab: Lab, machine: Booted, service: Service
+    lab: Lab, machine: NspawnMachine, service: Service
 ) -> None:
     before = service.pid
     machine.write(FILE, bad(service.config))
@@ -112,7 +112,7 @@ def test_a_reload_with_a_bad_file_fails_says_why_and_the_old_file_stays_in_force
 
 
 def test_a_reload_that_the_daemon_refuses_fails_and_says_that_it_takes_a_restart(
-    lab: Lab, machine: Booted, service: Service
+    lab: Lab, machine: NspawnMachine, service: Service
 ) -> None:
     before = service.pid
     machine.write(FILE, service.config.replace(lab.plan.region, "eu-west-1"))
@@ -168,7 +168,7 @@ def test_after_kill_9_it_is_back_within_seconds(service: Service) -> None:
 
 
 def test_stop_takes_less_than_2_s_moves_nothing_and_says_so(
-    lab: Lab, machine: Booted, service: Service
+    lab: Lab, machine: NspawnMachine, service: Service
 ) -> None:
     machine.did("systemctl", "stop", UNIT)
     # by systemd's own clock, so that a `systemctl` that is late does not count
@@ -184,7 +184,9 @@ def test_stop_takes_less_than_2_s_moves_nothing_and_says_so(
     assert (lab.holder("a"), lab.holder("c")) == ("nat-a", "nat-c")
 
 
-def test_a_bad_file_at_the_start_is_said_and_not_tried_again(lab: Lab, machine: Booted) -> None:
+def test_a_bad_file_at_the_start_is_said_and_not_tried_again(
+    lab: Lab, machine: NspawnMachine
+) -> None:
     service = Service(machine, bad(lab.pair_config()))
 
     assert machine.run("systemctl", "start", UNIT).returncode != 0
@@ -196,7 +198,7 @@ def test_a_bad_file_at_the_start_is_said_and_not_tried_again(lab: Lab, machine: 
 
 
 def test_a_file_that_only_root_may_read_is_warned_of_by_check_and_said_at_the_start_with_its_fix(
-    lab: Lab, machine: Booted
+    lab: Lab, machine: NspawnMachine
 ) -> None:
     service = Service(machine, lab.pair_config())
     machine.did("chmod", "600", FILE)
@@ -212,7 +214,7 @@ def test_a_file_that_only_root_may_read_is_warned_of_by_check_and_said_at_the_st
 
 
 def test_a_run_by_hand_beside_the_service_is_refused_and_a_dry_run_is_not(
-    machine: Booted, service: Service
+    machine: NspawnMachine, service: Service
 ) -> None:
     done = machine.run("nathb", "run", "pair")
 
@@ -230,7 +232,7 @@ def test_a_run_by_hand_beside_the_service_is_refused_and_a_dry_run_is_not(
 
 
 def test_a_service_that_starts_beside_a_run_by_hand_waits_until_it_has_ended(
-    lab: Lab, machine: Booted
+    lab: Lab, machine: NspawnMachine
 ) -> None:
     service = Service(machine, lab.pair_config())
     pid = by_hand(machine)

@@ -14,7 +14,7 @@ from nathb.core.model import Failure
 from tests.aws.conftest import session_at
 from tests.aws.scripted import Handler, replaced, serving, tables
 from tests.aws.test_aws_failures import GROUP, MOVE, ROSTER, failing
-from tests.lab.api_faults import Ailment
+from tests.lab.api_faults import ApiFault
 from tests.lab.host_faults import connections_to_ec2
 from tests.lab.lab import Lab
 from tests.lab.machine import nft, wait_until
@@ -135,7 +135,7 @@ table ip held {{
 
 def warm_up(lab: Lab, daemon: Daemon) -> None:
     """Have it read EC2 so often at once that a write, too, finds a connection in the pool."""
-    lab.api.fail(Ailment.LATENCY, seconds=2.0)
+    lab.api.fail(ApiFault.LATENCY, seconds=2.0)
     for _ in range(5):
         daemon.signal(signal.SIGHUP)
         time.sleep(0.3)

@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.lab.lab import Lab
-from tests.lab.node_requests import ask, fetch, hears, metadata, replace
+from tests.lab.node_requests import call_ec2, can_ping, fetch_imds, metadata, replace_route
 from tests.lab.plan import EVERYWHERE, ZONE_A, ZONE_C
 
 
@@ -37,7 +37,7 @@ def test_a_route_shows_both_ids_whichever_was_written(lab: Lab) -> None:
 
 
 def test_a_dry_run_changes_nothing(lab: Lab) -> None:
-    reply = replace(lab, "nat-c", "private-a", EVERYWHERE, "nat-c", DryRun="true")
+    reply = replace_route(lab, "nat-c", "private-a", EVERYWHERE, "nat-c", DryRun="true")
 
     assert (reply.status, reply.code) == (412, "DryRunOperation")
     assert lab.holder("a") == "nat-a"
@@ -46,7 +46,7 @@ def test_a_dry_run_changes_nothing(lab: Lab) -> None:
 
 
 def test_replacing_a_route_that_is_not_there_is_refused(lab: Lab) -> None:
-    reply = replace(lab, "nat-a", "private-a", "10.99.0.0/16", "nat-a")
+    reply = replace_route(lab, "nat-a", "private-a", "10.99.0.0/16", "nat-a")
 
     assert (reply.status, reply.code) == (400, "InvalidParameterValue")
     (write,) = lab.writes()
@@ -55,7 +55,8 @@ def test_replacing_a_route_that_is_not_there_is_refused(lab: Lab) -> None:
 
 def test_replacing_a_route_in_no_table_or_to_nobody_is_refused(lab: Lab) -> None:
     assert (
-        replace(lab, "nat-a", "rtb-0", EVERYWHERE, "nat-a").code == "InvalidRouteTableID.NotFound"
+        replace_route(lab, "nat-a", "rtb-0", EVERYWHERE, "nat-a").code
+        == "InvalidRouteTableID.NotFound"
     )
     with pytest.raises(ClientError, match=r"InvalidNetworkInterfaceID\.NotFound"):
         lab.ec2.replace_route(
@@ -69,7 +70,7 @@ def test_replacing_a_route_in_no_table_or_to_nobody_is_refused(lab: Lab) -> None
 def test_a_deleted_route_leads_nowhere_and_a_created_one_leads_on(lab: Lab) -> None:
     table = {"RouteTableId": lab.tables["private-a"], "DestinationCidrBlock": EVERYWHERE}
     lab.ec2.delete_route(**table)
-    assert not hears(lab, "app-a", "1.1.1.1")
+    assert not can_ping(lab, "app-a", "1.1.1.1")
 
     lab.ec2.create_route(**table, InstanceId=lab.instances["nat-c"].instance)
     lab.clients["app-a"].wait_served(via="nat-c")
@@ -82,13 +83,13 @@ def test_routes_and_pins_to_a_stopped_instance_are_blackholes_until_it_starts(la
     assert route(lab, "private-c")["State"] == "blackhole"
     assert route(lab, "public-a", pin)["State"] == "blackhole"
     assert route(lab, "private-a")["State"] == "active"
-    assert not hears(lab, "nat-a", ZONE_C.heartbeat)
-    assert not hears(lab, "nat-a", "10.0.1.10")
+    assert not can_ping(lab, "nat-a", ZONE_C.heartbeat)
+    assert not can_ping(lab, "nat-a", "10.0.1.10")
     assert not lab.clients["app-c"].served()
 
     lab.start_instance("nat-c")
     assert route(lab, "private-c")["State"] == "active"
-    assert hears(lab, "nat-a", ZONE_C.heartbeat)
+    assert can_ping(lab, "nat-a", ZONE_C.heartbeat)
     lab.clients["app-c"].wait_served(via="nat-c")
 
 
@@ -124,8 +125,8 @@ def test_a_source_dest_check_shows_on_the_instance_and_on_its_interface(lab: Lab
 
 
 def test_every_call_is_on_record_with_its_caller(lab: Lab) -> None:
-    ask(lab, "app-a", "DescribeRouteTables", RouteTableId_1=lab.tables["public-a"])
-    replace(lab, "nat-a", "public-a", f"{ZONE_C.heartbeat}/32", "nat-c")
+    call_ec2(lab, "app-a", "DescribeRouteTables", RouteTableId_1=lab.tables["public-a"])
+    replace_route(lab, "nat-a", "public-a", f"{ZONE_C.heartbeat}/32", "nat-c")
 
     (read,) = lab.calls(caller="app-a")
     assert (read.action, read.status, read.applied) == ("DescribeRouteTables", 200, False)
@@ -152,6 +153,6 @@ def test_imds_tells_each_instance_who_it_is(lab: Lab) -> None:
 
 def test_imds_wants_a_token_of_its_own(lab: Lab) -> None:
     path = "/latest/meta-data/instance-id"
-    assert fetch(lab, "nat-a", path).status == 401
-    assert fetch(lab, "nat-a", path, headers={"X-aws-ec2-metadata-token": "x"}).status == 401
-    assert fetch(lab, "nat-a", "/latest/api/token", "PUT").status == 400
+    assert fetch_imds(lab, "nat-a", path).status == 401
+    assert fetch_imds(lab, "nat-a", path, headers={"X-aws-ec2-metadata-token": "x"}).status == 401
+    assert fetch_imds(lab, "nat-a", "/latest/api/token", "PUT").status == 400

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from tests.lab.cgroups import OURS, remove_group, sweep, tree
-from tests.lab.fork_server import CHECKOUT, Nursery
+from tests.lab.fork_server import CHECKOUT, ForkServer
 from tests.lab.installed import installed
 from tests.lab.lab import Lab
 from tests.lab.machine import wait_until
-from tests.lab.nspawn import Booted
+from tests.lab.nspawn import NspawnMachine
 
 SANDBOX = str(Path(__file__).with_name("sandbox"))
 STOPS_SLOWLY = """
@@ -26,10 +26,10 @@ ExecStop=sleep {seconds}
 """
 BOOT_AND_STAY = """
 import time
-from tests.lab.nspawn import Booted
+from tests.lab.nspawn import NspawnMachine
 from tests.lab.installed import bare
 from tests.lab.lab import Lab
-with Lab() as lab, Booted(lab, "nat-a", ()) as machine:
+with Lab() as lab, NspawnMachine(lab, "nat-a", ()) as machine:
     bare(machine)
     print(machine.power_on().group, flush=True)
     time.sleep(600)
@@ -37,7 +37,7 @@ with Lab() as lab, Booted(lab, "nat-a", ()) as machine:
 
 
 def test_a_machine_has_the_network_of_its_instance_and_all_that_it_should_start(
-    lab: Lab, machine: Booted
+    lab: Lab, machine: NspawnMachine
 ) -> None:
     assert machine.did("systemctl", "is-system-running") == "running\n", machine.did(
         "systemctl", "--failed"
@@ -49,7 +49,7 @@ def test_a_machine_has_the_network_of_its_instance_and_all_that_it_should_start(
 
 
 def test_a_machine_that_shuts_down_forwards_until_its_power_goes_and_no_longer(
-    lab: Lab, machine: Booted
+    lab: Lab, machine: NspawnMachine
 ) -> None:
     machine.write("/etc/systemd/system/slow.service", STOPS_SLOWLY.format(seconds=2))
     machine.did("systemctl", "start", "slow")
@@ -70,7 +70,7 @@ def test_a_machine_that_shuts_down_forwards_until_its_power_goes_and_no_longer(
     client.wait_served(via="nat-a")
 
 
-def test_a_reboot_keeps_the_disk_and_forgets_the_rest(lab: Lab, machine: Booted) -> None:
+def test_a_reboot_keeps_the_disk_and_forgets_the_rest(lab: Lab, machine: NspawnMachine) -> None:
     machine.write("/etc/kept", "kept")
     machine.write("/run/forgotten", "forgotten")
     before = machine.did("cat", "/proc/sys/kernel/random/boot_id")
@@ -86,7 +86,9 @@ def test_a_reboot_keeps_the_disk_and_forgets_the_rest(lab: Lab, machine: Booted)
     lab.clients["app-a"].wait_served(via="nat-a")
 
 
-def test_a_crash_takes_the_machine_and_a_revival_boots_it_again(lab: Lab, machine: Booted) -> None:
+def test_a_crash_takes_the_machine_and_a_revival_boots_it_again(
+    lab: Lab, machine: NspawnMachine
+) -> None:
     leader = machine.leader
     lab.crash("nat-a")
     assert not machine.on
@@ -99,7 +101,7 @@ def test_a_crash_takes_the_machine_and_a_revival_boots_it_again(lab: Lab, machin
 
 
 def test_a_machine_leaves_nothing_behind(lab: Lab, root: Path) -> None:
-    with Booted(lab, "nat-a", [root]) as machine:
+    with NspawnMachine(lab, "nat-a", [root]) as machine:
         leader = machine.power_on().leader
         assert (tree() / machine.group).exists()
     assert not Path(f"/proc/{leader}").exists()
@@ -133,9 +135,9 @@ def test_what_a_killed_sandbox_has_left_is_swept_unless_it_is_in_use_or_new() ->
     remove_group(fresh.name)
 
 
-def test_a_root_is_made_once(nursery: Nursery, root: Path) -> None:
+def test_a_root_is_made_once(fork_server: ForkServer, root: Path) -> None:
     made = root.stat()
-    assert installed(nursery) == root
+    assert installed(fork_server) == root
     assert (root.stat().st_ino, root.stat().st_ctime_ns) == (made.st_ino, made.st_ctime_ns)
 
 

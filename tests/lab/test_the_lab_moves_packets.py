@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from tests.lab.lab import Lab
-from tests.lab.node_requests import hears, replace
+from tests.lab.node_requests import can_ping, replace_route
 from tests.lab.plan import EVERYWHERE, PAIR, TRIO, ZONE_A, ZONE_C, ZONE_D, Plan
 
 REPLACE = """
@@ -47,11 +47,11 @@ def test_a_client_of_a_dead_nat_is_silent_until_its_route_moves(lab: Lab) -> Non
     client, start = lab.clients["app-a"], time.monotonic()
 
     lab.faults.dead("nat-a")
-    assert not hears(lab, "app-a", "1.1.1.1")
+    assert not can_ping(lab, "app-a", "1.1.1.1")
     assert not client.served()
     assert lab.clients["app-c"].served()
 
-    replace(lab, "nat-c", "private-a", EVERYWHERE, "nat-c")
+    replace_route(lab, "nat-c", "private-a", EVERYWHERE, "nat-c")
     back = client.wait_served(via="nat-c")
     assert client.outage(start) > 0.3
     silence = max(client.silences(start), key=lambda one: one.length)
@@ -61,7 +61,7 @@ def test_a_client_of_a_dead_nat_is_silent_until_its_route_moves(lab: Lab) -> Non
 def test_a_heartbeat_crosses_the_peers_nat_there_and_back(lab: Lab) -> None:
     before = lab.faults.packets("nat-c")
 
-    assert hears(lab, "nat-a", ZONE_C.heartbeat)
+    assert can_ping(lab, "nat-a", ZONE_C.heartbeat)
 
     sent, received = (
         now - then for now, then in zip(lab.faults.packets("nat-c"), before, strict=True)
@@ -72,26 +72,26 @@ def test_a_heartbeat_crosses_the_peers_nat_there_and_back(lab: Lab) -> None:
 
 def test_a_heartbeat_is_lost_when_the_peer_cannot_forward(lab: Lab) -> None:
     lab.faults.gateway_cut("nat-c")
-    assert not hears(lab, "nat-a", ZONE_C.heartbeat)
-    assert hears(lab, "nat-a", str(lab.plan.instance("nat-c").address)), "its host is well"
+    assert not can_ping(lab, "nat-a", ZONE_C.heartbeat)
+    assert can_ping(lab, "nat-a", str(lab.plan.instance("nat-c").address)), "its host is well"
 
     lab.faults.gateway_cut("nat-c", on=False)
     lab.source_dest_check("nat-c", on=True)
-    assert not hears(lab, "nat-a", ZONE_C.heartbeat)
-    assert hears(lab, "nat-c", "1.1.1.1"), "its own packets carry its own address"
+    assert not can_ping(lab, "nat-a", ZONE_C.heartbeat)
+    assert can_ping(lab, "nat-c", "1.1.1.1"), "its own packets carry its own address"
 
     lab.heal()
-    assert hears(lab, "nat-a", ZONE_C.heartbeat)
+    assert can_ping(lab, "nat-a", ZONE_C.heartbeat)
 
 
 def test_without_masquerade_clients_are_cut_off_while_a_nats_heartbeat_still_comes_back(
     lab: Lab,
 ) -> None:
     lab.faults.masquerade_off("nat-c")
-    assert not hears(lab, "app-c", "1.1.1.1")
+    assert not can_ping(lab, "app-c", "1.1.1.1")
     assert not lab.clients["app-c"].served(), "flows that were known already are cut off too"
     # The gateway translates by source address: nat-a's ping leaves by nat-c, returns by itself.
-    assert hears(lab, "nat-a", ZONE_C.heartbeat)
+    assert can_ping(lab, "nat-a", ZONE_C.heartbeat)
 
     lab.heal()
     lab.clients["app-c"].wait_served(via="nat-c")
@@ -103,10 +103,10 @@ def test_every_node_of_three_hears_every_other(make_lab: Callable[[Plan], Lab]) 
     assert [client.via() for client in lab.clients.values()] == ["nat-a", "nat-c", "nat-d"]
     for zone in TRIO.zones:
         for peer in TRIO.peers(zone):
-            assert hears(lab, zone.nat.name, peer.heartbeat), (zone.name, peer.name)
+            assert can_ping(lab, zone.nat.name, peer.heartbeat), (zone.name, peer.name)
     lab.faults.dead("nat-d")
-    assert not hears(lab, "nat-a", ZONE_D.heartbeat)
-    assert hears(lab, "nat-c", ZONE_A.heartbeat)
+    assert not can_ping(lab, "nat-a", ZONE_D.heartbeat)
+    assert can_ping(lab, "nat-c", ZONE_A.heartbeat)
 
 
 def test_a_plan_may_have_more_routes_per_node(make_lab: Callable[[Plan], Lab]) -> None:
@@ -122,6 +122,6 @@ def test_two_labs_live_side_by_side(make_lab: Callable[[Plan], Lab]) -> None:
 
     one.faults.dead("nat-a")
 
-    assert not hears(one, "app-a", "1.1.1.1")
-    assert hears(other, "app-a", "1.1.1.1")
+    assert not can_ping(one, "app-a", "1.1.1.1")
+    assert can_ping(other, "app-a", "1.1.1.1")
     assert one.instances != other.instances

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from tests.lab.lab import Lab
-from tests.lab.node_requests import ask, echoes, fetch, heard, hears
+from tests.lab.node_requests import call_ec2, can_ping, fetch_imds, icmp_count, pings_answered
 from tests.lab.plan import ZONE_A, ZONE_C
 
 NAT_C = "10.0.1.10"
@@ -16,111 +16,113 @@ NAT_C = "10.0.1.10"
 def test_a_dead_instance_is_silent_in_every_direction(lab: Lab) -> None:
     lab.faults.dead("nat-c")
 
-    assert not hears(lab, "nat-a", NAT_C)
-    assert not hears(lab, "nat-a", ZONE_C.heartbeat)
-    assert not hears(lab, "nat-c", "10.0.0.10")
-    assert not hears(lab, "nat-c", "1.1.1.1")
-    assert ask(lab, "nat-c", "DescribeRouteTables", timeout=0.3).status == 0
-    assert fetch(lab, "nat-c", "/latest/meta-data/instance-id").status == 0
-    assert echoes(lab, "nat-c") == 0, "no request ever reached it"
+    assert not can_ping(lab, "nat-a", NAT_C)
+    assert not can_ping(lab, "nat-a", ZONE_C.heartbeat)
+    assert not can_ping(lab, "nat-c", "10.0.0.10")
+    assert not can_ping(lab, "nat-c", "1.1.1.1")
+    assert call_ec2(lab, "nat-c", "DescribeRouteTables", timeout=0.3).status == 0
+    assert fetch_imds(lab, "nat-c", "/latest/meta-data/instance-id").status == 0
+    assert icmp_count(lab, "nat-c") == 0, "no request ever reached it"
 
     lab.faults.dead("nat-c", on=False)
-    assert hears(lab, "nat-a", ZONE_C.heartbeat)
+    assert can_ping(lab, "nat-a", ZONE_C.heartbeat)
 
 
 def test_gateways_are_cut_all_at_once_and_nothing_else_is(lab: Lab) -> None:
     lab.faults.gateway_cut("nat-a", "nat-c")
 
-    assert not hears(lab, "nat-a", "1.1.1.1")
-    assert not hears(lab, "nat-c", "1.1.1.1")
-    assert hears(lab, "nat-a", NAT_C)
-    assert ask(lab, "nat-a", "DescribeRouteTables").status == 200
+    assert not can_ping(lab, "nat-a", "1.1.1.1")
+    assert not can_ping(lab, "nat-c", "1.1.1.1")
+    assert can_ping(lab, "nat-a", NAT_C)
+    assert call_ec2(lab, "nat-a", "DescribeRouteTables").status == 200
 
     lab.faults.gateway_cut("nat-a", on=False)
-    assert hears(lab, "nat-a", "1.1.1.1")
-    assert not hears(lab, "nat-c", "1.1.1.1")
+    assert can_ping(lab, "nat-a", "1.1.1.1")
+    assert not can_ping(lab, "nat-c", "1.1.1.1")
 
 
 def test_a_source_dest_check_drops_what_is_not_the_instances_own(lab: Lab) -> None:
     lab.source_dest_check("nat-a", on=True)
-    assert not hears(lab, "app-a", "1.1.1.1")
-    assert hears(lab, "nat-a", "1.1.1.1")
+    assert not can_ping(lab, "app-a", "1.1.1.1")
+    assert can_ping(lab, "nat-a", "1.1.1.1")
 
     eni = lab.instances["nat-a"].eni
     lab.ec2.modify_network_interface_attribute(
         NetworkInterfaceId=eni, SourceDestCheck={"Value": False}
     )
-    assert hears(lab, "app-a", "1.1.1.1")
+    assert can_ping(lab, "app-a", "1.1.1.1")
 
 
 def test_loss_is_roughly_what_was_asked_for(lab: Lab) -> None:
-    assert heard(lab, "nat-a", "1.1.1.1", count=50) == 50
+    assert pings_answered(lab, "nat-a", "1.1.1.1", count=50) == 50
 
     lab.faults.loss("nat-a", 30)
-    assert 180 < heard(lab, "nat-a", "1.1.1.1", count=300) < 240, "of 300, 210 are to come back"
+    assert 180 < pings_answered(lab, "nat-a", "1.1.1.1", count=300) < 240, (
+        "of 300, 210 are to come back"
+    )
 
     lab.faults.loss("nat-a", 0)
-    assert heard(lab, "nat-a", "1.1.1.1", count=50) == 50
+    assert pings_answered(lab, "nat-a", "1.1.1.1", count=50) == 50
 
 
 def test_the_next_pings_to_an_address_are_lost_and_none_after_them(lab: Lab) -> None:
     lab.faults.lose_next_pings("nat-a", ZONE_C.heartbeat, count=2)
-    assert hears(lab, "nat-a", "1.1.1.1")
-    assert hears(lab, "nat-c", ZONE_C.heartbeat)
-    assert heard(lab, "nat-a", ZONE_C.heartbeat, count=10) == 8
-    assert heard(lab, "nat-a", ZONE_C.heartbeat, count=10) == 10
+    assert can_ping(lab, "nat-a", "1.1.1.1")
+    assert can_ping(lab, "nat-c", ZONE_C.heartbeat)
+    assert pings_answered(lab, "nat-a", ZONE_C.heartbeat, count=10) == 8
+    assert pings_answered(lab, "nat-a", ZONE_C.heartbeat, count=10) == 10
 
 
 def test_every_second_ping_to_an_address_is_lost_until_it_is_healed(lab: Lab) -> None:
     lab.faults.lose_every_second_ping("nat-a", ZONE_C.heartbeat)
-    assert [hears(lab, "nat-a", ZONE_C.heartbeat) for _ in range(6)] == [False, True] * 3
-    assert heard(lab, "nat-c", ZONE_A.heartbeat, count=10) == 10
+    assert [can_ping(lab, "nat-a", ZONE_C.heartbeat) for _ in range(6)] == [False, True] * 3
+    assert pings_answered(lab, "nat-c", ZONE_A.heartbeat, count=10) == 10
     lab.heal()
-    assert heard(lab, "nat-a", ZONE_C.heartbeat, count=10) == 10
+    assert pings_answered(lab, "nat-a", ZONE_C.heartbeat, count=10) == 10
 
 
 def test_a_nat_that_forwards_nothing_still_answers_and_asks_for_itself(lab: Lab) -> None:
     for break_it in (lab.faults.forwarding_off, lab.faults.firewall_shut):
         break_it("nat-c")
-        assert not hears(lab, "app-c", "1.1.1.1")
+        assert not can_ping(lab, "app-c", "1.1.1.1")
         assert not lab.clients["app-c"].served(), "flows that were known already are cut off too"
-        assert not hears(lab, "nat-a", ZONE_C.heartbeat)
-        assert hears(lab, "nat-a", NAT_C), "its host is well"
-        assert hears(lab, "nat-c", "1.1.1.1")
+        assert not can_ping(lab, "nat-a", ZONE_C.heartbeat)
+        assert can_ping(lab, "nat-a", NAT_C), "its host is well"
+        assert can_ping(lab, "nat-c", "1.1.1.1")
         break_it("nat-c", on=False)
         lab.clients["app-c"].wait_served(via="nat-c")
 
 
 def test_a_partition_may_be_one_way(lab: Lab) -> None:
     lab.faults.partition("a", "c", one_way=True)
-    assert not hears(lab, "nat-a", NAT_C)
-    assert not hears(lab, "nat-c", "10.0.0.10")
-    assert echoes(lab, "nat-c") == 0, "the request was lost"
-    assert echoes(lab, "nat-a") == 1, "the request came, and the answer to it was lost"
+    assert not can_ping(lab, "nat-a", NAT_C)
+    assert not can_ping(lab, "nat-c", "10.0.0.10")
+    assert icmp_count(lab, "nat-c") == 0, "the request was lost"
+    assert icmp_count(lab, "nat-a") == 1, "the request came, and the answer to it was lost"
 
-    assert hears(lab, "nat-a", "1.1.1.1")
-    assert hears(lab, "app-c", "1.1.1.1")
-    assert ask(lab, "nat-a", "DescribeRouteTables").status == 200
+    assert can_ping(lab, "nat-a", "1.1.1.1")
+    assert can_ping(lab, "app-c", "1.1.1.1")
+    assert call_ec2(lab, "nat-a", "DescribeRouteTables").status == 200
 
 
 def test_a_partition_severs_clients_and_nats_of_both_zones(lab: Lab) -> None:
     lab.faults.partition("a", "c")
-    assert not hears(lab, "app-a", NAT_C)
-    assert not hears(lab, "app-c", "10.0.10.10")
-    assert hears(lab, "app-a", "10.0.0.10")
+    assert not can_ping(lab, "app-a", NAT_C)
+    assert not can_ping(lab, "app-c", "10.0.10.10")
+    assert can_ping(lab, "app-a", "10.0.0.10")
 
     lab.faults.partition("a", "c", on=False)
-    assert hears(lab, "app-a", NAT_C)
+    assert can_ping(lab, "app-a", NAT_C)
 
 
 def test_the_api_and_the_imds_can_be_out_of_reach_for_one_instance(lab: Lab) -> None:
     lab.faults.api_unreachable("nat-a")
     lab.faults.imds_unreachable("nat-c")
 
-    assert ask(lab, "nat-a", "DescribeRouteTables", timeout=0.3).status == 0
-    assert ask(lab, "nat-c", "DescribeRouteTables").status == 200
-    assert fetch(lab, "nat-a", "/latest/meta-data/instance-id").status == 401
-    assert fetch(lab, "nat-c", "/latest/meta-data/instance-id").status == 0
+    assert call_ec2(lab, "nat-a", "DescribeRouteTables", timeout=0.3).status == 0
+    assert call_ec2(lab, "nat-c", "DescribeRouteTables").status == 200
+    assert fetch_imds(lab, "nat-a", "/latest/meta-data/instance-id").status == 401
+    assert fetch_imds(lab, "nat-c", "/latest/meta-data/instance-id").status == 0
 
 
 def test_healing_takes_back_every_fault_at_once(lab: Lab) -> None:
@@ -140,8 +142,8 @@ def test_healing_takes_back_every_fault_at_once(lab: Lab) -> None:
 
     lab.clients["app-a"].wait_served(via="nat-a")
     lab.clients["app-c"].wait_served(via="nat-c")
-    assert hears(lab, "nat-a", ZONE_C.heartbeat)
-    assert ask(lab, "nat-c", "DescribeRouteTables").status == 200
+    assert can_ping(lab, "nat-a", ZONE_C.heartbeat)
+    assert call_ec2(lab, "nat-c", "DescribeRouteTables").status == 200
     assert lab.clients["app-a"].outage(healed) < 1.0
 
 

@@ -11,7 +11,7 @@ import yaml
 
 from tests.lab.lab import Lab
 from tests.lab.machine import wait_until
-from tests.lab.node_requests import hears
+from tests.lab.node_requests import can_ping
 
 WHO = """
 import boto3, signal, sys
@@ -48,7 +48,7 @@ def test_a_crash_takes_host_and_daemons_and_a_revival_brings_both_back(lab: Lab)
 
     lab.crash("nat-c")
     assert not daemon.running
-    assert not hears(lab, "nat-a", "10.0.1.10")
+    assert not can_ping(lab, "nat-a", "10.0.1.10")
 
     lab.revive("nat-c")
     (again,) = lab.processes.on("nat-c")

@@ -1,4 +1,4 @@
-"""The impostor errs in what it says it errs in; the name server knows its names, and silence."""
+"""The spoofer errs in what it says it errs in; the name server knows its names, and silence."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import pytest
 from nathb.net.echo import from_ipv4
 from tests.lab.lab import Lab
 from tests.lab.machine import wait_until
-from tests.lab.node_requests import echoes, hears
+from tests.lab.node_requests import can_ping, icmp_count
 from tests.lab.pair import Pair
 from tests.lab.ping_spoofer import forge
 from tests.lab.plan import ZONE_C
-from tests.lab.scripts import impostor, name_server
+from tests.lab.scripts import name_server, ping_spoofer
 
 PAYLOAD = b"sixteen bytes ..."
 LOOK_UP = """
@@ -52,19 +52,19 @@ def test_each_forgery_differs_in_the_one_thing_that_it_is_called_by() -> None:
 @pytest.mark.parametrize("manner", ["source", "id", "sequence", "payload", "thrice"])
 def test_a_forgery_reaches_whom_it_is_meant_for(lab: Lab, manner: str) -> None:
     lab.faults.dead("nat-c")
-    with impostor(lab, "nat-a", ZONE_C.heartbeat, manner):
-        before = echoes(lab, "nat-a", "InEchoReps")
-        hears(lab, "nat-a", ZONE_C.heartbeat)
-        assert echoes(lab, "nat-a", "InEchoReps") - before == (3 if manner == "thrice" else 1)
+    with ping_spoofer(lab, "nat-a", ZONE_C.heartbeat, manner):
+        before = icmp_count(lab, "nat-a", "InEchoReps")
+        can_ping(lab, "nat-a", ZONE_C.heartbeat)
+        assert icmp_count(lab, "nat-a", "InEchoReps") - before == (3 if manner == "thrice" else 1)
 
 
-def test_a_faithful_impostor_is_taken_for_the_peer_even_by_nathb(lab: Lab) -> None:
+def test_a_faithful_spoofer_is_taken_for_the_peer_even_by_nathb(lab: Lab) -> None:
     pair = Pair(lab).settle()
-    with impostor(lab, "nat-a", ZONE_C.heartbeat, "faithful") as actor:
+    with ping_spoofer(lab, "nat-a", ZONE_C.heartbeat, "faithful") as spoofer:
         lab.crash("nat-c")
-        assert hears(lab, "nat-a", ZONE_C.heartbeat)
-        answered = actor.said("answered")
-        wait_until("it answers on", lambda: actor.said("answered") >= answered + 20, 10.0)
+        assert can_ping(lab, "nat-a", ZONE_C.heartbeat)
+        answered = spoofer.said("answered")
+        wait_until("it answers on", lambda: spoofer.said("answered") >= answered + 20, 10.0)
         assert pair.verdict("nat-a", "nat-c") == "up"
     pair.wait_holder("c", "nat-a", within=10.0)
 

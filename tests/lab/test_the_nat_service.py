@@ -16,7 +16,7 @@ import pytest
 
 from tests.lab.lab import Lab
 from tests.lab.machine import nft, run, wait_until
-from tests.lab.node_requests import hears
+from tests.lab.node_requests import can_ping
 from tests.lab.plan import ZONE_A, ZONE_C
 
 CHECKOUT = Path(__file__).parents[2]
@@ -80,13 +80,13 @@ def service(lab: Lab) -> NatService:
 
 
 def test_it_serves_clients_until_it_is_stopped(lab: Lab, service: NatService) -> None:
-    assert not hears(lab, "app-a", "1.1.1.1"), "nothing is in force unless it is enabled"
+    assert not can_ping(lab, "app-a", "1.1.1.1"), "nothing is in force unless it is enabled"
     service.start()
-    assert hears(lab, "app-a", "1.1.1.1")
+    assert can_ping(lab, "app-a", "1.1.1.1")
     lab.clients["app-a"].wait_served(via="nat-a")
     service.stop()
     assert service.table() == []
-    assert not hears(lab, "app-a", "1.1.1.1")
+    assert not can_ping(lab, "app-a", "1.1.1.1")
 
 
 def test_starting_it_again_changes_nothing(service: NatService) -> None:
@@ -111,7 +111,7 @@ def test_clients_notice_nothing_of_a_reload(lab: Lab, service: NatService) -> No
     begun = time.monotonic()
     for _ in range(20):
         service.reload()
-        assert hears(lab, "app-a", "1.1.1.1")
+        assert can_ping(lab, "app-a", "1.1.1.1")
     assert client.outage(since=begun) <= 0.1
 
 
@@ -119,8 +119,8 @@ def test_what_is_inside_sees_clients_own_addresses(lab: Lab, service: NatService
     service.start()
     nft(lab.network.namespace("nat-a"), LEAVING.format(client=ZONE_A.app.address))
     for inside in ("10.99.0.1", "172.16.3.4", "192.168.7.7", "100.64.0.9"):
-        hears(lab, "app-a", inside)  # nobody is there; what counts is how it left
-    assert hears(lab, "app-a", "1.1.1.1")
+        can_ping(lab, "app-a", inside)  # nobody is there; what counts is how it left
+    assert can_ping(lab, "app-a", "1.1.1.1")
     left_as_itself = service.read("nft", "list", "table", "ip", "leaving")
     assert "counter packets 4 " in left_as_itself
 
@@ -128,10 +128,10 @@ def test_what_is_inside_sees_clients_own_addresses(lab: Lab, service: NatService
 def test_only_clients_of_the_settings_are_served(lab: Lab, service: NatService) -> None:
     service.settings["NATHB_NAT_CLIENTS"] = "172.16.0.0/12"
     service.start()
-    assert not hears(lab, "app-a", "1.1.1.1")
+    assert not can_ping(lab, "app-a", "1.1.1.1")
     service.settings["NATHB_NAT_CLIENTS"] = "172.16.0.0/12, 10.0.0.0/8"
     service.reload()
-    assert hears(lab, "app-a", "1.1.1.1")
+    assert can_ping(lab, "app-a", "1.1.1.1")
 
 
 def test_a_source_without_public_address_is_answered_through_the_peers_masquerade_alone(

@@ -32,7 +32,7 @@ STATES_OF_EC2 = (Set.STOPPED, Set.CHECKED)
 FAULTS = tuple(one for one in Set if one not in STATES_OF_EC2)
 
 
-def fabric_rules(plan: Plan) -> str:
+def vpc_rules(plan: Plan) -> str:
     """The nft ruleset of `vpc` for a healthy plan in which every source/dest check is still on."""
     public = [one for one in plan.instances if one.public_address]
     public_of = ", ".join(f"{one.address} : {one.public_address}" for one in public)
