@@ -26,9 +26,9 @@ from nathb.commands import (
     run,
     status,
 )
-from nathb.commands.arguments import Parser, attached
 from nathb.core.errors import FileError, NathbError, ReaderGoneError, UsageError
 from nathb.host.streams import complain
+from nathb.ui.arguments import Parser, attached
 
 EX_NO = 1
 EX_USAGE = 2

@@ -11,13 +11,7 @@ import itertools
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
-from nathb.agent import Agent
-from nathb.core.edges import Edges
-from nathb.core.errors import BlindError, CloudError, ResolveError
-from nathb.core.events import Event
-from nathb.core.model import Done, Failure, Group, Move, Route
-from nathb.core.snapshot import Snapshot
-from nathb.core.view import (
+from nathb.core.ec2_state import (
     Holding,
     Instance,
     InstanceState,
@@ -28,6 +22,12 @@ from nathb.core.view import (
     RouteState,
     View,
 )
+from nathb.core.errors import BlindError, CloudError, ResolveError
+from nathb.core.events import Event
+from nathb.core.model import Done, Failure, Group, Move, Route
+from nathb.core.ports import Edges
+from nathb.core.snapshot import Snapshot
+from nathb.daemon.agent import Agent
 
 RTT = 0.002
 API = 0.006

@@ -9,11 +9,11 @@ import pytest
 from msgspec.structs import replace
 
 from nathb.core.damping import PER_TAKE
+from nathb.core.ec2_state import InstanceState, Intent, PinState
 from nathb.core.errors import CloudError, SnapshotError
 from nathb.core.model import Failure, Node, Route, Timers, Verdict
+from nathb.core.replay import replay
 from nathb.core.snapshot import FailedRead, Snapshot, Write, WriteState
-from nathb.core.trace import replay
-from nathb.core.view import InstanceState, Intent, PinState
 from tests.core.build import PAIR, ROUTE_A, ROUTE_C
 from tests.fakes import World
 

@@ -22,11 +22,12 @@ MAY_IMPORT = {
     "net": {"net", "core"},
     "aws": {"aws", "core"},
     "host": {"host", "core"},
-    "mover": {"core"},
-    "sight": {"core"},
-    "reporter": {"core"},
-    "agent": {"core", "mover", "reporter", "sight"},
+    "daemon": {"daemon", "core"},
+    "provision": {"provision", "net", "aws", "core"},
+    "ui": {"ui", "provision", "host", "aws", "net", "config", "core"},
 }
+EDGES_OF_THE_DAEMON = {"loop.py", "notifier.py", "metrics_exporter.py"}
+"""Where the daemon meets the host and AWS; the rest of it imports the core alone."""
 SEES_EVERYTHING = {"commands", "cli", "__main__"}
 FILES = sorted(HOUSE.rglob("*.py"))
 
@@ -57,7 +58,8 @@ def test_imports_run_strictly_down(file: Path) -> None:
     room = room_of(file)
     if room in SEES_EVERYTHING or room == "__init__":
         return
-    assert ours(file) <= MAY_IMPORT[room]
+    at_the_edge = room == "daemon" and file.name in EDGES_OF_THE_DAEMON
+    assert ours(file) <= MAY_IMPORT[room] | ({"host", "aws"} if at_the_edge else set())
 
 
 @pytest.mark.parametrize("file", sorted((HOUSE / "core").glob("*.py")), ids=lambda file: file.name)
@@ -91,4 +93,4 @@ def test_no_circle_of_imports() -> None:
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
 def test_no_room_is_larger_than_one_can_take_in(file: Path) -> None:
-    assert len(file.read_text().splitlines()) <= 400
+    assert len(file.read_text().splitlines()) <= 450

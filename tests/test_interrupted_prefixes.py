@@ -13,10 +13,10 @@ from itertools import chain, combinations
 import pytest
 from msgspec.structs import replace
 
-from nathb.agent import Agent
+from nathb.core.ec2_state import Intent
 from nathb.core.errors import CloudError
 from nathb.core.model import Done, Failure, Group, Move, Route, Timers
-from nathb.core.view import Intent
+from nathb.daemon.agent import Agent
 from tests.core.build import PAIR
 from tests.fakes import FakeCloud, Post, World
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from nathb.core.case import Known
-from nathb.core.decide import decide
+from nathb.core.context import Known
+from nathb.core.ec2_state import Intent
 from nathb.core.memory import Onlooker, RouteMemory, begun, ended, observed
 from nathb.core.model import Done, Evidence, Failure, Route, Ruling, Undone, Verdict
-from nathb.core.view import Intent
+from nathb.core.rules import decide
 from tests.core.build import PAIR, ROUTE_A, ROUTE_C, down, up, view
 
 SCENARIOS = sorted((Path(__file__).parent / "scenarios").glob("*.txt"))

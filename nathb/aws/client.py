@@ -16,9 +16,9 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
 from nathb import __version__
+from nathb.aws.api_errors import cloud_error
 from nathb.aws.connections import use_connections
 from nathb.aws.deadline import Deadline
-from nathb.aws.failures import cloud_error
 from nathb.aws.region import find_region
 from nathb.aws.resolver import Resolver
 from nathb.core.errors import CloudError

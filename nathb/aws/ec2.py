@@ -11,24 +11,24 @@ import random
 import time
 from typing import TYPE_CHECKING, Any
 
-from nathb.aws.failures import cloud_error, request_id_of
+from nathb.aws.api_errors import cloud_error, request_id_of
 from nathb.aws.instances import describe, machines_of
-from nathb.aws.intent import wall_clock
-from nathb.aws.reading import Reader, named
+from nathb.aws.reader import Reader, named
+from nathb.aws.route_tables import reduce_view, tables_of
 from nathb.aws.routes import family
-from nathb.aws.view import reduce_view, tables_of
+from nathb.aws.tags import wall_clock
+from nathb.core.ec2_state import Roster
 from nathb.core.errors import CloudError
 from nathb.core.model import Done, Failure
-from nathb.core.view import Roster
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
-    from nathb.aws.answers import Machine, Table
-    from nathb.aws.reading import Filters
+    from nathb.aws.reader import Filters
+    from nathb.aws.responses import Machine, Table
+    from nathb.core.ec2_state import Instance, View
     from nathb.core.model import Group, Move
-    from nathb.core.view import Instance, View
 
 BATCH = 100
 """Route tables per call; DescribeRouteTables gives no more on one page."""

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nathb.core.ec2_state import Instance, InstanceState
 from nathb.core.errors import CloudError
 from nathb.core.model import Failure
-from nathb.core.view import Instance, InstanceState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nathb.aws.answers import Interface, Machine
-    from nathb.aws.reading import Reader
+    from nathb.aws.reader import Reader
+    from nathb.aws.responses import Interface, Machine
     from nathb.core.model import Group, Node
 
 LEAVING = {"shutting-down": 0, "terminated": 1}

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from nathb.aws.answers import Entry, Table
-    from nathb.core.view import Instance
+    from nathb.aws.responses import Entry, Table
+    from nathb.core.ec2_state import Instance
 
 
 def find(table: Table | None, destination: str) -> Entry | None:

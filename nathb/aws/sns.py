@@ -15,7 +15,7 @@ import boto3
 from botocore.config import Config
 
 from nathb import __version__
-from nathb.aws.failures import cloud_error
+from nathb.aws.api_errors import cloud_error
 from nathb.core.errors import CloudError
 from nathb.core.events import Event, EventKind
 from nathb.core.model import Failure

@@ -16,17 +16,8 @@ from nathb.aws.client import make_client
 from nathb.aws.ec2 import Cloud
 from nathb.aws.identity import find_me
 from nathb.aws.imds import Metadata
-from nathb.aws.inspect import inspect_nodes
-from nathb.aws.inspect_routes import inspect_routes
-from nathb.aws.intent import wall_clock
-from nathb.aws.permissions import inspect_permissions
-from nathb.aws.plan import plan
-from nathb.aws.reading import Reader
-from nathb.aws.survey import Survey, survey
-from nathb.commands import prometheus
-from nathb.commands.locate import DIRECTORY, add_group, locate, node_of
-from nathb.commands.neighbours import shared_tables
-from nathb.commands.reach import inspect_reach
+from nathb.aws.reader import Reader
+from nathb.aws.tags import wall_clock
 from nathb.core.errors import (
     CloudError,
     FileError,
@@ -35,10 +26,19 @@ from nathb.core.errors import (
     SnapshotError,
     UsageError,
 )
-from nathb.core.finding import Finding, Level, bad, good, warning
+from nathb.core.findings import Finding, Level, bad, good, warning
 from nathb.core.model import Group, Metrics
-from nathb.host.daemon import live_daemon
-from nathb.host.forwarding import inspect_forwarding
+from nathb.daemon import metrics_exporter as prometheus
+from nathb.host.live_daemon import live_daemon
+from nathb.provision.audit import inspect_nodes
+from nathb.provision.audit_routes import inspect_routes
+from nathb.provision.forwarding import inspect_forwarding
+from nathb.provision.inventory import Survey, survey
+from nathb.provision.permissions import inspect_permissions
+from nathb.provision.reachability import inspect_reach
+from nathb.provision.steps import plan
+from nathb.ui.group_file import DIRECTORY, add_group, locate, node_of
+from nathb.ui.other_groups import shared_tables
 
 Said = tuple[tuple[Mistake, ...], tuple[Mistake, ...]]
 """What there is to say of the file alone: what is unwise, and what is bad."""

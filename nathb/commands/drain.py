@@ -7,7 +7,10 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from nathb.commands.wish import (
+from nathb.core.ec2_state import View
+from nathb.core.errors import RefusalError
+from nathb.core.model import Preempt, Verdict
+from nathb.ui.operator_session import (
     Desk,
     add_waiting,
     add_wish,
@@ -16,9 +19,6 @@ from nathb.commands.wish import (
     holders,
     patience,
 )
-from nathb.core.errors import RefusalError
-from nathb.core.model import Preempt, Verdict
-from nathb.core.view import View
 
 
 def add_parser(verbs: Any) -> None:

@@ -12,18 +12,18 @@ import msgspec
 from msgspec import Struct
 
 from nathb import __version__
-from nathb.commands import reading
 from nathb.commands.history import record
-from nathb.commands.locate import locate
-from nathb.commands.rounds import evidence, moments, picture
-from nathb.core import chronicle
-from nathb.core.chronicle import Happened
-from nathb.core.durations import humane
+from nathb.core import timeline as chronicle
 from nathb.core.errors import DiaryError, OtherVersionError, UsageError
-from nathb.core.hearing import Answer, Hearing, decides_alike, hear
 from nathb.core.model import Ruling
-from nathb.core.trace import Round, parse
-from nathb.host.entries import one_line
+from nathb.core.replay import Round, parse
+from nathb.core.rule_trace import Answer, Hearing, decides_alike, hear
+from nathb.core.text import humane
+from nathb.core.timeline import Happened
+from nathb.host.journal_schema import one_line
+from nathb.ui import journal_query as reading
+from nathb.ui.group_file import locate
+from nathb.ui.round_report import evidence, moments, picture
 
 
 class Explained(Struct, frozen=True):

@@ -12,12 +12,12 @@ from typing import Any
 
 import msgspec
 
-from nathb.commands import reading
-from nathb.commands.locate import locate
-from nathb.core import chronicle
-from nathb.core.chronicle import Happened
+from nathb.core import timeline as chronicle
 from nathb.core.events import EventKind
-from nathb.host.when import point
+from nathb.core.timeline import Happened
+from nathb.host.time_points import point
+from nathb.ui import journal_query as reading
+from nathb.ui.group_file import locate
 
 TIMED = {EventKind.TOOK, EventKind.RELEASED, EventKind.MOVE_FAILED, EventKind.WOULD_MOVE}
 """Moves that something had to be detected for; a return is due when its time has come."""
@@ -62,7 +62,7 @@ def carry_out(given: argparse.Namespace) -> int:
 
 def _plot(given: argparse.Namespace, happened: tuple[Happened, ...], ends_at: float | None) -> None:
     """Draw the time that was asked for: of the machine's own journal up to now."""
-    from nathb.commands.plot import draw  # noqa: PLC0415  matplotlib is an extra
+    from nathb.ui.plot import draw  # noqa: PLC0415  matplotlib is an extra
 
     copied = given.directory or given.file
     last = ends_at if copied and ends_at is not None else time.time()

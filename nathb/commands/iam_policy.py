@@ -7,9 +7,9 @@ import json
 from typing import Any
 
 from nathb import config
-from nathb.aws.iam import Feature, policy
-from nathb.commands.locate import add_group, locate
 from nathb.core.errors import UsageError
+from nathb.provision.iam import Feature, policy
+from nathb.ui.group_file import add_group, locate
 
 
 def add_parser(verbs: Any) -> None:

@@ -13,14 +13,14 @@ import msgspec
 
 from nathb import config
 from nathb.aws.client import make_client
-from nathb.aws.draft import draft, find, text
-from nathb.aws.reading import Reader
+from nathb.aws.reader import Reader
 from nathb.aws.region import Region, find_region
-from nathb.commands.locate import DIRECTORY, locate
 from nathb.config.edit import create, read
 from nathb.config.fields import group_name
 from nathb.config.mistakes import WrongError
 from nathb.core.errors import FileError, RefusalError, UsageError
+from nathb.provision.draft import draft, find, text
+from nathb.ui.group_file import DIRECTORY, locate
 
 ELSEWHERE = "pass --region REGION, or set AWS_REGION"
 

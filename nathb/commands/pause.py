@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from nathb.aws.intent import UNTIL
-from nathb.commands.wish import Desk, add_wish, duration
+from nathb.aws.tags import UNTIL
 from nathb.config.fields import Duration
+from nathb.ui.operator_session import Desk, add_wish, duration
 
 FOR = Duration(
     1.0,

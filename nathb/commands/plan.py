@@ -11,15 +11,15 @@ from typing import Any
 import msgspec
 
 from nathb import config
-from nathb.aws.apply import carry_out as call
 from nathb.aws.client import make_client
-from nathb.aws.plan import Plan, plan
-from nathb.aws.reading import Reader
-from nathb.aws.survey import survey
-from nathb.commands.ended_early import told
-from nathb.commands.locate import add_group, locate
+from nathb.aws.reader import Reader
 from nathb.core.errors import CloudError, UsageError
 from nathb.core.model import Group, Route
+from nathb.provision.calls import carry_out as call
+from nathb.provision.inventory import survey
+from nathb.provision.steps import Plan, plan
+from nathb.ui.group_file import add_group, locate
+from nathb.ui.interruption import told
 
 SETTLING = 5
 """How often EC2 is looked at again, a second apart, until it shows what was written."""

@@ -10,12 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from nathb.commands.locate import add_group, locate
 from nathb.core.errors import RefusalError, SnapshotError
 from nathb.core.events import EventKind
 from nathb.core.snapshot import Snapshot, Told
-from nathb.host import daemon
-from nathb.host.runtime import default_path, read
+from nathb.host import live_daemon as daemon
+from nathb.host.status_file import default_path, read
+from nathb.ui.group_file import add_group, locate
 
 ANSWERS = {EventKind.RELOADED.value, EventKind.RELOAD_REFUSED.value}
 PATIENCE = 10.0

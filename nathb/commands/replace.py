@@ -9,13 +9,13 @@ from typing import Any
 from nathb import config
 from nathb.aws.client import make_client
 from nathb.aws.instances import machines_of
-from nathb.aws.reading import Reader
-from nathb.commands.ended_early import told
-from nathb.commands.locate import add_group, locate
+from nathb.aws.reader import Reader
 from nathb.commands.plan import apply
 from nathb.config import edit
 from nathb.core.errors import UsageError
 from nathb.core.model import Group
+from nathb.ui.group_file import add_group, locate
+from nathb.ui.interruption import told
 
 
 def add_parser(verbs: Any) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from nathb.commands.wish import Desk, add_waiting, add_wish, count, holders, patience
+from nathb.core.ec2_state import View
 from nathb.core.model import Route
-from nathb.core.view import View
+from nathb.ui.operator_session import Desk, add_waiting, add_wish, count, holders, patience
 
 LASTS = 600.0
 """Seconds for which the wish counts at the longest. It is taken back as soon as the routes are at

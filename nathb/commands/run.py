@@ -11,27 +11,27 @@ from pathlib import Path
 from typing import Any
 
 from nathb import config
-from nathb.agent import Agent
 from nathb.aws.client import make_client
 from nathb.aws.ec2 import Cloud
 from nathb.aws.identity import find_me
 from nathb.aws.imds import Metadata
-from nathb.commands.chorus import Chorus
-from nathb.commands.locate import add_group, locate, node_of
-from nathb.commands.prometheus import Prometheus
-from nathb.commands.service import Service
-from nathb.core.edges import Edges
 from nathb.core.errors import UsageError
 from nathb.core.model import Group
+from nathb.core.ports import Edges
+from nathb.daemon.agent import Agent
+from nathb.daemon.loop import Service
+from nathb.daemon.metrics_exporter import Prometheus
+from nathb.daemon.notifier import Chorus
 from nathb.host.background import Background
 from nathb.host.clock import Clock
 from nathb.host.journal import Journal
 from nathb.host.lock import Lock
-from nathb.host.runtime import default_path, dry_run_path, is_service, publish
+from nathb.host.sd_notify import Manager
+from nathb.host.status_file import default_path, dry_run_path, is_service, publish
 from nathb.host.streams import WARNING, complain
-from nathb.host.systemd import Manager
 from nathb.net.icmp import Wire
 from nathb.net.names import resolve
+from nathb.ui.group_file import add_group, locate, node_of
 
 
 def add_parser(verbs: Any) -> None:

@@ -14,16 +14,16 @@ import msgspec
 
 from nathb import config
 from nathb.aws.client import make_client
-from nathb.aws.reading import Reader
-from nathb.aws.survey import survey
-from nathb.commands.bystander import bystander
-from nathb.commands.locate import add_group, locate
-from nathb.commands.paint import for_this_terminal, takes_codes
-from nathb.commands.screen import screen
+from nathb.aws.reader import Reader
 from nathb.core.diagnosis import diagnose, is_well
 from nathb.core.errors import CloudError, FileError, IdentityError, SnapshotError
 from nathb.core.snapshot import Snapshot, schema
-from nathb.host.daemon import live_daemon, live_dry_run
+from nathb.host.live_daemon import live_daemon, live_dry_run
+from nathb.provision.inventory import survey
+from nathb.ui.group_file import add_group, locate
+from nathb.ui.status_screen import screen
+from nathb.ui.status_without_daemon import bystander
+from nathb.ui.terminal import for_this_terminal, takes_codes
 
 CLEAR = "\x1b[H\x1b[2J"
 PACE = 1.0

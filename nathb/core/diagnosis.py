@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterator
 
 from msgspec.structs import replace
 
-from nathb.core import sentences
-from nathb.core.durations import ago
-from nathb.core.finding import Finding, Level, bad, good, warning
+from nathb.core import event_texts as sentences
+from nathb.core.ec2_state import Holding, Intent, PinState, RouteState
+from nathb.core.findings import Finding, Level, bad, good, warning
 from nathb.core.memory import WriteState
 from nathb.core.model import Preempt, Rule, Verdict
-from nathb.core.serving import SERVES, Service, evidence_of, gone, pinged, service_of
+from nathb.core.node_service import SERVES, Service, evidence_of, gone, pinged, service_of
 from nathb.core.snapshot import FailedRead, Home, Snapshot, Write
-from nathb.core.view import Holding, Intent, PinState, RouteState
+from nathb.core.text import ago
 
 EC2 = "EC2"
 OPERATORS = "operators"

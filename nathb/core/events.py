@@ -103,4 +103,4 @@ class Event(Struct, frozen=True, kw_only=True):
     error: str = ""
     """What EC2, or whatever stood in its way, said to a move that failed."""
     trace: str = ""
-    """The round that led here, as `core.trace` writes it; empty where no decision was made."""
+    """The round that led here, as `core.replay` writes it; empty where no decision was made."""

@@ -13,8 +13,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from nathb.core import damping
+from nathb.core.ec2_state import Holding, View
 from nathb.core.model import Cause, Done, Failure, Group, Move, Recorded, Route, Rule, Undone
-from nathb.core.view import Holding, View
 
 CONTEST_HOLD_MIN = 15.0
 """Seconds that a contested holder must be DOWN before the take is repeated for the first time."""

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 
 class Recorded(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """What a recorded round is made of (`core.trace`), as JSON with defaults left out.
+    """What a recorded round is made of (`core.replay`), as JSON with defaults left out.
 
     A field that this version does not know is refused when a round is read back: without it the
     rules would be asked about other facts. So a field that is added later has a default, for

@@ -8,9 +8,9 @@ import msgspec
 from msgspec import Struct
 
 from nathb.core.damping import Penalty
+from nathb.core.ec2_state import InstanceState, View
 from nathb.core.memory import RouteMemory, WriteState
 from nathb.core.model import Evidence, Preempt, Route, Ruling
-from nathb.core.view import InstanceState, View
 
 
 class Told(Struct, frozen=True):

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nathb.core.events import Event, EventKind
-from nathb.host.entries import one_line
+from nathb.host.journal_schema import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -24,13 +24,13 @@ from datetime import datetime
 from errno import EMSGSIZE
 from typing import TYPE_CHECKING
 
-from nathb.host import entries
+from nathb.host import journal_schema as entries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from nathb.core.events import Event
-    from nathb.host.entries import Record
+    from nathb.host.journal_schema import Record
 
 SOCKET = "/run/systemd/journal/socket"
 SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE

@@ -26,7 +26,7 @@ import msgspec
 from msgspec import Struct
 
 from nathb.core.errors import HeldError
-from nathb.host.runtime import MODE, RUNTIME
+from nathb.host.status_file import MODE, RUNTIME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

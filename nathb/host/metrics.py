@@ -19,8 +19,8 @@ from prometheus_client.registry import Collector
 
 from nathb.core.errors import SnapshotError
 from nathb.core.events import Event, EventKind
-from nathb.host.figures import figures
-from nathb.host.runtime import read, replace_file
+from nathb.host.metric_families import figures
+from nathb.host.status_file import read, replace_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.metrics_core import Metric
 
-    from nathb.core.edges import Journal
+    from nathb.core.ports import Journal
 
 PATIENCE = 5.0
 """Seconds for which a client may keep us waiting: one is served at a time."""

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nathb.aws.answers import DescribeInstances, DescribeRouteTables, parse
 from nathb.aws.deadline import Deadline
 from nathb.aws.ec2 import Cloud
+from nathb.aws.responses import DescribeInstances, DescribeRouteTables, parse
+from nathb.core.ec2_state import Roster, View
 from nathb.core.errors import CloudError
 from nathb.core.model import Cause, Done, Failure, Group, Move, Node, Route, Rule
-from nathb.core.view import Roster, View
 
 ROUTE = Route("rtb-1", "0.0.0.0/0")
 GROUP = Group(

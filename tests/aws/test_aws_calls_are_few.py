@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from nathb.aws.ec2 import Cloud
+from nathb.core.ec2_state import PinState, Roster, RouteState
 from nathb.core.model import Group, Node, Route
-from nathb.core.view import PinState, Roster, RouteState
 from tests.aws.scripted import Server, tables
 from tests.aws.world import ANYWHERE, HEARTBEATS, World, route
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from nathb import config
-from nathb.aws.draft import HEARTBEATS as PROPOSED
-from nathb.aws.draft import draft, find, text
-from nathb.aws.reading import Reader
+from nathb.aws.reader import Reader
 from nathb.core.errors import FileError, UsageError
 from nathb.core.model import Group, Route
+from nathb.provision.draft import HEARTBEATS as PROPOSED
+from nathb.provision.draft import draft, find, text
 from tests.aws.world import ANYWHERE, HEARTBEATS, World, launch, route, table
 
 WHERE = "eu-west-1 (from --region)"

@@ -10,12 +10,12 @@ import pytest
 from botocore import exceptions as boto
 from botocore.credentials import CredentialProvider, RefreshableCredentials
 
+from nathb.aws.api_errors import cloud_error
 from nathb.aws.client import make_client
 from nathb.aws.ec2 import Cloud
-from nathb.aws.failures import cloud_error
+from nathb.core.ec2_state import Roster
 from nathb.core.errors import CloudError
 from nathb.core.model import Cause, Done, Failure, Group, Move, Node, Route, Rule
-from nathb.core.view import Roster
 from tests.aws.conftest import session_at
 from tests.aws.scripted import (
     Server,

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from nathb.aws.apply import carry_out
 from nathb.aws.ec2 import Cloud
-from nathb.aws.inspect_routes import inspect_routes
-from nathb.aws.intent import wall_clock
-from nathb.aws.plan import Action, Plan, plan
-from nathb.aws.reading import Reader
-from nathb.aws.survey import survey
-from nathb.commands.bystander import bystander
-from nathb.core.finding import Level
+from nathb.aws.reader import Reader
+from nathb.aws.tags import wall_clock
+from nathb.core.findings import Level
 from nathb.core.model import Route
+from nathb.provision.audit_routes import inspect_routes
+from nathb.provision.calls import carry_out
+from nathb.provision.inventory import survey
+from nathb.provision.steps import Action, Plan, plan
+from nathb.ui.status_without_daemon import bystander
 from tests.aws.test_aws_plan import DIGEST, applied, planned, routes
 from tests.aws.world import ANYWHERE, World
 

@@ -12,8 +12,8 @@ import botocore.session
 import pytest
 from msgspec.structs import replace
 
-from nathb.aws.iam import MORE, RUN, Feature, policy
 from nathb.core.model import Group, Node, Notify, Route
+from nathb.provision.iam import MORE, RUN, Feature, policy
 
 HOUSE = Path(__file__).parents[2] / "nathb"
 CALLED_BY: dict[str, set[Feature | None]] = {

@@ -12,15 +12,15 @@ from botocore.exceptions import ClientError
 from msgspec import Struct
 from msgspec.structs import replace
 
-from nathb.aws.apply import carry_out
-from nathb.aws.inspect import inspect_nodes
-from nathb.aws.inspect_routes import inspect_routes
-from nathb.aws.permissions import inspect_permissions
-from nathb.aws.plan import FILE_TAG, plan
-from nathb.aws.reading import Reader
-from nathb.aws.survey import survey
-from nathb.core.finding import Finding, Level
+from nathb.aws.reader import Reader
+from nathb.core.findings import Finding, Level
 from nathb.core.model import Group, Route
+from nathb.provision.audit import inspect_nodes
+from nathb.provision.audit_routes import inspect_routes
+from nathb.provision.calls import carry_out
+from nathb.provision.inventory import survey
+from nathb.provision.permissions import inspect_permissions
+from nathb.provision.steps import FILE_TAG, plan
 from tests.aws.world import ANYWHERE, World, launch, route, table
 
 DIGEST = "0123456789abcdef"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from nathb.aws.answers import Attachment, Interface, Machine, State
 from nathb.aws.instances import choose, describe
+from nathb.aws.responses import Attachment, Interface, Machine, State
+from nathb.core.ec2_state import Instance, InstanceState
 from nathb.core.model import Node
-from nathb.core.view import Instance, InstanceState
 
 NODE = Node("nat-c", ("8.8.4.4",), match=(("tag:Name", "nat-c"),))
 NAMED = Node("nat-c", ("8.8.4.4",), instance="i-c", eni="eni-file")

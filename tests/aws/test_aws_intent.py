@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nathb.aws.answers import Tag
-from nathb.aws.intent import PAUSE_TAG, REVERT_TAG, read_intent, spell, until
-from nathb.core.view import Intent
+from nathb.aws.responses import Tag
+from nathb.aws.tags import PAUSE_TAG, REVERT_TAG, read_intent, spell, until
+from nathb.core.ec2_state import Intent
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from nathb.aws.apply import carry_out
-from nathb.aws.plan import FILE_TAG, Action, Plan, plan
-from nathb.aws.reading import Reader
-from nathb.aws.survey import survey
+from nathb.aws.reader import Reader
 from nathb.core.errors import CloudError
 from nathb.core.model import Failure, Group, Route
+from nathb.provision.calls import carry_out
+from nathb.provision.inventory import survey
+from nathb.provision.steps import FILE_TAG, Action, Plan, plan
 from tests.aws.world import ANYWHERE, World, launch, route, table
 
 DIGEST = "0123456789abcdef"

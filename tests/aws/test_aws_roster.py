@@ -8,9 +8,9 @@ import msgspec
 import pytest
 
 from nathb.aws.ec2 import Cloud
+from nathb.core.ec2_state import InstanceState
 from nathb.core.errors import CloudError
 from nathb.core.model import Failure, Group
-from nathb.core.view import InstanceState
 from tests.aws.world import World, launch
 
 

@@ -12,7 +12,7 @@ import pytest
 from msgspec.structs import replace
 
 from nathb.aws.sns import PAUSES, Topic, message, subject
-from nathb.host.entries import notice
+from nathb.host.journal_schema import notice
 from tests.aws.conftest import READ_TIMEOUT, Time, session_at
 from tests.aws.scripted import Server, hang, reset, text_reply
 from tests.host.samples import TOOK

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from nathb.aws.reading import Reader
-from nathb.aws.survey import Survey, survey
+from nathb.aws.reader import Reader
 from nathb.core.model import Route
+from nathb.provision.inventory import Survey, survey
 from tests.aws.world import ANYWHERE, HEARTBEATS, World
 
 

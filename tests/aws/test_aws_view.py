@@ -6,10 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from nathb.aws.answers import Entry, Table, Tag
-from nathb.aws.view import reduce_view, tables_of
-from nathb.core.model import Group, Node, Route
-from nathb.core.view import (
+from nathb.aws.responses import Entry, Table, Tag
+from nathb.aws.route_tables import reduce_view, tables_of
+from nathb.core.ec2_state import (
     Holding,
     Instance,
     Intent,
@@ -19,6 +18,7 @@ from nathb.core.view import (
     RouteState,
     View,
 )
+from nathb.core.model import Group, Node, Route
 
 DEFAULT, DEFAULT6, OFFICE = (
     Route("rtb-a", "0.0.0.0/0"),

@@ -10,10 +10,10 @@ import pytest
 from msgspec.structs import replace
 
 from nathb.aws.ec2 import Cloud
-from nathb.aws.wishes import Wishes
+from nathb.aws.tag_writer import Wishes
+from nathb.core.ec2_state import Intent
 from nathb.core.errors import CloudError
 from nathb.core.model import Failure, Route
-from nathb.core.view import Intent
 from tests.aws.scripted import Server, answer, error, reset, tables
 from tests.aws.world import ANYWHERE, World
 

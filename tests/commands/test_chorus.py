@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from nathb.commands.chorus import Chorus
 from nathb.core.events import TRANSITIONS, Event, EventKind
 from nathb.core.model import Notify
+from nathb.daemon.notifier import Chorus
 from nathb.host.hooks import TIMEOUT
 from tests.core.build import PAIR
 from tests.fakes import FakeJournal

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from nathb.cli import main
-from nathb.commands import check, locate
+from nathb.commands import check
+from nathb.ui import group_file as locate
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "etc" / "nathb" / "example.yaml"

@@ -10,10 +10,10 @@ from msgspec.structs import replace
 from nathb import __version__
 from nathb.cli import main
 from nathb.commands.explain import as_json, explain, screen
-from nathb.core.chronicle import Happened
 from nathb.core.events import Event, EventKind
 from nathb.core.model import Failure
-from nathb.core.trace import parse, render
+from nathb.core.replay import parse, render
+from nathb.core.timeline import Happened
 from tests.commands.told import nathb, tell
 from tests.host.journald import Journald
 from tests.test_agent import A, C, dead, pair, refusing

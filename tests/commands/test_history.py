@@ -10,11 +10,11 @@ import pytest
 
 from nathb.cli import main
 from nathb.commands.history import as_json, table
-from nathb.commands.plot import draw
-from nathb.core.chronicle import Happened
 from nathb.core.errors import DiaryError, UsageError
 from nathb.core.events import Event, EventKind
 from nathb.core.model import Route
+from nathb.core.timeline import Happened
+from nathb.ui.plot import draw
 from tests.commands.told import nathb, tell
 from tests.host.journald import Journald
 from tests.test_agent import GATEWAY, A, C, dead, pair, silent

@@ -9,13 +9,13 @@ import pytest
 from msgspec.structs import replace
 from prometheus_client import generate_latest
 
-from nathb.aws.survey import Survey
 from nathb.cli import main
 from nathb.commands import check
-from nathb.commands.wish import Desk, Report
-from nathb.core.finding import Level
+from nathb.core.findings import Level
 from nathb.host.metrics import registry
-from nathb.host.runtime import publish
+from nathb.host.status_file import publish
+from nathb.provision.inventory import Survey
+from nathb.ui.operator_session import Desk, Report
 from tests.core.build import PAIR
 from tests.host.samples import SNAPSHOT
 

@@ -13,9 +13,9 @@ import pytest
 from msgspec.structs import replace
 
 from nathb.cli import main
-from nathb.commands.prometheus import Prometheus
 from nathb.core.model import Metrics
-from nathb.host.runtime import publish
+from nathb.daemon.metrics_exporter import Prometheus
+from nathb.host.status_file import publish
 from tests.fakes import FakeJournal
 from tests.host.samples import SNAPSHOT
 

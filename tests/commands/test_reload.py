@@ -16,7 +16,7 @@ from nathb.cli import main
 from nathb.commands.reload import PATIENCE, wait
 from nathb.core.errors import SnapshotError
 from nathb.core.snapshot import Snapshot, Told
-from nathb.host.runtime import publish
+from nathb.host.status_file import publish
 from tests.host.samples import SNAPSHOT
 
 GOOD = "reloaded tokyo"

@@ -8,14 +8,14 @@ import pytest
 from msgspec import Struct
 from msgspec.structs import replace
 
-from nathb.commands.screen import screen
 from nathb.commands.status import all_is_well
-from nathb.core.case import Known
-from nathb.core.decide import decide
+from nathb.core.context import Known
+from nathb.core.ec2_state import InstanceState, Intent, Pin, PinState
 from nathb.core.memory import Contest, RouteMemory
 from nathb.core.model import Evidence, Preempt, Verdict
+from nathb.core.rules import decide
 from nathb.core.snapshot import Counters, FailedMove, FailedRead, Home, Snapshot, Write, WriteState
-from nathb.core.view import InstanceState, Intent, Pin, PinState
+from nathb.ui.status_screen import screen
 from tests.core.build import NOW, PAIR, ROUTE_A, ROUTE_C, down, known, up, view
 
 A, C = "nat-a", "nat-c"

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from nathb.aws.reading import Reader
-from nathb.aws.survey import survey
-from nathb.commands.bystander import bystander
+from nathb.aws.reader import Reader
+from nathb.provision.inventory import survey
+from nathb.ui.status_without_daemon import bystander
 from tests.aws.world import ANYWHERE, World
 
 WHY = "status.json: there is no such file; is the daemon running?"

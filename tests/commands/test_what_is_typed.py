@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nathb.cli import main
-from nathb.commands.arguments import Parser, attached
+from nathb.ui.arguments import Parser, attached
 from tests.config.test_good import EXAMPLE, MINIMAL
 
 FILE = str(EXAMPLE)

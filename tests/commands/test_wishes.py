@@ -12,14 +12,14 @@ import pytest
 from msgspec.structs import replace
 
 from nathb.commands.drain import drain, undrain
-from nathb.commands.ended_early import TerminatedError
 from nathb.commands.pause import pause, resume
 from nathb.commands.revert import revert
-from nathb.commands.wish import Desk, Report, carried_out
+from nathb.core.ec2_state import Intent, View
 from nathb.core.errors import CloudError, OutputError, RefusalError, SnapshotError, UsageError
 from nathb.core.model import Failure, Group, Preempt, Rule, Ruling
 from nathb.core.snapshot import Snapshot
-from nathb.core.view import Intent, View
+from nathb.ui.interruption import TerminatedError
+from nathb.ui.operator_session import Desk, Report, carried_out
 from tests.commands.test_status_screen import HEALTHY
 from tests.core.build import NOW, PAIR, ROUTE_A, ROUTE_C, down, view
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from nathb.core import sentences
+from nathb.core import event_texts as sentences
+from nathb.core.change_detector import Teller
+from nathb.core.ec2_state import Intent, Pin, PinState
 from nathb.core.errors import SnapshotError
 from nathb.core.events import Event, EventKind
 from nathb.core.model import Failure, Preempt
 from nathb.core.snapshot import Snapshot
-from nathb.core.telling import Teller
-from nathb.core.view import Intent, Pin, PinState
 from nathb.host import hooks, metrics
 from tests.core.build import PAIR, ROUTE_C
 from tests.fakes import World

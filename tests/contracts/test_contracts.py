@@ -11,11 +11,11 @@ import pytest
 from msgspec.structs import replace
 
 from nathb.cli import main
-from nathb.core.decide import decide
-from nathb.core.hearing import decides_alike
 from nathb.core.model import Rule
-from nathb.core.trace import parse, render
-from nathb.host.runtime import publish
+from nathb.core.replay import parse, render
+from nathb.core.rule_trace import decides_alike
+from nathb.core.rules import decide
+from nathb.host.status_file import publish
 from tests.commands.test_command_line import BROKEN, EXAMPLE
 from tests.contracts.recorded import OLDER, TRACES, compare, rounds
 from tests.contracts.texts import TEXTS

@@ -16,17 +16,20 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.registry import Collector
 
 from nathb import __version__, cli
-from nathb.aws import intent, plan
-from nathb.commands import chorus, explain, history, locate
+from nathb.aws import tags as intent
+from nathb.commands import explain, history
 from nathb.config import keys
-from nathb.core.chronicle import Happened
 from nathb.core.events import TRANSITIONS, EventKind
 from nathb.core.model import Group, Metrics, Node, Notify, Timers
+from nathb.core.replay import Round
 from nathb.core.snapshot import schema
-from nathb.core.trace import Round
-from nathb.host import runtime
-from nathb.host.entries import ENTRIES, LOST, lost_record, notice, record
-from nathb.host.figures import figures
+from nathb.core.timeline import Happened
+from nathb.daemon import notifier as chorus
+from nathb.host import status_file as runtime
+from nathb.host.journal_schema import ENTRIES, LOST, lost_record, notice, record
+from nathb.host.metric_families import figures
+from nathb.provision import steps as plan
+from nathb.ui import group_file as locate
 from tests.contracts.recorded import round_named
 from tests.contracts.stories import events
 from tests.host.samples import SNAPSHOT, TOOK

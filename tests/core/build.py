@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from nathb.core.case import Known
-from nathb.core.decide import decide
+from nathb.core.context import Known
+from nathb.core.ec2_state import Holding, Intent, RouteState, View
 from nathb.core.memory import RouteMemory
 from nathb.core.model import Evidence, Group, Node, Route, Ruling, Verdict
-from nathb.core.view import Holding, Intent, RouteState, View
+from nathb.core.rules import decide
 
 ROUTE_A = Route("rtb-0000000a", "0.0.0.0/0")
 ROUTE_C = Route("rtb-0000000c", "0.0.0.0/0")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from nathb.core.chronicle import CHANGES, DECIDED, Happened, Span, spans, without_echoes
-from nathb.core.decide import decide
 from nathb.core.events import Event, EventKind
 from nathb.core.model import Route
-from nathb.core.trace import render
+from nathb.core.replay import render
+from nathb.core.rules import decide
+from nathb.core.timeline import CHANGES, DECIDED, Happened, Span, spans, without_echoes
 from tests.core.build import ROUTE_A, ROUTE_C, known
 
 A, C = "nat-a", "nat-c"

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from nathb.core.case import Known
+from nathb.core.context import Known
 from nathb.core.damping import Penalty, taken
-from nathb.core.decide import decide
+from nathb.core.ec2_state import Intent
 from nathb.core.memory import Contest, Given, RouteMemory, Write, WriteState
 from nathb.core.model import Cause, Evidence, Move, Node, Preempt, Route, Rule, Verdict
+from nathb.core.rules import decide
 from nathb.core.split import Split
-from nathb.core.view import Intent
 from tests.core.build import (
     DOWN,
     NOW,

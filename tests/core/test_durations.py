@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nathb.core.durations import humane
+from nathb.core.text import humane
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from nathb.core.case import Known
-from nathb.core.decide import RULES, decide
-from nathb.core.hearing import decides_alike, hear
+from nathb.core.context import Known
+from nathb.core.ec2_state import Intent
 from nathb.core.memory import Contest, RouteMemory
 from nathb.core.model import Rule
-from nathb.core.view import Intent
+from nathb.core.rule_trace import decides_alike, hear
+from nathb.core.rules import RULES, decide
 from tests.core.build import NOW, ROUTE_A, ROUTE_C, down, known, ruling, up, view
 
 TAKE = known(peer=down())

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from nathb.core.looking import GAP, GIVE_UP, Looking
 from nathb.core.model import Failure
+from nathb.core.polling import GAP, GIVE_UP, Looking
 
 
 def looked(now: float) -> Looking:

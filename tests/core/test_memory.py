@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
+from nathb.core.ec2_state import Holding, Intent, RouteState, View
 from nathb.core.memory import (
     BACKOFF,
     CONTEST_MEMORY,
@@ -21,7 +22,6 @@ from nathb.core.memory import (
     observed,
 )
 from nathb.core.model import Cause, Done, Failure, Move, Rule, Undone
-from nathb.core.view import Holding, Intent, RouteState, View
 from tests.core.build import PAIR, ROUTE_A, ROUTE_C
 
 TO_A = Move(ROUTE_C, "nat-c", "nat-a", Rule.R3, Cause("nat-c", "down", 90.0), "because")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from nathb.core import sentences
-from nathb.core.decide import decide
+from nathb.core import event_texts as sentences
+from nathb.core.change_detector import Teller
+from nathb.core.ec2_state import Intent, Pin, PinState
 from nathb.core.events import EventKind
 from nathb.core.memory import Contest, RouteMemory
 from nathb.core.model import Evidence, Verdict
-from nathb.core.telling import Teller
-from nathb.core.view import Intent, Pin, PinState
+from nathb.core.rules import decide
 from tests.core.build import NOW, ROUTE_C, down, known, up, view
 
 

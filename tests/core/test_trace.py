@@ -10,12 +10,12 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from nathb.core.decide import decide
+from nathb.core.ec2_state import Intent
 from nathb.core.errors import OtherVersionError, UsageError
 from nathb.core.memory import Contest, Given, RouteMemory, Write, WriteState
 from nathb.core.model import Cause, Move, Rule
-from nathb.core.trace import Round, parse, render, replay
-from nathb.core.view import Intent
+from nathb.core.replay import Round, parse, render, replay
+from nathb.core.rules import decide
 from tests.core.build import ROUTE_C, down, known, view
 
 MOVE = Move(

@@ -8,7 +8,7 @@ import pytest
 
 from nathb.core.model import Evidence, Timers, Verdict
 from nathb.core.path import Path, Pulse
-from nathb.core.watch import UPLINK, Watch
+from nathb.core.prober import UPLINK, Watch
 
 HEARTBEAT, GATEWAY, PRIVATE = "8.8.4.4", "1.1.1.1", "10.0.1.10"
 RTT = 0.002

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from nathb.core.events import Event, EventKind
-from nathb.host.entries import ENTRIES, LOST
 from nathb.host.journal import Journal
+from nathb.host.journal_schema import ENTRIES, LOST
 from tests.host.journald import PATIENCE, Journald
 from tests.host.samples import TOOK
 

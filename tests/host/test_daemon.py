@@ -12,8 +12,8 @@ import pytest
 from msgspec.structs import replace
 
 from nathb.core.errors import SnapshotError
-from nathb.host import daemon
-from nathb.host.runtime import publish
+from nathb.host import live_daemon as daemon
+from nathb.host.status_file import publish
 from tests.host.samples import SNAPSHOT
 
 pytestmark = pytest.mark.clock

@@ -13,16 +13,16 @@ from msgspec.structs import replace
 
 from nathb.core.errors import DiaryError
 from nathb.core.events import Event, EventKind
-from nathb.host import entries
-from nathb.host.diary import Where, read
-from nathb.host.entries import ENTRIES, record
+from nathb.host import journal_schema as entries
 from nathb.host.journal import Journal
+from nathb.host.journal_reader import Where, read
+from nathb.host.journal_schema import ENTRIES, record
 from tests.host.journald import PATIENCE, Journald
 from tests.host.samples import TOOK, numbered
 
 READS = """
 from nathb.core.errors import DiaryError
-from nathb.host.diary import Where, read
+from nathb.host.journal_reader import Where, read
 try:
     read("tokyo", {where})
 except DiaryError as error:

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from nathb import __version__
 from nathb.core.events import Event, EventKind
-from nathb.host.entries import ENTRIES, LOST, Level, lost_record, one_line, record
+from nathb.host.journal_schema import ENTRIES, LOST, Level, lost_record, one_line, record
 from tests.host.samples import TOOK
 
 IDS = [entry.message_id for entry in (*ENTRIES.values(), LOST)]

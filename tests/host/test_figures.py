@@ -9,9 +9,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
 from nathb.core.damping import HALF_LIFE
+from nathb.core.ec2_state import Holding, View
 from nathb.core.snapshot import Snapshot
-from nathb.core.view import Holding, View
-from nathb.host.figures import figures
+from nathb.host.metric_families import figures
 from tests.host.samples import ROUTE, SNAPSHOT
 
 NOW = 1236.0

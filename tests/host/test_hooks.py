@@ -16,8 +16,8 @@ import pytest
 
 from nathb import __version__
 from nathb.core.events import Event
-from nathb.host.entries import notice
 from nathb.host.hooks import MOST_OUTPUT, OURS, Hooks
+from nathb.host.journal_schema import notice
 from tests.host.samples import TOOK
 
 NOON = datetime(2031, 2, 3, 12, 0, tzinfo=UTC)

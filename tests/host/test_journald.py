@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
-from nathb.host.entries import LOST
 from nathb.host.journal import Journal
+from nathb.host.journal_schema import LOST
 from tests.host.journald import PATIENCE, Journald
 from tests.host.samples import TOOK, numbered
 

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 
 from nathb.host.metrics import Endpoint, Textfile
-from nathb.host.runtime import publish
+from nathb.host.status_file import publish
 from tests.fakes import FakeJournal
 from tests.host.samples import SNAPSHOT
 

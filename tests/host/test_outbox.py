@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 import pytest
 
 from nathb.core.events import Event, EventKind
-from nathb.host.outbox import Outbox
+from nathb.host.delivery_queue import Outbox
 from tests.fakes import FakeJournal
 
 PATIENCE = 20.0

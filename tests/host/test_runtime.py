@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from nathb.core.errors import SnapshotError
-from nathb.host.runtime import default_path, publish, read
+from nathb.host.status_file import default_path, publish, read
 from tests.host.samples import SNAPSHOT
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nathb.host.systemd import Manager
+from nathb.host.sd_notify import Manager
 
 
 class Listener:

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from nathb.core.events import EventKind
-from nathb.host.entries import ENTRIES
+from nathb.host.journal_schema import ENTRIES
 from tests.lab.lab import Lab
 from tests.lab.machine import wait_until
 from tests.lab.service import UNIT, Service

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 
-from nathb.agent import Agent
+from nathb.daemon.agent import Agent
 from tests.sim.draw import EDITION, draw
 from tests.sim.judge import OffenceError
 from tests.sim.rows import ROWS, STAGES, budget

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from nathb.core.ec2_state import Holding, RouteState, View
 from nathb.core.model import Cause, Move, Preempt, Verdict
-from nathb.core.view import Holding, RouteState, View
 from tests.sim.witness import UPLINK
 
 if TYPE_CHECKING:

@@ -7,9 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 
-from nathb.core.errors import CloudError
-from nathb.core.model import Done, Failure, Group, Move, Route
-from nathb.core.view import (
+from nathb.core.ec2_state import (
     Holding,
     Instance,
     InstanceState,
@@ -20,6 +18,8 @@ from nathb.core.view import (
     RouteState,
     View,
 )
+from nathb.core.errors import CloudError
+from nathb.core.model import Done, Failure, Group, Move, Route
 from tests.sim.clock import SimClock
 from tests.sim.net import private
 

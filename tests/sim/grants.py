@@ -11,9 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nathb.core.looking import GIVE_UP
 from nathb.core.memory import BACKOFF
 from nathb.core.model import Failure, Group, Route
+from nathb.core.polling import GIVE_UP
 
 if TYPE_CHECKING:
     from tests.sim.claims import Claims

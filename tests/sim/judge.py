@@ -6,11 +6,11 @@ from collections import Counter, defaultdict
 from collections.abc import Hashable
 from typing import TYPE_CHECKING
 
+from nathb.core.ec2_state import Holding, View
 from nathb.core.errors import CloudError
 from nathb.core.events import Event, EventKind
 from nathb.core.model import Done, Failure, Move, Route, Verdict
-from nathb.core.view import Holding, View
-from nathb.core.watch import Watch
+from nathb.core.prober import Watch
 from tests.sim.deed import LONGEST_MOVE, QUESTIONS, Deed, Past
 from tests.sim.net import GATEWAY
 from tests.sim.witness import UPLINK

@@ -7,19 +7,18 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from nathb.agent import Agent
-from nathb.core import decide as rules
-from nathb.core import memory
+from nathb.core import memory, rules
 from nathb.core.awareness import Awareness
-from nathb.core.case import Case, Known
-from nathb.core.decide import RULES, decide
+from nathb.core.context import Case, Known
 from nathb.core.errors import CloudError
 from nathb.core.memory import RouteMemory
 from nathb.core.model import Evidence, Failure, Move, Ruling, Timers, Verdict
 from nathb.core.path import Path, Pulse
-from nathb.core.watch import Watch
-from nathb.mover import Mover
-from nathb.sight import Sight
+from nathb.core.prober import Watch
+from nathb.core.rules import RULES, decide
+from nathb.daemon.agent import Agent
+from nathb.daemon.ec2_watcher import Sight
+from nathb.daemon.mover import Mover
 from tests.sim.draw import Plot
 from tests.sim.rewire import (
     deciding,

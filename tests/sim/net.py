@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from random import Random
 
+from nathb.core.ec2_state import PinState
 from nathb.core.errors import ResolveError
 from nathb.core.model import Group
-from nathb.core.view import PinState
 
 RTT = 0.004
 GATEWAY = "internet"

@@ -13,11 +13,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from random import Random
 
-from nathb.agent import Agent
-from nathb.core.edges import Edges
 from nathb.core.errors import BlindError, CloudError, ResolveError
 from nathb.core.events import Event
 from nathb.core.model import Failure, Group
+from nathb.core.ports import Edges
+from nathb.daemon.agent import Agent
 from tests.sim.clock import SimClock
 from tests.sim.ec2 import SimCloud, SimEC2
 from tests.sim.judge import Judge

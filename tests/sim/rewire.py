@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from types import FunctionType
 
-from nathb.agent import Agent
-from nathb.core import decide as rules
-from nathb.core.decide import RULES, decide
-from nathb.core.watch import Watch
-from nathb.mover import Mover
-from nathb.sight import Sight
+from nathb.core import rules
+from nathb.core.prober import Watch
+from nathb.core.rules import RULES, decide
+from nathb.daemon.agent import Agent
+from nathb.daemon.ec2_watcher import Sight
+from nathb.daemon.mover import Mover
 
 Rules = tuple[Callable[..., object], ...]
 

@@ -11,9 +11,9 @@ from contextlib import ExitStack
 
 from msgspec.structs import replace
 
-from nathb.agent import Agent
+from nathb.core.ec2_state import InstanceState
 from nathb.core.model import Group, Verdict
-from nathb.core.view import InstanceState
+from nathb.daemon.agent import Agent
 from tests.sim.stage import HOUR, A, C, D, Stage, production
 
 Row = Callable[[type[Agent]], Stage]

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 
 from msgspec.structs import replace
 
-from nathb.agent import Agent
 from nathb.core.model import Group, Node, Route
+from nathb.daemon.agent import Agent
 from tests.sim.account import Write
 from tests.sim.draw import Plot
 from tests.sim.net import Link, entering, leaving, links

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from nathb.agent import Agent
+from nathb.daemon.agent import Agent
 from tests.sim.book import is_known
 from tests.sim.draw import EDITION, draw
 from tests.sim.judge import OffenceError

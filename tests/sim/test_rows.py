@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nathb.agent import Agent
+from nathb.daemon.agent import Agent
 from tests.sim.rows import ROWS, budget
 
 README = (Path(__file__).parent.parent.parent / "README.md").read_text()

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from nathb.agent import Agent
 from nathb.aws.client import CONNECT_TIMEOUT, READ_TIMEOUT
-from nathb.aws.reading import PAUSES
-from nathb.core.looking import GIVE_UP
+from nathb.aws.reader import PAUSES
+from nathb.core.polling import GIVE_UP
+from nathb.daemon.agent import Agent
 from tests.sim.book import FAILED, OPEN, Key, is_known
 from tests.sim.draw import EDITION, KINDS, LATER_KINDS, LATEST_KINDS, draw
 from tests.sim.faults import FAULTS

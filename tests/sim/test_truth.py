@@ -7,9 +7,9 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
-from nathb.agent import Agent
-from nathb.core.edges import Edges
 from nathb.core.model import Group, Move, Route, Timers
+from nathb.core.ports import Edges
+from nathb.daemon.agent import Agent
 from tests.sim.clock import START
 from tests.sim.draw import Fault, Plot
 from tests.sim.grants import GRANTS

@@ -7,9 +7,9 @@ from random import Random
 
 from msgspec.structs import replace
 
-from nathb.agent import Agent
 from nathb.core.memory import BACKOFF
 from nathb.core.model import Failure, Preempt, Route
+from nathb.daemon.agent import Agent
 from tests.sim.account import Accounts
 from tests.sim.claims import Claims
 from tests.sim.clock import START, SimClock

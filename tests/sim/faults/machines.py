@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from nathb.core.view import InstanceState
+from nathb.core.ec2_state import InstanceState
 from tests.sim.draw import Fault
 
 if TYPE_CHECKING:

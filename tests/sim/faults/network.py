@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from nathb.core.view import PinState
+from nathb.core.ec2_state import PinState
 from tests.sim.draw import Fault
 from tests.sim.grants import detection
 from tests.sim.net import GATEWAY, Link, entering, leaving, links

@@ -1,0 +1,102 @@
+"""Reading EC2: whole answers, page by page, each page asked for twice at most. All of it blocks."""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import TYPE_CHECKING, Any
+
+from nathb.aws.api_errors import cloud_error
+from nathb.aws.region import region_of
+from nathb.aws.responses import DescribeInstances, DescribeRouteTables, parse
+from nathb.core.errors import CloudError
+from nathb.core.model import Failure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from nathb.aws.responses import Machine, Page, Table
+
+    Filters = Sequence[tuple[str, Sequence[str]]]
+
+PAUSES = {Failure.THROTTLED: 1.0, Failure.UNAVAILABLE: 0.2, Failure.NO_REPLY: 0.05}
+"""Failures after which a read is made once more, and the longest pause before that, in seconds.
+The pause is drawn at random, so that two nodes that failed together do not return together. A
+lost reply is mostly a pooled connection gone stale, and the next one is fresh."""
+
+MAX_PAGES = 100
+"""Pages per question. An answer without end is not EC2's."""
+
+
+class Reader:
+    """What EC2 lists, behind a boto3 client. Every failure is a CloudError."""
+
+    def __init__(
+        self,
+        client: Any,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        draw: Callable[[], float] = random.random,
+    ) -> None:
+        """`sleep` takes seconds; `draw` gives a number from 0 to 1."""
+        self._client = client
+        self._sleep = sleep
+        self._draw = draw
+
+    def region(self, configured: str) -> str:
+        """Say which region is asked, and where that comes from; `configured` is the file's."""
+        return str(region_of(self._client, configured))
+
+    def instances(self, whose: str, filters: Filters) -> list[Machine]:
+        """Return the instances that pass these filters; `whose` they are is for messages."""
+        call, thing = self._client.describe_instances, f"the instances of {whose}"
+        pages = self._read(call, DescribeInstances, thing, Filters=named(filters))
+        return [one for page in pages for group in page.reservations for one in group.instances]
+
+    def tables(self, thing: str, **request: Any) -> list[Table]:
+        """Return the route tables that a request in boto3's words asks for."""
+        pages = self._read(
+            self._client.describe_route_tables, DescribeRouteTables, thing, **request
+        )
+        return [table for page in pages for table in page.route_tables]
+
+    def _read(
+        self, call: Callable[..., Any], shape: type[Page], thing: str, **request: Any
+    ) -> list[Page]:
+        pages: list[Page] = []
+        while len(pages) < MAX_PAGES:
+            page = self._page(call, shape, thing, request)
+            pages.append(page)
+            if not page.next_token:
+                return pages
+            request["NextToken"] = page.next_token
+        raise CloudError(
+            Failure.REFUSED,
+            f"{shape.__name__} of {thing}: EC2's answer has no end after {MAX_PAGES} pages;"
+            " see whether AWS_ENDPOINT_URL puts something else in EC2's place",
+        )
+
+    def _page(
+        self, call: Callable[..., Any], shape: type[Page], thing: str, request: dict[str, Any]
+    ) -> Page:
+        try:
+            return _ask(call, shape, thing, request)
+        except CloudError as error:
+            if error.failure not in PAUSES:
+                raise
+            self._sleep(PAUSES[error.failure] * self._draw())
+        return _ask(call, shape, thing, request)
+
+
+def named(filters: Filters) -> list[dict[str, Any]]:
+    """Return filters as boto3 takes them."""
+    return [{"Name": name, "Values": list(values)} for name, values in filters]
+
+
+def _ask(call: Callable[..., Any], shape: type[Page], thing: str, request: dict[str, Any]) -> Page:
+    try:
+        answer = call(**request)
+    except Exception as error:
+        # Any Exception: on an answer that is not EC2's, botocore's parsers raise what they like.
+        raise cloud_error(error, shape.__name__, thing) from error
+    return parse(answer, shape)

@@ -1,0 +1,116 @@
+"""What the agent asks of the world, as protocols: the real edges and the simulated ones fit both.
+
+Nothing here does anything. `net`, `aws` and `host` provide these, and so may a test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+from nathb.core.ec2_state import Roster, View
+from nathb.core.events import Event
+from nathb.core.model import Done, Move
+from nathb.core.snapshot import Snapshot
+
+
+class Wire(Protocol):
+    """Echo requests and their answers. Never blocks."""
+
+    def send(self, address: str, source: str = "") -> int:
+        """Send one echo request, from an address of this machine or from the usual one.
+
+        Returns its ticket; BlindError when none left this machine.
+        """
+        ...
+
+    def receive(self) -> Sequence[int]:
+        """Return the tickets that were answered since the last call."""
+        ...
+
+    def forget(self, ticket: int) -> None:
+        """Let a late answer to this ticket count for nothing."""
+        ...
+
+
+class Cloud(Protocol):
+    """EC2. Every call blocks, so it is made in the background; CloudError when it fails."""
+
+    def roster(self, me: str) -> Roster:
+        """Return who stands for each node now, and the table that steers this node's subnet."""
+        ...
+
+    def view(self, roster: Roster) -> View:
+        """Return where every guarded route and pin points, from one DescribeRouteTables."""
+        ...
+
+    def move(self, move: Move, eni: str, not_after: float) -> Done:
+        """Replace one route's target, unless it is later than `not_after` by then."""
+        ...
+
+
+class Calls(Protocol):
+    """Blocking calls, made where they hinder no check."""
+
+    def start(self, ticket: Hashable, call: Callable[[], object]) -> None:
+        """Begin the call and return at once."""
+        ...
+
+    def ended(self) -> Sequence[tuple[Hashable, object]]:
+        """Return what has ended since the last call: tickets with results, or exceptions."""
+        ...
+
+
+class Journal(Protocol):
+    """Where events are told. Never blocks, never raises."""
+
+    def tell(self, event: Event) -> None:
+        """Tell one event."""
+        ...
+
+
+class Manager(Protocol):
+    """The service manager. Never blocks, never raises."""
+
+    def ready(self, status: str) -> None:
+        """Say that the service is up, or up again after a reload."""
+        ...
+
+    def status(self, status: str) -> None:
+        """Say in one line how things stand."""
+        ...
+
+    def watchdog(self) -> None:
+        """Say that the loop has just made progress."""
+        ...
+
+
+class Clock(Protocol):
+    """Monotonic time, without and with the time spent suspended. Seconds."""
+
+    def monotonic(self) -> float:
+        """Return seconds that never step."""
+        ...
+
+    def boottime(self) -> float:
+        """Return the same, counting suspended time too."""
+        ...
+
+
+class Edges(Struct, frozen=True):
+    """All that an agent is handed."""
+
+    clock: Clock
+    wire: Wire
+    cloud: Cloud
+    calls: Calls
+    journal: Journal
+    manager: Manager
+    publish: Callable[[Snapshot], None]
+    """Shows a snapshot to other processes; NathbError when it cannot."""
+    resolve: Callable[[str], tuple[str, ...]]
+    """Addresses of a host name, blocking; NathbError when there are none."""
+    jitter: Callable[[], float]
+    """A number in [0, 1), anew at each call."""

@@ -1,0 +1,1 @@
+"""The service: the loop of one node, and what it talks to."""

@@ -1,0 +1,356 @@
+"""The loop of one node: look, judge, decide, move, tell.
+
+`step` does whatever is due and says when it wants to be called next; it never waits for anything.
+Level-triggered: every step compares where each route should point with where it points. EC2 is
+only ever called in the background, so that no API call delays a check.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from msgspec.structs import replace
+
+from nathb import __version__
+from nathb.core.change_detector import Teller
+from nathb.core.context import Known
+from nathb.core.ec2_state import Intent, View
+from nathb.core.errors import BlindError
+from nathb.core.events import Event, EventKind
+from nathb.core.memory import Onlooker
+from nathb.core.model import Evidence, Group, Ruling, Verdict
+from nathb.core.path import Path, Pulse
+from nathb.core.ports import Edges
+from nathb.core.prober import UPLINK, Watch
+from nathb.core.replay import render
+from nathb.core.rules import decide
+from nathb.core.snapshot import Counters, Home, Snapshot
+from nathb.core.split import Split, follow
+from nathb.daemon.ec2_watcher import BRISK, Sight
+from nathb.daemon.mover import Mover
+from nathb.daemon.reporter import Reporter
+
+IDLE = 1.0
+"""Longest time between two steps in seconds, so that status and watchdog stay fresh."""
+
+
+WRITE_WITHIN = 3.0
+"""Seconds after its round within which a write reaches EC2, or never does (R16)."""
+
+
+class Agent:
+    """One node of a group. Single-threaded: the one loop calls all methods."""
+
+    group: Group
+    watch: Watch
+    sight: Sight
+
+    def __init__(
+        self,
+        group: Group,
+        me: str,
+        edges: Edges,
+        *,
+        pid: int = 0,
+        dry_run: bool = False,
+        digest: str = "",
+    ) -> None:
+        self.me = me
+        self.digest = digest
+        """Of this node's file, to be compared with what `nathb apply` has noted (R17)."""
+        self.edges = edges
+        self.pid = pid
+        self.dry_run = dry_run
+        self.counters = Counters()
+        self.reporter = Reporter(edges, IDLE)
+        self.mover = Mover(edges, self.counters)
+        self.teller = Teller()
+        self.stopping = False
+        self.leaving = False
+        self.undrained: dict[str, float] = {}
+        self.revert_since: float | None = None
+        self.splits: dict[str, Split] = {}
+        self.evidence: dict[str, Evidence] = {}
+        """How the uplink and each peer stand in this round."""
+        self.rulings: tuple[Ruling, ...] = ()
+        self._expected_at = float("inf")
+        self._suspended = self._time_suspended()
+        self._suspected = False
+        self._silent: set[str] = set()
+        self._refreshed_at = float("-inf")
+        self._begin(group)
+
+    def step(self) -> float:
+        """Do what is due; return the monotonic time in seconds at which to call again."""
+        now = self.edges.clock.monotonic()
+        self._notice_stall(now)
+        self._hear(now)
+        self._learn(now)
+        self._decide(now, self._judge(now))
+        self._ask(now)
+        self.sight.look(now)
+        self.reporter.report(now, self.status, lambda: self.snapshot(now))
+        due_at = min(self.watch.wake_at(), self.sight.wake_at(now))
+        self._expected_at = min(now + IDLE, max(now, due_at))
+        return self._expected_at
+
+    def reload(self, group: Group, edges: Edges, digest: str = "") -> None:
+        """Go on with another file. If targets or timers changed, all is UNKNOWN anew (R1)."""
+        watch, sight, same = self.watch, self.sight, _targets(group) == _targets(self.group)
+        self.edges = self.mover.edges = self.reporter.edges = edges
+        self.digest = digest
+        self._begin(group)
+        self.sight.carry_on_from(sight)
+        if same:
+            self.watch = watch
+        else:
+            self._forget(watch.tickets)
+            self.watch.set_pins(self.sight.pinned())
+            self.watch.set_uplink(self.sight.uplink())  # of names too, as they were last resolved
+        self.tell(Event(kind=EventKind.RELOADED, message=f"reloaded {group.name}"))
+
+    def look_now(self) -> None:
+        """Look at EC2 at once: somebody knows that it has something new to show."""
+        self.sight.look_again(self.edges.clock.monotonic(), self.group.settle)
+
+    @property
+    def may_leave(self) -> bool:
+        """Whether a leaving node has handed over, and seen in a view, all that it can."""
+        return self.idle and not any(ruling.is_pending for ruling in self.rulings)
+
+    @property
+    def idle(self) -> bool:
+        """Whether no move is under way, so that the process may end."""
+        return self.mover.idle
+
+    def tell(self, event: Event) -> None:
+        """Tell an event that this process' surroundings have brought about."""
+        self.reporter.tell(event)
+
+    def _begin(self, group: Group) -> None:
+        now = self.edges.clock.monotonic()
+        self.group = group
+        heartbeats = {node.name: node.heartbeat for node in group.nodes if node.name != self.me}
+        self.watch = Watch(group.check, heartbeats, now, group.node(self.me).source)
+        self.sight = Sight(self.edges, group, self.me)
+        self.watch.set_uplink(self.sight.uplink())
+        self._expected_at = float("inf")
+
+    # --- look -------------------------------------------------------------------------------
+
+    def _notice_stall(self, now: float) -> None:
+        """R14: after a stall or a suspend, nothing that was in flight means anything."""
+        bound = self._patience
+        late, suspended = now - self._expected_at, self._time_suspended()
+        if late <= bound and abs(suspended - self._suspended) <= bound:
+            return
+        gap = max(late, suspended - self._suspended)
+        if abs(suspended - self._suspended) > bound:
+            self.sight.view = None  # monotonic time stood still, so its age cannot be told
+        self._suspended = suspended
+        self.watch.restart(now)
+        self.sight.look_again(now, self.group.settle)
+        message = f"was stalled for {gap:.1f} s: all is unknown until there is fresh evidence"
+        self.tell(Event(kind=EventKind.STALLED, message=message, rule="R14"))
+
+    @property
+    def _patience(self) -> float:
+        """Seconds by which this process may be late before it distrusts what it knows."""
+        return max(1.0, 2 * self.group.check.fast_interval)
+
+    def _time_suspended(self) -> float:
+        return self.edges.clock.boottime() - self.edges.clock.monotonic()
+
+    def _hear(self, now: float) -> None:
+        for ticket in self.edges.wire.receive():
+            self.counters.heard += ticket in self.watch.tickets
+            self._forget(self.watch.heard(ticket, now))
+        over = self.watch.expire(now)
+        self.counters.missed += over.missed
+        self._forget(over.tickets)
+        dropped, self.watch.dropped = self.watch.dropped, []
+        self._forget(dropped)
+
+    def _forget(self, tickets: Iterable[int]) -> None:
+        for ticket in tickets:
+            self.edges.wire.forget(ticket)
+
+    def _learn(self, now: float) -> None:
+        """Take in whatever came back from the background."""
+        view = self.sight.view
+        answers = [*self.edges.calls.ended(), *self.mover.overdue(now)]
+        for ticket, answer in answers:
+            if self.mover.owns(ticket):
+                self.reporter.tell_all(self.mover.ended(ticket, answer, now))
+                # until just after settle, when a contradiction becomes news
+                self.sight.look_again(now, self.group.settle + BRISK)
+            elif self.sight.owns(ticket):
+                self.reporter.tell_all(self.sight.learn(ticket, answer, now))
+        if self.sight.view is not None and self.sight.view is not view:
+            self._take_in(self.sight.view, view, now)
+        if answers:
+            for node, address in self.sight.private_addresses():
+                self.watch.set_pulse(node, address)
+            self.watch.set_uplink(self.sight.uplink())
+        gone, gone_at = self.sight.gone(), self.sight.roster_at
+        self.watch.set_hastened(self.sight.hastened(), gone, now, gone_at)
+
+    def _take_in(self, view: View, before: View | None, now: float) -> None:
+        self.watch.set_pins(self.sight.pinned())
+        self.reporter.tell_all(self.teller.pins(view.pins))
+        self.reporter.tell_all(self.teller.intent(view.intent, now))
+        self.reporter.tell_all(self.teller.files(view.digests, self.digest))
+        onlooker = Onlooker(self.me, self.group, self._believed_up())
+        self.reporter.tell_all(self.mover.observe(view, onlooker))
+        ended = (before.intent if before is not None else Intent()).drained - view.intent.drained
+        self.undrained = {**self.undrained, **dict.fromkeys(ended, now)}
+        reverted_at = now if self.revert_since is None else self.revert_since
+        self.revert_since = reverted_at if view.intent.revert else None
+        if before is not None and before.holdings != view.holdings:
+            self.sight.hurry(now, self.group.settle)
+
+    # --- judge, decide, move ----------------------------------------------------------------
+
+    def _judge(self, now: float) -> list[Event]:
+        """Return what is new in verdicts; look at EC2 the moment anything comes into doubt."""
+        self.watch.conclude(now)
+        self.evidence = {
+            name: self.watch.evidence(name, now) for name in (UPLINK, *self.watch.peers)
+        }
+        self._follow_splits()
+        news: list[Event] = []
+        for name, evidence in self.evidence.items():
+            news += self.teller.verdict(name, evidence)
+        news += self.teller.heartbeats({name: self.evidence[name] for name in self.watch.peers})
+        news += self.teller.pulses(self._pulses())
+        peers, suspecting = self.watch.peers, self.watch.suspecting
+        silent = {name for name in peers if self.evidence[name].silent_since is not None}
+        if silent - self._silent or (suspecting and not self._suspected):
+            self.sight.look_again(now, self.group.settle)
+        self._suspected, self._silent = suspecting, silent
+        news += self.teller.view(self.sight.view, now, self.group.view_max_age)
+        self.reporter.tell_all(self.teller.reminders(now))
+        return news
+
+    def _follow_splits(self) -> None:
+        """R7c: bring up to date which peers have convicted this node while it convicted them."""
+        acts, timers = self.mover.acts, self.group.check
+        found = {
+            name: follow(self.splits.get(name), self.evidence[name], acts.get(name), timers)
+            for name in self.watch.peers
+        }
+        self.splits = {name: split for name, split in found.items() if split is not None}
+
+    def _believed_up(self) -> frozenset[str]:
+        return frozenset(
+            name for name, one in self.watch.peers.items() if one.verdict is Verdict.UP
+        )
+
+    def _decide(self, now: float, news: list[Event]) -> None:
+        """Ask the rules, and tell the news with the round that they led to."""
+        known = Known(
+            now=now,
+            me=self.me,
+            group=self.group,
+            uplink=self.evidence[UPLINK],
+            peers={name: self.evidence[name] for name in self.watch.peers},
+            view=self.sight.view,
+            memory=self.mover.memory,
+            undrained=self.undrained,
+            revert_since=self.revert_since,
+            awaited_since=self.sight.awaited_since,
+            leaving=self.leaving,
+            dry_run=self.dry_run,
+            splits=self.splits,
+        )
+        self.rulings = decide(known)
+        news += self.teller.rulings(self.rulings, known.view, now, dry_run=self.dry_run)
+        self.reporter.tell_all(self._with_round(event, known) for event in news)
+        self._refresh([ruling.fresh for ruling in self.rulings if ruling.fresh], now)
+        for ruling in self.rulings:
+            move = ruling.move
+            if move is None or ruling.would or self.stopping or not self.mover.may_start(move, now):
+                continue  # what still has to wait its turn is wished for again in the next round
+            self.mover.start(ruling, move, known, self.sight.eni(move.to), now + WRITE_WITHIN)
+
+    def _with_round(self, event: Event, known: Known) -> Event:
+        """Return the event with what was known and ruled: on its route, or on all of them."""
+        rulings = (one for one in self.rulings if event.route in {None, one.route})
+        return replace(event, trace=render(known, tuple(rulings)))
+
+    def _refresh(self, nodes: list[str], now: float) -> None:
+        """Ask these peers and EC2 at once, for a ruling waits for it; again only after a while."""
+        if nodes and now >= self._refreshed_at + BRISK:
+            self._refreshed_at = now
+            for node in nodes:
+                self.watch.ask(UPLINK if node == self.me else node)
+            self.sight.look_again(now, BRISK)
+
+    # --- ask --------------------------------------------------------------------------------
+
+    def _ask(self, now: float) -> None:
+        for asked in self.watch.due(now):
+            try:
+                ticket = self.edges.wire.send(asked.address, asked.source)
+            except BlindError as error:
+                self._could_not_ask(asked, str(error), now)
+            else:
+                if isinstance(asked, Path) and asked.blind:
+                    message = f"{asked.subject} {asked.address} can be asked again"
+                    self.tell(Event(kind=EventKind.SIGHTED, message=message, rule="R1"))
+                self.watch.asked(asked, ticket, now)
+                self.counters.checks += 1
+
+    def _could_not_ask(self, asked: Path | Pulse, why: str, now: float) -> None:
+        self.counters.blind += 1
+        if isinstance(asked, Path) and not asked.blind:
+            message = f"cannot ask {asked.subject} {asked.address}: {why}"
+            self.tell(Event(kind=EventKind.BLIND, message=message, rule="R1"))
+        self.watch.could_not_ask(asked, why, now)
+
+    def _pulses(self) -> dict[str, str]:
+        return {name: pulse.state for name, pulse in self.watch.pulses.items()}
+
+    # --- tell -------------------------------------------------------------------------------
+
+    def status(self) -> str:
+        """Return in one line how things stand, for STATUS= of the service manager."""
+        peers = ", ".join(f"{name} {s.verdict.value}" for name, s in self.watch.peers.items())
+        view = self.sight.view
+        held = [seen for seen in view.holdings if seen.node == self.me] if view else []
+        holds = f"holds {len(held)} of {len(self.group.routes())} routes" if view else "no view yet"
+        mode = ", dry run" if self.dry_run else ""
+        return f"{self.me}: uplink {self.watch.uplink.verdict.value}, {peers}; {holds}{mode}"
+
+    def snapshot(self, now: float) -> Snapshot:
+        """Return all that `nathb status` shows."""
+        return Snapshot(
+            version=__version__,
+            group=self.group.name,
+            node=self.me,
+            pid=self.pid,
+            at=now,
+            dry_run=self.dry_run,
+            suspecting=self.watch.suspecting,
+            uplink=self.watch.evidence(UPLINK, now),
+            peers={name: self.watch.evidence(name, now) for name in self.watch.peers},
+            pulses=self._pulses(),
+            view=self.sight.view,
+            view_max_age=self.group.view_max_age,
+            homes=tuple(Home(route, self.group.home(route)) for route in self.group.routes()),
+            rulings=self.rulings,
+            told=self.reporter.lately,
+            counters=self.counters,
+            preempt=self.group.preempt,
+            instances=self.sight.states(),
+            instances_at=self.sight.roster.at if self.sight.roster is not None else None,
+            failed_reads=self.sight.failed_reads(),
+            writes=self.mover.writes(self.group, self.sight.view),
+            file_digest=self.digest,
+            failed_moves=self.mover.failed_moves(),
+        )
+
+
+def _targets(group: Group) -> tuple[object, ...]:
+    """What a reload must leave alone for evidence to mean what it meant."""
+    return group.nodes, group.uplink, group.check

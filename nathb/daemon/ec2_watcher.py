@@ -1,0 +1,224 @@
+"""What this node sees of the cloud: who stands for each node, where routes and pins point, and
+what the uplink's host names resolve to. All of it is looked up in the background, at a pace of its
+own, and the last good answer stays until there is a newer one (R10).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator
+
+from msgspec.structs import replace
+
+from nathb.core.addresses import is_address
+from nathb.core.ec2_state import InstanceState, Pin, PinState, Roster, RouteState, View
+from nathb.core.errors import CloudError
+from nathb.core.events import Event, EventKind
+from nathb.core.model import Failure, Group
+from nathb.core.polling import Looking
+from nathb.core.ports import Edges
+from nathb.core.snapshot import FailedRead
+
+BRISK = 2.0
+"""Seconds between two looks while something is going on; spares EC2's token buckets."""
+ROSTER_REFRESH = 300.0
+NAME_REFRESH = 300.0
+
+ROSTER = "roster"
+VIEW = "view"
+
+READS = {ROSTER: "instances", VIEW: "route tables"}
+"""What is read of EC2, in words for people."""
+
+
+class Sight:
+    """The latest good answers, and the looks that keep them fresh. Times in seconds."""
+
+    def __init__(self, edges: Edges, group: Group, me: str) -> None:
+        self.edges = edges
+        self.group = group
+        self.me = me
+        self.roster: Roster | None = None
+        self.view: View | None = None
+        self.addresses: dict[str, tuple[str, ...]] = {}
+        """What each host name of the uplink was last resolved to."""
+        self.looking = {
+            ROSTER: Looking(ROSTER_REFRESH, BRISK),
+            VIEW: Looking(group.refresh, min(BRISK, group.refresh)),
+            **{name: Looking(NAME_REFRESH, BRISK) for name in group.uplink if not is_address(name)},
+        }
+        self._awaited: dict[Hashable, str] = {}
+        self._failed: dict[str, FailedRead] = {}
+
+    def carry_on_from(self, old: Sight) -> None:
+        """Keep what was seen for the same nodes: a reload is no reason to forget it."""
+        if old.group.nodes == self.group.nodes:
+            self.roster, self.view = old.roster, old.view
+        self.addresses = old.addresses
+        self._failed = dict(old._failed)
+
+    def hurry(self, now: float, seconds: float) -> None:
+        """Look at EC2 briskly for a while."""
+        self.looking[ROSTER].hurry(now, seconds)
+        self.looking[VIEW].hurry(now, seconds)
+
+    def look_again(self, now: float, seconds: float) -> None:
+        """Look at EC2 as soon as may be, and go on briskly: something has just happened."""
+        self.looking[ROSTER].at_once(now)
+        self.looking[VIEW].at_once(now)
+        self.hurry(now, seconds)
+
+    @property
+    def awaited_since(self) -> float | None:
+        """Since when a newer view is on its way; None when none is, or when it failed."""
+        return self.looking[VIEW].asked_at
+
+    def look(self, now: float) -> None:
+        """Start every look that is due."""
+        for key, looking in self.looking.items():
+            if looking.due_at(now) <= now and (key != VIEW or self.roster is not None):
+                looking.begun(now)
+                ticket = object()  # unlike any before it, those of an agent's former sight too
+                self._awaited = {t: k for t, k in self._awaited.items() if k != key}
+                self._awaited[ticket] = key
+                self.edges.calls.start(ticket, self._call(key))
+
+    def wake_at(self, now: float) -> float:
+        """When the next look is due."""
+        keys = [key for key in self.looking if key != VIEW or self.roster is not None]
+        return min(self.looking[key].due_at(now) for key in keys)
+
+    def owns(self, ticket: Hashable) -> bool:
+        """Whether the ticket is that of a look still waited for; others came too late."""
+        return ticket in self._awaited
+
+    def learn(self, ticket: Hashable, answer: object, now: float) -> Iterator[Event]:
+        """Take in the answer to a look; yield an event when looks begin or cease to fail."""
+        key = self._awaited.pop(ticket)
+        looking = self.looking[key]
+        if isinstance(answer, BaseException):
+            self._note_failed(key, answer, now)
+            failure = answer.failure if isinstance(answer, CloudError) else Failure.UNAVAILABLE
+            if looking.failed(failure, now, self.edges.jitter()):
+                yield self._lost(key, answer)
+            return
+        self._failed.pop(key, None)
+        if looking.succeeded():
+            yield _back(key)
+        self._keep(key, answer)
+
+    def pinned(self) -> tuple[tuple[str, str], ...]:
+        """Return the (node, address) pairs whose pin leads to the peer, blackhole or not (R12)."""
+        good = {PinState.GOOD, PinState.BLACKHOLE}
+        return tuple((pin.node, pin.address) for pin in self._pins() if pin.state in good)
+
+    def hastened(self) -> set[str]:
+        """Return the peers that a pin or route shows as a blackhole (R13)."""
+        holdings = self.view.holdings if self.view is not None else ()
+        return {pin.node for pin in self._pins() if pin.state is PinState.BLACKHOLE} | {
+            seen.node for seen in holdings if seen.state is RouteState.BLACKHOLE
+        }
+
+    @property
+    def roster_at(self) -> float:
+        """When the instances were last described; long ago if never."""
+        return self.roster.at if self.roster is not None else float("-inf")
+
+    def gone(self) -> set[str]:
+        """Return the nodes that EC2 says are stopping, stopped or terminated (R13)."""
+        instances = self.roster.instances if self.roster is not None else ()
+        return {one.node for one in instances if one.state.is_gone}
+
+    def private_addresses(self) -> list[tuple[str, str]]:
+        """Return (node, private address) of the peers that EC2 shows one for, for the pulse."""
+        instances = self.roster.instances if self.roster is not None else ()
+        return [(one.node, one.address) for one in instances if one.node != self.me]
+
+    def failed_reads(self) -> tuple[FailedRead, ...]:
+        """Return what of EC2 cannot be read at present."""
+        return tuple(self._failed.values())
+
+    def states(self) -> dict[str, InstanceState]:
+        """Return what EC2 says that each node's instance is doing; empty before the first read."""
+        instances = self.roster.instances if self.roster is not None else ()
+        return {one.node: one.state for one in instances}
+
+    def eni(self, node: str) -> str:
+        """Return the interface that routes to this node point at; empty while it is not known."""
+        instance = self.roster.instance(node) if self.roster is not None else None
+        return instance.eni if instance is not None else ""
+
+    def uplink(self) -> list[str]:
+        """Return the addresses of the uplink: as the file gives them, or as last resolved."""
+        found = (
+            [one] if is_address(one) else self.addresses.get(one, ()) for one in self.group.uplink
+        )
+        return list(dict.fromkeys(address for several in found for address in several))
+
+    def _shows_strangers(self, view: View) -> bool:
+        """Whether a node may have become another instance, which would explain what is seen."""
+        unseen = self.roster is not None and any(
+            one.state is InstanceState.UNSEEN for one in self.roster.instances
+        )
+        elsewhere = any(pin.state is PinState.ELSEWHERE for pin in view.pins)
+        return unseen or elsewhere or any(seen.node == "" for seen in view.holdings)
+
+    def _pins(self) -> tuple[Pin, ...]:
+        return self.view.pins if self.view is not None else ()
+
+    def _call(self, key: str) -> Callable[[], object]:
+        cloud, me, roster, resolve = self.edges.cloud, self.me, self.roster, self.edges.resolve
+        if key == ROSTER:
+            return lambda: cloud.roster(me)
+        if key == VIEW and roster is not None:
+            return lambda: cloud.view(roster)
+        return lambda: resolve(key)
+
+    def _note_failed(self, key: str, error: BaseException, now: float) -> None:
+        """Remember since when this read of EC2 fails without a break, and its last error."""
+        if key in READS:
+            sent_at = self.looking[key].begun_at
+            first = FailedRead(READS[key], now if sent_at is None else sent_at, "")
+            self._failed[key] = replace(self._failed.get(key, first), error=str(error))
+
+    def _lost(self, key: str, error: BaseException) -> Event:
+        if key in {ROSTER, VIEW}:
+            what = "the route tables" if key == VIEW else "the instances"
+            until = "the last view is used while it lasts" if self.view else "nothing can be moved"
+            message = f"cannot read {what}, so {until}: {error}"
+            return Event(kind=EventKind.VIEW_LOST, message=message, rule="R10")
+        until = "its last addresses stay in use" if key in self.addresses else "it is not asked"
+        return Event(kind=EventKind.NAME_LOST, message=f"cannot resolve {key}, so {until}: {error}")
+
+    def _keep(self, key: str, answer: object) -> None:
+        if isinstance(answer, Roster):
+            if self.roster is None or self.roster.instances != answer.instances:
+                self.looking[VIEW].at_once(answer.at)
+            self.roster = _with_interfaces(answer, self.roster)
+        elif isinstance(answer, View):
+            if self.view is None or answer.at >= self.view.at:
+                self.view = answer
+            if self._shows_strangers(answer):
+                self.looking[ROSTER].at_once(answer.at)
+        elif isinstance(answer, tuple):
+            self.addresses[key] = answer
+
+
+def _with_interfaces(new: Roster, old: Roster | None) -> Roster:
+    """A terminated instance may show no interfaces; routes and pins still point at those it had."""
+    before = {one.instance: one for one in old.instances} if old is not None else {}
+    return replace(
+        new,
+        instances=tuple(
+            replace(one, eni=before[one.instance].eni, enis=before[one.instance].enis)
+            if one.state.is_gone and not one.eni and one.instance in before
+            else one
+            for one in new.instances
+        ),
+    )
+
+
+def _back(key: str) -> Event:
+    if key in {ROSTER, VIEW}:
+        what = "the route tables" if key == VIEW else "the instances"
+        return Event(kind=EventKind.VIEW_BACK, message=f"{what} can be read again", rule="R10")
+    return Event(kind=EventKind.NAME_BACK, message=f"{key} can be resolved again")

@@ -1,0 +1,159 @@
+"""Moves under way and what is remembered of each route: the agent's only hand on the world.
+
+A move is started in the background, one per route at a time. Its end is told once: as done, as
+failed, or, when the answer was lost, as done by the view that later shows it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+
+from nathb.core import event_texts as sentences
+from nathb.core.context import Known
+from nathb.core.ec2_state import View
+from nathb.core.errors import CloudError, NathbError
+from nathb.core.events import Event
+from nathb.core.memory import Onlooker, RouteMemory, begun, ended, observed
+from nathb.core.model import Cause, Done, Failure, Group, Move, Route, Ruling, Undone
+from nathb.core.ports import Edges
+from nathb.core.replay import render
+from nathb.core.snapshot import Counters, FailedMove, Write, write_of
+from nathb.core.split import Act
+
+MOVE = "move"
+HEAD_START = 0.25
+"""Seconds for which other routes wait while a default route, which carries most, is being moved."""
+GIVE_UP = 20.0
+"""Seconds after which a move that has not ended counts as one whose answer was lost (R16)."""
+
+
+class Mover:
+    """What this process remembers of each route, keyed by the route as text."""
+
+    def __init__(self, edges: Edges, counters: Counters) -> None:
+        self.edges = edges
+        self.counters = counters
+        self.memory: dict[str, RouteMemory] = {}
+        self.acts: dict[str, Act] = {}
+        """For each node, the last time that a route arrived at it by the write of someone else."""
+        self._viewed_at = float("-inf")
+        self._moves: dict[Hashable, Move] = {}
+        self._homes: dict[Hashable, str] = {}
+        self._begun_at: dict[Hashable, float] = {}
+        self._count = 0
+        self._traces: dict[Route, str] = {}
+        self._failures: dict[Route, tuple[Cause, Failure]] = {}
+        self._errors: dict[Route, FailedMove] = {}
+
+    @property
+    def idle(self) -> bool:
+        """Whether no move is under way."""
+        return not self._moves
+
+    def may_start(self, move: Move, now: float) -> bool:
+        """Whether it is this move's turn: default routes go first, all others in parallel."""
+        if move.route.is_default:
+            return True
+        return not any(
+            other.route.is_default and now < self._begun_at[ticket] + HEAD_START
+            for ticket, other in self._moves.items()
+        )
+
+    def start(self, ruling: Ruling, move: Move, known: Known, eni: str, not_after: float) -> None:
+        """Begin the move that the ruling wishes for; `not_after` is monotonic seconds."""
+        self._count += 1
+        ticket = (MOVE, str(move.route), self._count)
+        self._moves[ticket] = move
+        self._homes[ticket] = known.group.home(move.route)
+        self._begun_at[ticket] = known.now
+        self._traces[move.route] = render(known, (ruling,))
+        self._remember(move.route, begun(self._recall(move.route), move, known.now))
+        cloud = self.edges.cloud
+        self.edges.calls.start(ticket, lambda: cloud.move(move, eni, not_after))
+
+    def owns(self, ticket: Hashable) -> bool:
+        """Whether the ticket is that of a move."""
+        return ticket in self._moves
+
+    def overdue(self, now: float) -> list[tuple[Hashable, object]]:
+        """Return the moves that have not ended in time, each with the failure that it ends in."""
+        return [
+            (ticket, CloudError(Failure.NO_REPLY, _never_ended(self._moves[ticket])))
+            for ticket, begun_at in self._begun_at.items()
+            if ticket in self._moves and now >= begun_at + GIVE_UP
+        ]
+
+    def ended(self, ticket: Hashable, answer: object, now: float) -> Iterator[Event]:
+        """Take in how a move ended; yield its event. The same failure again is not told again."""
+        move, home = self._moves.pop(ticket), self._homes.pop(ticket)
+        del self._begun_at[ticket]
+        route = move.route
+        result = answer if isinstance(answer, Done) else _undone(answer)
+        before, jitter = self._recall(route), self.edges.jitter()
+        self._remember(route, ended(before, move, result, now, home=home, jitter=jitter))
+        if isinstance(result, Done):
+            self._failures.pop(route, None)
+            self._errors.pop(route, None)
+            yield self._moved(move, result)
+            return
+        self.counters.failed_moves += 1
+        self._errors[route] = FailedMove(route, move.to, now, result.message)
+        if self._failures.get(route) != (move.cause, result.failure):
+            self._failures[route] = (move.cause, result.failure)
+            yield sentences.move_failed(move, result, self._traces[route])
+
+    def observe(self, view: View, onlooker: Onlooker) -> Iterator[Event]:
+        """Take in a view; yield events for moves, ours or not, that only it shows."""
+        for route in onlooker.group.routes():
+            before = self._recall(route)
+            after = observed(before, route, view, onlooker)
+            self._remember(route, after)
+            lost = before.unanswered
+            if lost is not None and after.accepted not in (None, before.accepted):
+                self._failures.pop(route, None)
+                self._errors.pop(route, None)
+                yield self._moved(lost.move, None)
+            elif before.holder is not None and after.holder and after.holder != before.holder:
+                self.acts[after.holder] = Act(self._viewed_at, view.at)
+                yield sentences.moved_by_another(route, before.holder, after.holder, onlooker.me)
+
+        self._viewed_at = view.at
+
+    def writes(self, group: Group, view: View | None) -> tuple[Write, ...]:
+        """Return the writes that no view has shown yet."""
+        found = (write_of(route, self._recall(route), view) for route in group.routes())
+        return tuple(write for write in found if write is not None)
+
+    def failed_moves(self) -> tuple[FailedMove, ...]:
+        """Return the moves whose last try EC2 did not confirm."""
+        return tuple(self._errors.values())
+
+    def _moved(self, move: Move, done: Done | None) -> Event:
+        rule, by_rule = move.rule.value, self.counters.moves_by_rule
+        self.counters.moves += 1
+        by_rule[rule] = by_rule.get(rule, 0) + 1
+        return sentences.moved(move, done, self._traces.pop(move.route, ""))
+
+    def _recall(self, route: Route) -> RouteMemory:
+        return self.memory.get(str(route), RouteMemory())
+
+    def _remember(self, route: Route, memory: RouteMemory) -> None:
+        self.memory = {**self.memory, str(route): memory}
+        if memory.penalty.value:
+            self.counters.penalties[str(route)] = memory.penalty
+
+
+def _never_ended(move: Move) -> str:
+    return (
+        f"ReplaceRoute of {move.route} to {move.to}: the call has not ended within {GIVE_UP:.0f} s;"
+        " it may have been applied, and the next look at the route table tells"
+    )
+
+
+def _undone(answer: object) -> Undone:
+    """A failure that EC2 or we can name, or a defect of ours: then who knows what was applied."""
+    if isinstance(answer, CloudError):
+        return Undone(answer.failure, str(answer), answer.request_id)
+    if isinstance(answer, NathbError):
+        return Undone(Failure.UNAVAILABLE, str(answer))
+    return Undone(Failure.NO_REPLY, f"unexpected {type(answer).__name__}: {answer}")

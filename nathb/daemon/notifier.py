@@ -1,0 +1,81 @@
+"""Who is told what: the journal of everything, hooks and a topic of transitions.
+
+The agent knows one door, `tell`. Behind it, only the journal and the queues are touched; whoever
+else is told is told by a thread of its own, so that nothing here can hold up a move.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+from pathlib import Path
+
+from nathb.aws.sns import Topic
+from nathb.core.events import TRANSITIONS, Event
+from nathb.core.model import Group, Notify
+from nathb.core.ports import Journal
+from nathb.host.delivery_queue import Outbox
+from nathb.host.hooks import Hooks
+from nathb.host.journal_schema import notice
+
+HOOKS = "hooks.d"
+"""Beside the file of the group: /etc/nathb/hooks.d for /etc/nathb/NAME.yaml."""
+LAST_WORDS = 0.25
+"""Seconds in which what waits may still be passed on after SIGTERM."""
+LAST_BREATH = 0.1
+"""Seconds in which a hook that was killed then is seen to have ended."""
+
+
+class Chorus:
+    """Everybody who is told of what happens on this node. All methods are for the loop's thread.
+
+    At first only the journal is; `follow` adds whom the file names.
+    """
+
+    def __init__(self, journal: Journal, node: str) -> None:
+        self._journal = journal
+        self._node = node
+        self._group = ""
+        self._hooks: Hooks | None = None
+        self._outboxes: dict[str, Outbox] = {}
+        self._retired: list[Outbox] = []
+        self._notify = Notify()
+
+    def tell(self, event: Event) -> None:
+        """Tell the journal, and queue the event for everyone else whom it concerns."""
+        self._journal.tell(event)
+        if event.kind in TRANSITIONS and self._outboxes:
+            told = notice(event, self._group, self._node, datetime.now().astimezone())
+            for outbox in self._outboxes.values():
+                outbox.tell(told)
+
+    def follow(self, group: Group, directory: Path) -> None:
+        """Tell whom this file names from now on; `directory` is where it lies.
+
+        Whoever is named no more is still told what waits.
+        """
+        self._group = group.name
+        if self._hooks is None:
+            self._hooks = Hooks(directory / HOOKS)
+            self._outboxes["hooks"] = Outbox("hooks", self._hooks.carry, self._journal)
+        if group.notify != self._notify:
+            self._notify = group.notify
+            if before := self._outboxes.pop("sns", None):
+                before.close()
+                self._retired.append(before)
+            if group.notify.sns:
+                topic = Topic(group.notify.sns)
+                self._outboxes["sns"] = Outbox("sns", topic.carry, self._journal)
+
+    def close(self) -> None:
+        """Pass on what can be in a moment, end the hook that runs, and own up to the rest."""
+        outboxes = [*self._outboxes.values(), *self._retired]
+        for outbox in outboxes:
+            outbox.close()
+        deadline = time.monotonic() + LAST_WORDS
+        for outbox in outboxes:
+            if not outbox.join(deadline - time.monotonic()):
+                outbox.give_up()
+        if self._hooks is not None:
+            self._hooks.stop()
+            self._outboxes["hooks"].join(LAST_BREATH)

@@ -1,0 +1,65 @@
+"""What one node tells: events to the journal, its state to the manager and to `nathb status`.
+
+Nothing here waits or fails: what cannot be told is told elsewhere, once.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+
+from nathb.core.errors import NathbError
+from nathb.core.events import Event, EventKind
+from nathb.core.ports import Edges
+from nathb.core.snapshot import Snapshot, Told
+
+TOLD = 10
+"""How many of the last sentences the snapshot shows."""
+
+
+class Reporter:
+    """All that leaves this process for people, apart from the moves themselves."""
+
+    def __init__(self, edges: Edges, pace: float) -> None:
+        """`pace` is the longest time in seconds between two reports; an event makes one due."""
+        self.edges = edges
+        self._pace = pace
+        self._lately: deque[Told] = deque(maxlen=TOLD)
+        self._reported_at = float("-inf")
+        self._published = True
+
+    @property
+    def lately(self) -> tuple[Told, ...]:
+        """The last sentences, oldest first."""
+        return tuple(self._lately)
+
+    def tell(self, event: Event) -> None:
+        """Tell an event, and show it in the next snapshot, which is due at once."""
+        self.edges.journal.tell(event)
+        at = self.edges.clock.monotonic()
+        self._lately.append(Told(at, event.kind.value, event.message))
+        self._reported_at = float("-inf")
+
+    def tell_all(self, events: Iterable[Event]) -> None:
+        """Tell these events in order."""
+        for event in events:
+            self.tell(event)
+
+    def report(self, now: float, status: Callable[[], str], show: Callable[[], Snapshot]) -> None:
+        """Say that the loop is alive and how things stand, if that is due; `now` in seconds."""
+        if now < self._reported_at + self._pace:
+            return
+        self._reported_at = now
+        self.edges.manager.watchdog()
+        self.edges.manager.status(status())
+        self._publish(show)
+
+    def _publish(self, show: Callable[[], Snapshot]) -> None:
+        """Show the snapshot to whoever asks; the daemon works without it, and tells so once."""
+        could, self._published = self._published, True
+        try:
+            self.edges.publish(show())
+        except NathbError as error:
+            self._published = False
+            if could:
+                self.tell(Event(kind=EventKind.STATUS_LOST, message=str(error)))

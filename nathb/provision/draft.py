@@ -1,0 +1,166 @@
+"""A first file for a group, drafted from what EC2 shows of its instances. Pure but for `find`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from ipaddress import ip_network
+
+from msgspec import Struct
+
+from nathb.aws.instances import describe
+from nathb.aws.reader import Reader
+from nathb.aws.responses import Entry, Machine, Table
+from nathb.aws.routes import leads_to
+from nathb.core.ec2_state import Instance
+from nathb.core.errors import UsageError
+from nathb.core.model import Node, Route
+from nathb.provision.inventory import steering, tables_of_vpc
+
+GONE = {"shutting-down", "terminated"}
+HEARTBEATS = ("199.7.83.42", "193.0.14.129", "192.5.5.241", "192.33.4.12", "192.36.148.17")
+"""Root name servers (L, K, F, C, I), for a start: they answer pings from anywhere, and only full
+resolvers ask them, which have twelve others. A person should choose addresses of their own.
+https://www.iana.org/domains/root/servers
+"""
+UPLINKS = ("1.1.1.1", "9.9.9.9")
+NOT_A_NAME = re.compile(r"[^a-z0-9.-]+")
+LONGEST_NAME = 63
+
+
+class Draft(Struct, frozen=True):
+    """One node as it would stand in the file, and what is worth a remark."""
+
+    name: str
+    instance: Instance
+    heartbeat: str
+    routes: tuple[Route, ...]
+    is_pinned: bool
+    """Whether the heartbeat is pinned to it already, somewhere in its VPC."""
+    candidates: tuple[str, ...]
+    """Tables of its VPC that steer none of the nodes, for a node to which no route leads yet."""
+
+
+def find(reader: Reader, called: Sequence[str], region: str) -> list[Machine]:
+    """Return the instances called so, by id or by Name tag, in that order. `region` is the one that
+    is asked, and where it comes from, for messages.
+
+    UsageError when one is not there, or a name is that of several; CloudError when EC2 fails.
+    """
+    return [_one(reader, name, region) for name in called]
+
+
+def _one(reader: Reader, called: str, region: str) -> Machine:
+    by_id = called.startswith("i-")
+    filters = [("instance-id", [called])] if by_id else [("tag:Name", [called])]
+    found = [one for one in reader.instances(called, filters) if one.state.name not in GONE]
+    if not found:
+        what = "id" if by_id else "Name tag"
+        raise UsageError(
+            f"{called}: EC2 shows no instance with this {what} in {region}; correct it, or give "
+            "its region with --region"
+        )
+    if len(found) > 1:
+        ids = ", ".join(sorted(one.instance_id for one in found))
+        raise UsageError(f"{called}: is the name of {len(found)} instances; give one's id: {ids}")
+    return found[0]
+
+
+def draft(reader: Reader, machines: Sequence[Machine]) -> list[Draft]:
+    """Return one node for each machine: its name, interface, routes, and a heartbeat of its own."""
+    vpcs = dict.fromkeys(machine.vpc_id for machine in machines)
+    tables = [table for vpc in vpcs for table in tables_of_vpc(reader, vpc)]
+    own = [table for one in machines if (table := steering(one, tables)) is not None]
+    names = _names(machines)
+    taken: set[str] = set()
+    drafts = []
+    for name, machine in zip(names, machines, strict=True):
+        instance = describe(Node(name, (), instance=machine.instance_id), machine)
+        pinned = next((a for a in _pinned(own, instance) if a not in taken), "")
+        heartbeat = pinned or next(one for one in HEARTBEATS if one not in taken)
+        taken.add(heartbeat)
+        routes = tuple(_routes(tables, own, instance))
+        others = (one for one in tables if one.vpc_id == machine.vpc_id and one not in own)
+        candidates = tuple(_called(table) for table in others)
+        drafts.append(Draft(name, instance, heartbeat, routes, bool(pinned), candidates))
+    return drafts
+
+
+def text(drafts: Sequence[Draft], region: str) -> str:
+    """Return the file: what was found, and in comments what it means and what to look at."""
+    lines = [
+        "# Drafted from what EC2 shows. Look at it, then: nathb check NAME, nathb plan NAME.",
+        "# The same file belongs on every node; every other key is in example.yaml.",
+        "",
+        f"region: {region}",
+        "",
+        '# "Is it me?": pinged through a node\'s own internet gateway; up if any answers.',
+        f"uplink: [{', '.join(UPLINKS)}]",
+        "",
+        "nodes:",
+    ]
+    for one in drafts:
+        lines += [*_node(one), ""]
+    return "\n".join(lines)
+
+
+def _node(one: Draft) -> Iterator[str]:
+    yield f"  {one.name}:"
+    yield f"    instance: {one.instance.instance}    # {one.instance.eni}, {one.instance.address}"
+    if one.is_pinned:
+        yield f"    heartbeat: {one.heartbeat}    # is pinned to it already"
+    else:
+        yield "    # A root name server, for a start. Better: an address of your own outside of the"
+        yield "    # VPC. It has to answer pings, and no client may need it, for the pin catches"
+        yield "    # clients' traffic to it too."
+        yield f"    heartbeat: {one.heartbeat}"
+    if not one.routes:
+        yield "    # No route leads to it yet. List the private subnets' tables, of:"
+        yield from (f"    #   - {table}" for table in one.candidates)
+        yield "    routes: []"
+        return
+    yield "    routes:"
+    for route in one.routes:
+        short = route.table
+        full = f"{{table: {route.table}, destination: {route.destination}}}"
+        yield f"      - {short if route.destination == '0.0.0.0/0' else full}"
+
+
+def _names(machines: Sequence[Machine]) -> list[str]:
+    """Name each node after its machine, as far as a file's names go, and each differently."""
+    names: list[str] = []
+    for machine in machines:
+        tags = {tag.key: tag.value for tag in machine.tags}
+        name = NOT_A_NAME.sub("-", tags.get("Name", "").lower()).strip("-.")[:LONGEST_NAME]
+        names.append(name if name and name not in names else machine.instance_id)
+    return names
+
+
+def _pinned(own: Sequence[Table], instance: Instance) -> Iterator[str]:
+    """Yield the addresses that the nodes' own tables pin to this instance."""
+    for table in own:
+        for entry in table.routes:
+            if _is_pin(entry) and leads_to(entry, instance):
+                yield entry.destination.split("/")[0]
+
+
+def _routes(tables: Sequence[Table], own: Sequence[Table], instance: Instance) -> Iterator[Route]:
+    """Yield the routes that lead to this instance, pins and the nodes' own tables left out."""
+    for table in tables:
+        for entry in table.routes:
+            if table not in own and leads_to(entry, instance) and not _is_pin(entry):
+                yield Route(table.route_table_id, entry.destination)
+
+
+def _called(table: Table) -> str:
+    name = next((tag.value for tag in table.tags if tag.key == "Name"), "")
+    return f"{table.route_table_id}    # {name}" if name else table.route_table_id
+
+
+def _is_pin(entry: Entry) -> bool:
+    """Whether a route covers one public address, as a heartbeat's does."""
+    try:
+        network = ip_network(entry.destination)
+    except ValueError:
+        return False
+    return network.num_addresses == 1 and network.is_global

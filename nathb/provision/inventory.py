@@ -1,0 +1,93 @@
+"""All that EC2 shows around a group: its machines, and every route table of their VPCs.
+
+A daemon reads only what it acts upon (see `ec2.Cloud`). Who sets up, checks or repairs a group
+looks further: at source/dest checks, at tables that the file does not name, at pins as seen from
+every node. Reading costs one DescribeInstances and one DescribeRouteTables per VPC.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from nathb.aws.instances import describe, machines_of
+from nathb.aws.reader import named
+from nathb.aws.responses import Entry, Machine, Table
+from nathb.aws.routes import find, holder_of
+from nathb.core.ec2_state import Instance
+from nathb.core.model import Group
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from nathb.aws.reader import Reader
+
+
+class Survey(Struct, frozen=True):
+    """One look at EC2 around a group. Pure: all questions are answered from what was read."""
+
+    group: Group
+    machines: dict[str, Machine]
+    """What stands for each node, by its name; a node that EC2 shows nothing of is not there."""
+    tables: dict[str, Table]
+    """Every route table of the machines' VPCs, and every one that the file names, by its id."""
+    region: str
+    """The region that was asked, and where it comes from, in words."""
+
+    def instance(self, node: str) -> Instance:
+        """Return what the core would be told of a node now; UNSEEN when EC2 shows nothing."""
+        return describe(self.group.node(node), self.machines.get(node))
+
+    def steering(self, node: str) -> Table | None:
+        """Return the table that steers what a node sends itself: its public subnet's, or the main.
+
+        None when EC2 shows no such node, or no such table.
+        """
+        machine = self.machines.get(node)
+        return None if machine is None else steering(machine, self.tables.values())
+
+    def entry(self, table: str, destination: str) -> Entry | None:
+        """Return the route with this destination in a table; None when there is none."""
+        return find(self.tables.get(table), destination)
+
+    def holder_of(self, entry: Entry) -> str:
+        """Name the node that holds a route, on any of its interfaces; empty for none of them."""
+        return holder_of(entry, (self.instance(node.name) for node in self.group.nodes))
+
+
+def survey(reader: Reader, group: Group) -> Survey:
+    """Look at EC2 around a group. CloudError when a read fails, or a `match` finds two."""
+    found = machines_of(group, reader)
+    machines = {name: machine for name, machine in found.items() if machine is not None}
+    tables = [table for vpc in _vpcs(machines.values()) for table in tables_of_vpc(reader, vpc)]
+    listed = {table.route_table_id: table for table in tables}
+    named_ids = {route.table for route in group.routes()} - listed.keys()
+    if named_ids:  # by filter: by id, one that is gone would fail the call for all
+        filters = named([("route-table-id", sorted(named_ids))])
+        others = reader.tables(f"the tables of {group.name}", Filters=filters)
+        listed |= {table.route_table_id: table for table in others}
+    return Survey(group, machines, listed, reader.region(group.region))
+
+
+def tables_of_vpc(reader: Reader, vpc: str) -> list[Table]:
+    """Return every route table of a VPC."""
+    return reader.tables(f"the tables of {vpc}", Filters=named([("vpc-id", [vpc])]))
+
+
+def steering(machine: Machine, tables: Iterable[Table]) -> Table | None:
+    """Return the table that steers what a machine sends: its subnet's own, or its VPC's main one.
+
+    https://docs.aws.amazon.com/vpc/latest/userguide/subnet-route-tables.html
+    """
+    main = None
+    for table in tables:
+        if any(one.subnet_id == machine.subnet_id for one in table.associations if one.subnet_id):
+            return table
+        if table.vpc_id == machine.vpc_id and any(one.main for one in table.associations):
+            main = table
+    return main
+
+
+def _vpcs(machines: Iterable[Machine]) -> list[str]:
+    return list(dict.fromkeys(machine.vpc_id for machine in machines if machine.vpc_id))

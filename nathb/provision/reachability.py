@@ -1,0 +1,110 @@
+"""Whom this node reaches: one round of pings, as the daemon would send them."""
+
+from __future__ import annotations
+
+import select
+import time
+from collections.abc import Iterator, Mapping
+
+from msgspec import Struct
+
+from nathb.core.errors import BlindError, ResolveError
+from nathb.core.findings import Finding, bad, good, warning
+from nathb.net.icmp import Wire
+from nathb.net.names import resolve
+from nathb.provision.inventory import Survey
+
+TRIES = 3
+PATIENCE = 1.0
+"""Seconds for an answer."""
+
+
+class Question(Struct, frozen=True):
+    """One address to be pinged, and what its silence would mean."""
+
+    subject: str
+    address: str
+    what: str
+    silence: Finding
+    source: str = ""
+
+
+def inspect_reach(seen: Survey, me: str, never: frozenset[str]) -> Iterator[Finding]:
+    """Yield who answers this node: its uplink, and the peers, through them and straight.
+
+    `never` names the peers whose heartbeats have never answered the daemon of this node.
+    """
+    group = seen.group
+    for name in group.uplink:
+        try:
+            addresses = resolve(name)
+        except ResolveError as error:
+            yield bad("uplink", str(error), "see above")
+            continue
+        questions = [_uplink(address) for address in addresses]
+        yield from _ask(questions)
+    peers = [node for node in group.nodes if node.name != me]
+    for peer in peers:
+        source = group.node(me).source
+        yield from _ask(
+            [
+                _heartbeat(peer.name, address, source, never=peer.name in never)
+                for address in peer.heartbeat
+            ]
+            + _pulse(peer.name, seen.instance(peer.name).address)
+        )
+
+
+def _uplink(address: str) -> Question:
+    mend = "see to this subnet's default route, this node's public address and its security group"
+    text = f"{address} does not answer through this node's own gateway"
+    return Question("uplink", address, f"{address} answers", bad("uplink", text, mend))
+
+
+def _heartbeat(peer: str, address: str, source: str, *, never: bool) -> Question:
+    mend = f"nathb check --aws on {peer}: forwarding, masquerade, source/dest check"
+    text = f"heartbeat {address} does not answer through {peer}"
+    if never:
+        text += ", and has never answered the daemon of this node"
+        mend = f"see whether the address is right and answers pings at all; if so, {mend}"
+    return Question(peer, address, f"heartbeat {address} answers", bad(peer, text, mend), source)
+
+
+def _pulse(peer: str, address: str) -> list[Question]:
+    if not address:
+        return []
+    mend = f"let ICMP echo in from this node in the security group of {peer}"
+    text = f"its pulse {address} does not answer: its crash will be noticed late"
+    return [Question(peer, address, f"its pulse {address} answers", warning(peer, text, mend))]
+
+
+def _ask(questions: list[Question]) -> Iterator[Finding]:
+    """Yield what came of each question. One answer in three tries is an answer."""
+    try:
+        heard = _heard({question.address: question.source for question in questions})
+    except BlindError as error:
+        for question in questions:
+            yield warning(question.subject, f"cannot be asked: {error}", "run it as root")
+        return
+    for question in questions:
+        if question.address in heard:
+            yield good(question.subject, question.what)
+        else:
+            yield question.silence
+
+
+def _heard(sources: Mapping[str, str]) -> set[str]:
+    """Return which of these addresses answer. BlindError when they cannot be asked."""
+    heard: set[str] = set()
+    with Wire() as wire:
+        for _ in range(TRIES):
+            silent = [address for address in sources if address not in heard]
+            tickets = {wire.send(address, sources[address]): address for address in silent}
+            deadline = time.monotonic() + PATIENCE
+            while tickets and (left := deadline - time.monotonic()) > 0:
+                select.select(wire.filenos(), [], [], left)
+                for ticket in wire.receive():
+                    heard.add(tickets.pop(ticket))
+            for ticket in tickets:
+                wire.forget(ticket)
+    return heard
