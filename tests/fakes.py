@@ -1,4 +1,4 @@
-"""A small world on virtual time: real agents, and edges that do as they are told.
+"""A small world on virtual time: real agents, and ports that do as they are told.
 
 One `World` holds a clock, a network, an EC2 and as many agents as there are nodes. Nothing sleeps:
 `run` moves the clock to whatever happens next.
@@ -25,7 +25,7 @@ from nathb.core.ec2_state import (
 from nathb.core.errors import BlindError, CloudError, ResolveError
 from nathb.core.events import Event
 from nathb.core.model import Done, Failure, Group, Move, Route
-from nathb.core.ports import Edges
+from nathb.core.ports import Ports
 from nathb.core.snapshot import Snapshot
 from nathb.daemon.agent import Agent
 
@@ -211,7 +211,7 @@ class FakeCalls:
 class FakeJournal:
     events: list[Event] = field(default_factory=list)
 
-    def tell(self, event: Event) -> None:
+    def emit(self, event: Event) -> None:
         self.events.append(event)
 
     def kinds(self) -> list[str]:
@@ -246,7 +246,7 @@ class Post:
         self.snapshots: list[Snapshot] = []
         self.publish: Callable[[Snapshot], None] = self.snapshots.append
         self.names: dict[str, tuple[str, ...]] = {}
-        self.edges = Edges(
+        self.ports = Ports(
             clock=world.clock,
             wire=FakeWire(world, me),
             cloud=FakeCloud(world.ec2, me),
@@ -257,7 +257,7 @@ class Post:
             resolve=self._resolve,
             jitter=lambda: 0.5,
         )
-        self.agent = Agent(world.group, me, self.edges, dry_run=dry_run)
+        self.agent = Agent(world.group, me, self.ports, dry_run=dry_run)
         self.wake_at = world.clock.now
         self.frozen = False
 

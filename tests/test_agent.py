@@ -1,4 +1,4 @@
-"""Whole agents on virtual time, with edges that do as they are told."""
+"""Whole agents on virtual time, with ports that do as they are told."""
 
 from __future__ import annotations
 
@@ -474,7 +474,7 @@ def test_r14_a_suspended_machine_distrusts_what_it_knew() -> None:
     world.ec2.fails = refusing(Failure.UNAVAILABLE, "DescribeRouteTables")
     world.run(0.6)
     assert world.posts[A].journal.kinds()[0] == "stalled"
-    assert world.posts[A].agent.sight.view is None
+    assert world.posts[A].agent.ec2_watcher.view is None
     assert world.run(60.0).writes() == []
 
 
@@ -521,8 +521,8 @@ def test_a_reload_makes_everything_unknown_until_asked_anew_and_moves_nothing() 
     world = pair()
     post = world.posts[A]
     changed = replace(PAIR, uplink=("9.9.9.9",))
-    post.agent.reload(changed, post.edges)
-    assert post.agent.watch.peers[C].verdict is Verdict.UNKNOWN
+    post.agent.reload(changed, post.ports)
+    assert post.agent.prober.peers[C].verdict is Verdict.UNKNOWN
     world.run(60.0)
     assert post.agent.evidence[C].verdict is Verdict.UP
     assert world.writes() == []
@@ -537,7 +537,7 @@ def test_a_reload_goes_on_asking_the_addresses_that_a_name_stood_for() -> None:
     world.run(10.0)
     world.latency = 1000.0  # nothing comes back from the background any more
     reloaded = world.clock.now
-    post.agent.reload(replace(group, check=Timers(timeout=0.9)), post.edges)
+    post.agent.reload(replace(group, check=Timers(timeout=0.9)), post.ports)
     world.run(5.0)
     asked = [address for at, _, address in world.sent if at >= reloaded]
     assert "198.51.100.1" in asked
@@ -634,9 +634,9 @@ def test_a_reload_forgets_no_view_and_leaves_no_check_open_that_nobody_waits_for
     world.ec2.fails = refusing(Failure.UNAVAILABLE, "DescribeRouteTables", "DescribeInstances")
     for second in range(5):
         changed = replace(PAIR, check=Timers(timeout=1.0 + second / 100))
-        post.agent.reload(changed, post.edges)
+        post.agent.reload(changed, post.ports)
         world.run(0.7)
-    assert post.edges.wire.open <= set(post.agent.watch.tickets)
+    assert post.ports.wire.open <= set(post.agent.prober.tickets)
     world.run(5.0)
     assert world.writes() == [(A, ROUTE_C.table, A)]
 
@@ -644,9 +644,9 @@ def test_a_reload_forgets_no_view_and_leaves_no_check_open_that_nobody_waits_for
 def test_a_reload_that_changes_no_target_keeps_what_is_known() -> None:
     world = pair(A)
     post = world.posts[A]
-    post.agent.reload(replace(PAIR, preempt_delay=5.0), post.edges)
+    post.agent.reload(replace(PAIR, preempt_delay=5.0), post.ports)
     assert post.agent.evidence[C].verdict is Verdict.UP
-    assert post.agent.sight.view is not None
+    assert post.agent.ec2_watcher.view is not None
     world.answers = dead(C)
     world.run(5.0)
     assert world.writes() == [(A, ROUTE_C.table, A)]
@@ -716,7 +716,7 @@ def test_the_snapshot_shows_since_when_ec2_cannot_be_read_also_after_a_reload() 
     assert failed == FailedRead("route tables", failed.since, "as told")
     assert since <= failed.since <= since + 31.0
     agent = world.posts[A].agent
-    agent.reload(agent.group, agent.edges)
+    agent.reload(agent.group, agent.ports)
     assert agent.snapshot(world.clock.now).failed_reads == (failed,)
     world.ec2.fails = lambda _action: None
     world.run(40.0)

@@ -133,8 +133,8 @@ def tell(story: Story, scissors: Scissors) -> World:
 def process(world: World, scissors: Scissors) -> Post:
     """A process that has just started, and knows nothing but its file."""
     post = Post(world, A, dry_run=False)
-    edges = replace(post.edges, cloud=CutCloud(world.ec2, A, scissors))
-    post.agent = Agent(world.group, A, edges)
+    ports = replace(post.ports, cloud=CutCloud(world.ec2, A, scissors))
+    post.agent = Agent(world.group, A, ports)
     return post
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from nathb.core.context import Known
+from nathb.core.context import Facts
 from nathb.core.ec2_state import Intent
-from nathb.core.memory import Onlooker, RouteMemory, begun, ended, observed
+from nathb.core.memory import Observer, RouteMemory, begun, ended, observed
 from nathb.core.model import Done, Evidence, Failure, Route, Ruling, Undone, Verdict
 from nathb.core.rules import decide
 from tests.core.build import PAIR, ROUTE_A, ROUTE_C, down, up, view
@@ -70,7 +70,7 @@ class Story:
         self.view = view(**holders, at=self.now, blackholes=bad, intent=intent)
         for route in PAIR.routes():
             memory = self.memory.get(str(route), RouteMemory())
-            seen = observed(memory, route, self.view, Onlooker(self.me, PAIR, self._up()))
+            seen = observed(memory, route, self.view, Observer(self.me, PAIR, self._up()))
             self.memory[str(route)] = seen
 
     def _up(self) -> frozenset[str]:
@@ -83,7 +83,7 @@ class Story:
             for name, one in self.paths.items()
         }
         uplink = living.pop("uplink")
-        known = Known(
+        known = Facts(
             self.now, self.me, PAIR, uplink, living, self.view, self.memory, self.undrained
         )
         answers = []

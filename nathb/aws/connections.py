@@ -79,7 +79,7 @@ def _pools_of(client: Any) -> Any:
     )
 
 
-class Punctual:
+class Timely:
     """Mixin for botocore's connections, which are urllib3's, which are http.client's."""
 
     host: Any
@@ -148,11 +148,11 @@ class Punctual:
             raise NewConnectionError(self, text) from error  # type: ignore[arg-type]
 
 
-class HTTPConnection(Punctual, AWSHTTPConnection):  # type: ignore[misc]
+class HTTPConnection(Timely, AWSHTTPConnection):  # type: ignore[misc]
     """Without TLS: to an endpoint or proxy whose URL begins with http:."""
 
 
-class HTTPSConnection(Punctual, AWSHTTPSConnection):  # type: ignore[misc]
+class HTTPSConnection(Timely, AWSHTTPSConnection):  # type: ignore[misc]
     """With TLS."""
 
 

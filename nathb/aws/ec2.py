@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from nathb.aws.reader import Filters
-    from nathb.aws.responses import Machine, Table
+    from nathb.aws.responses import EC2Instance, Table
     from nathb.core.ec2_state import Instance, View
     from nathb.core.model import Group, Move
 
@@ -153,7 +153,7 @@ class Cloud:
 
     # --- where --------------------------------------------------------------------------------
 
-    def _table_of(self, machine: Machine | None) -> str:
+    def _table_of(self, machine: EC2Instance | None) -> str:
         if machine is None or not machine.subnet_id:
             return ""
         own: Filters = [("association.subnet-id", [machine.subnet_id])]

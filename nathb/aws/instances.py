@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nathb.aws.reader import Reader
-    from nathb.aws.responses import Interface, Machine
+    from nathb.aws.responses import EC2Instance, Interface
     from nathb.core.model import Group, Node
 
 LEAVING = {"shutting-down": 0, "terminated": 1}
@@ -21,7 +21,7 @@ LEAVING = {"shutting-down": 0, "terminated": 1}
 STATES = {state.value: state for state in InstanceState}
 
 
-def machines_of(group: Group, reader: Reader) -> dict[str, Machine | None]:
+def machines_of(group: Group, reader: Reader) -> dict[str, EC2Instance | None]:
     """Return the machine that stands for each node now, by the node's name; None for none.
 
     One DescribeInstances for all nodes with an `instance`, and one for each `match`.
@@ -37,12 +37,12 @@ def machines_of(group: Group, reader: Reader) -> dict[str, Machine | None]:
     }
 
 
-def _matched(node: Node, reader: Reader) -> Machine | None:
+def _matched(node: Node, reader: Reader) -> EC2Instance | None:
     filters = [(key, [value]) for key, value in node.match]
     return choose(node, reader.instances(node.name, filters))
 
 
-def choose(node: Node, listed: Sequence[Machine]) -> Machine | None:
+def choose(node: Node, listed: Sequence[EC2Instance]) -> EC2Instance | None:
     """Return the one machine that stands for the node now; None when none is listed.
 
     A node found by `match` may be listed with machines it has outlived. Those count only when
@@ -62,7 +62,7 @@ def choose(node: Node, listed: Sequence[Machine]) -> Machine | None:
     return min(listed, key=lambda machine: LEAVING[machine.state.name], default=None)
 
 
-def describe(node: Node, machine: Machine | None) -> Instance:
+def describe(node: Node, machine: EC2Instance | None) -> Instance:
     """Reduce a machine to what the core needs of it; UNSEEN when there is none.
 
     A state that EC2 did not use to have is no evidence either way, and so UNSEEN as well.
@@ -83,7 +83,7 @@ def describe(node: Node, machine: Machine | None) -> Instance:
     )
 
 
-def _interface(node: Node, machine: Machine) -> Interface | None:
+def _interface(node: Node, machine: EC2Instance) -> Interface | None:
     """Return the interface that routes point at: the file's, or else the primary one."""
     for interface in machine.network_interfaces:
         if interface.network_interface_id == node.eni or (not node.eni and interface.is_primary):

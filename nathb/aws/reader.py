@@ -15,7 +15,7 @@ from nathb.core.model import Failure
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from nathb.aws.responses import Machine, Page, Table
+    from nathb.aws.responses import EC2Instance, Page, Table
 
     Filters = Sequence[tuple[str, Sequence[str]]]
 
@@ -47,7 +47,7 @@ class Reader:
         """Say which region is asked, and where that comes from; `configured` is the file's."""
         return str(region_of(self._client, configured))
 
-    def instances(self, whose: str, filters: Filters) -> list[Machine]:
+    def instances(self, whose: str, filters: Filters) -> list[EC2Instance]:
         """Return the instances that pass these filters; `whose` they are is for messages."""
         call, thing = self._client.describe_instances, f"the instances of {whose}"
         pages = self._read(call, DescribeInstances, thing, Filters=named(filters))

@@ -16,7 +16,7 @@ from nathb.core.errors import CloudError
 from nathb.core.model import Failure
 
 
-class Answer(Struct, frozen=True, rename="pascal"):
+class Response(Struct, frozen=True, rename="pascal"):
     """Anything EC2 sends. Fields are spelled EC2's way in the answer and Python's way here."""
 
 
@@ -35,14 +35,14 @@ TARGETS = (
 """The fields of a route that may name its target. One is set; of an instance's two, the ENI."""
 
 
-class Tag(Answer, frozen=True):
+class Tag(Response, frozen=True):
     """A tag of a resource."""
 
     key: str = ""
     value: str = ""
 
 
-class Entry(Answer, frozen=True):
+class RouteEntry(Response, frozen=True):
     """One route of a route table; EC2 gives one destination and one target.
 
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_Route.html
@@ -79,47 +79,47 @@ class Entry(Answer, frozen=True):
         return self.origin in {"EnableVgwRoutePropagation", "Advertisement"}
 
 
-class Association(Answer, frozen=True):
+class Association(Response, frozen=True):
     """What a table steers: a subnet, or every subnet of the VPC that has no table of its own."""
 
     main: bool = False
     subnet_id: str = ""
 
 
-class Table(Answer, frozen=True):
+class Table(Response, frozen=True):
     """A route table, with the tags that carry operators' intent.
 
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RouteTable.html
     """
 
     route_table_id: str
-    routes: tuple[Entry, ...] = ()
+    routes: tuple[RouteEntry, ...] = ()
     tags: tuple[Tag, ...] = ()
     vpc_id: str = ""
     associations: tuple[Association, ...] = ()
 
 
-class Attachment(Answer, frozen=True):
+class Attachment(Response, frozen=True):
     """Where an interface is plugged in; the primary one has index 0 on card 0."""
 
     device_index: int = -1
     network_card_index: int = 0
 
 
-class Elastic(Answer, frozen=True):
+class Elastic(Response, frozen=True):
     """The public address that an interface's private one is translated to."""
 
     public_ip: str = ""
 
 
-class Address(Answer, frozen=True):
+class Address(Response, frozen=True):
     """One private address of an interface, and the public one that it may have."""
 
     private_ip_address: str = ""
     association: Elastic = Elastic()
 
 
-class Interface(Answer, frozen=True):
+class Interface(Response, frozen=True):
     """An instance's network interface. While `source_dest_check` is on it forwards nothing."""
 
     network_interface_id: str
@@ -136,19 +136,19 @@ class Interface(Answer, frozen=True):
         return (self.attachment.device_index, self.attachment.network_card_index) == (0, 0)
 
 
-class State(Answer, frozen=True):
+class State(Response, frozen=True):
     """What an instance is doing; `name` is EC2's word."""
 
     name: str
 
 
-class Placement(Answer, frozen=True):
+class Placement(Response, frozen=True):
     """Where an instance runs."""
 
     availability_zone: str = ""
 
 
-class Machine(Answer, frozen=True):
+class EC2Instance(Response, frozen=True):
     """An instance. `subnet_id` is that of its primary interface.
 
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_Instance.html
@@ -163,13 +163,13 @@ class Machine(Answer, frozen=True):
     placement: Placement = Placement()
 
 
-class Reservation(Answer, frozen=True):
+class Reservation(Response, frozen=True):
     """The instances that one RunInstances launched."""
 
-    instances: tuple[Machine, ...] = ()
+    instances: tuple[EC2Instance, ...] = ()
 
 
-class DescribeRouteTables(Answer, frozen=True):
+class DescribeRouteTables(Response, frozen=True):
     """One page of route tables.
 
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeRouteTables.html
@@ -179,7 +179,7 @@ class DescribeRouteTables(Answer, frozen=True):
     next_token: str = ""
 
 
-class DescribeInstances(Answer, frozen=True):
+class DescribeInstances(Response, frozen=True):
     """One page of instances.
 
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstances.html

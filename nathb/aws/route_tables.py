@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from nathb.aws.responses import Entry, Table
+    from nathb.aws.responses import RouteEntry, Table
     from nathb.core.ec2_state import Roster
     from nathb.core.model import Group, Route
 
@@ -53,7 +53,7 @@ def guarded(group: Group) -> tuple[str, ...]:
     return tuple(dict.fromkeys(route.table for route in group.routes()))
 
 
-def _holding(route: Route, entry: Entry, roster: Roster) -> Holding:
+def _holding(route: Route, entry: RouteEntry, roster: Roster) -> Holding:
     return Holding(route, holder_of(entry, roster.instances), entry.target, _state(entry))
 
 
@@ -67,7 +67,7 @@ def _pins(group: Group, roster: Roster, own: Table | None) -> tuple[Pin, ...]:
     )
 
 
-def _pin(node: str, address: str, roster: Roster, entry: Entry | None) -> Pin:
+def _pin(node: str, address: str, roster: Roster, entry: RouteEntry | None) -> Pin:
     if entry is None:
         return Pin(node, address, PinState.MISSING, table=roster.own_table)
     if not leads_to(entry, roster.instance(node)):
@@ -79,6 +79,6 @@ def _pin(node: str, address: str, roster: Roster, entry: Entry | None) -> Pin:
     return Pin(node, address, state, entry.target, roster.own_table)
 
 
-def _state(entry: Entry) -> RouteState:
+def _state(entry: RouteEntry) -> RouteState:
     """Only the word `blackhole` is evidence that a route leads nowhere."""
     return RouteState.BLACKHOLE if entry.state == "blackhole" else RouteState.ACTIVE

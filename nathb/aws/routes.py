@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from nathb.aws.responses import Entry, Table
+    from nathb.aws.responses import RouteEntry, Table
     from nathb.core.ec2_state import Instance
 
 
-def find(table: Table | None, destination: str) -> Entry | None:
+def find(table: Table | None, destination: str) -> RouteEntry | None:
     """Return the route that carries a destination: the static one, where there are two."""
     if table is None:
         return None
@@ -25,7 +25,7 @@ def find(table: Table | None, destination: str) -> Entry | None:
     return min(found, key=lambda entry: entry.is_propagated, default=None)
 
 
-def holder_of(entry: Entry, instances: Iterable[Instance]) -> str:
+def holder_of(entry: RouteEntry, instances: Iterable[Instance]) -> str:
     """Name the node that holds a route; empty for none of these instances.
 
     Any interface of an instance counts: the route is its node's to move, also where it is not the
@@ -39,7 +39,7 @@ def holder_of(entry: Entry, instances: Iterable[Instance]) -> str:
     return next((one.node for one in owners), "")
 
 
-def leads_to(entry: Entry, instance: Instance | None) -> bool:
+def leads_to(entry: RouteEntry, instance: Instance | None) -> bool:
     """Whether the route takes the clients' own way into an instance: the interface they use.
 
     This is asked of pins, which are evidence of that way, and of routes that are to be as the file

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from nathb.core.model import Group
 
 
-class Wishes:
+class TagWriter:
     """What is asked of one group. Every failure is a CloudError; all methods can be repeated."""
 
     def __init__(self, client: Any, group: Group, utc: Callable[[], datetime] = wall_clock) -> None:

@@ -33,7 +33,7 @@ from nathb.host.live_daemon import live_daemon
 from nathb.provision.audit import inspect_nodes
 from nathb.provision.audit_routes import inspect_routes
 from nathb.provision.forwarding import inspect_forwarding
-from nathb.provision.inventory import Survey, survey
+from nathb.provision.inventory import Inventory, survey
 from nathb.provision.permissions import inspect_permissions
 from nathb.provision.reachability import inspect_reach
 from nathb.provision.steps import plan
@@ -151,7 +151,7 @@ def _who(group: Group, client: Any) -> str | IdentityError:
         return error
 
 
-def _here(seen: Survey, me: str | IdentityError) -> Iterator[Finding]:
+def _here(seen: Inventory, me: str | IdentityError) -> Iterator[Finding]:
     """Yield what can be seen only on a node itself."""
     if isinstance(me, IdentityError):
         yield warning("this machine", str(me), "run it on each node as well")

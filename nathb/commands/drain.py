@@ -11,7 +11,7 @@ from nathb.core.ec2_state import View
 from nathb.core.errors import RefusalError
 from nathb.core.model import Preempt, Verdict
 from nathb.ui.operator_session import (
-    Desk,
+    OperatorSession,
     add_waiting,
     add_wish,
     count,
@@ -48,30 +48,32 @@ def add_parser(verbs: Any) -> None:
     verb.add_argument("node", metavar="NODE", help="the node that was worked on")
 
 
-def drain(desk: Desk, given: argparse.Namespace) -> int:
+def drain(session: OperatorSession, given: argparse.Namespace) -> int:
     """Drain a node; return 0 once it holds nothing, 1 when it still does after the wait."""
-    node, report, seconds = desk.node(given.node), desk.report, patience(desk.group, given)
-    before = desk.wishes.view()
+    node, report, seconds = session.node(given.node), session.report, patience(session.group, given)
+    before = session.wishes.view()
     drained = before.intent.drained | {node}
-    others = [one.name for one in desk.group.nodes if one.name != node]
+    others = [one.name for one in session.group.nodes if one.name != node]
     takers = [name for name in others if name not in drained]
     if not takers and node not in before.intent.drained and not given.force:
-        raise RefusalError(_refused(desk, node, others))
-    desk.begin(f"{node} is drained", f"`nathb undrain {desk.group.name} {node}` ends the drain")
-    desk.wishes.drain(drained)
+        raise RefusalError(_refused(session, node, others))
+    session.begin(
+        f"{node} is drained", f"`nathb undrain {session.group.name} {node}` ends the drain"
+    )
+    session.wishes.drain(drained)
     leaving = held_by(before, node)
     to = takers[0] if len(takers) == 1 else "the others"
     routes = f"{count(leaving, 'go')} to {to}" if leaving else "it holds no route, and gets none"
-    desk.in_force(f"{node} is drained: {routes}")
-    _warn(desk, node, takers, before)
+    session.in_force(f"{node} is drained: {routes}")
+    _warn(session, node, takers, before)
     after = replace(before, intent=replace(before.intent, drained=drained))
     if seconds and not before.intent.paused:
-        after = desk.wait(lambda view: _done(view, node), seconds) or after
+        after = session.wait(lambda view: _done(view, node), seconds) or after
     if _done(after, node):
         report.say(f"{node} holds no route: work on it may begin")
     elif seconds:
-        _say_what_is_amiss(desk, node, after)
-    return desk.end(
+        _say_what_is_amiss(session, node, after)
+    return session.end(
         good=_done(after, node) or not seconds,
         drained=sorted(drained),
         away=not held_by(after, node),
@@ -79,41 +81,43 @@ def drain(desk: Desk, given: argparse.Namespace) -> int:
     )
 
 
-def undrain(desk: Desk, given: argparse.Namespace) -> int:
+def undrain(session: OperatorSession, given: argparse.Namespace) -> int:
     """End a drain; return 0."""
-    node = desk.node(given.node)
-    before = desk.wishes.view()
+    node = session.node(given.node)
+    before = session.wishes.view()
     drained = before.intent.drained - {node}
-    desk.begin(
-        f"{node} is no longer drained", f"`nathb drain {desk.group.name} {node}` drains it again"
+    session.begin(
+        f"{node} is no longer drained", f"`nathb drain {session.group.name} {node}` drains it again"
     )
-    desk.wishes.drain(drained)
-    home = desk.group.node(node).routes
+    session.wishes.drain(drained)
+    home = session.group.node(node).routes
     away = [
         one.route for one in before.holdings if one.route in home and one.node not in {"", node}
     ]
     then = f"{count(away, 'go')} home as soon as the holder has read this"
-    if desk.group.preempt is Preempt.MANUAL:
-        then = f"{count(away, 'wait')} for `nathb revert {desk.group.name}`, preempt is manual"
+    if session.group.preempt is Preempt.MANUAL:
+        then = f"{count(away, 'wait')} for `nathb revert {session.group.name}`, preempt is manual"
     was = "is no longer" if node in before.intent.drained else "was not"
-    desk.in_force(f"{node} {was} drained" + (f": {then}" if away else ""))
-    return desk.end(good=True, drained=sorted(drained), routes=holders(before, home))
+    session.in_force(f"{node} {was} drained" + (f": {then}" if away else ""))
+    return session.end(good=True, drained=sorted(drained), routes=holders(before, home))
 
 
 def _done(view: View, node: str) -> bool:
     return node in view.intent.drained and not held_by(view, node)
 
 
-def _say_what_is_amiss(desk: Desk, node: str, view: View) -> None:
+def _say_what_is_amiss(session: OperatorSession, node: str, view: View) -> None:
     """Warn of what is not as it was asked for, once the wait is over."""
     if node not in view.intent.drained:
-        desk.report.warn("another hand has rewritten the tag nathb:drain meanwhile: drain it again")
+        session.report.warn(
+            "another hand has rewritten the tag nathb:drain meanwhile: drain it again"
+        )
     for route in held_by(view, node):
-        desk.report.warn(f"{node} still holds {route}: {desk.why(route)}")
+        session.report.warn(f"{node} still holds {route}: {session.why(route)}")
 
 
-def _refused(desk: Desk, node: str, others: list[str]) -> str:
-    group, drained = desk.group.name, ", ".join(others)
+def _refused(session: OperatorSession, node: str, others: list[str]) -> str:
+    group, drained = session.group.name, ", ".join(others)
     return (
         f"{node} is the last node of {group} that is not drained: nobody could take its routes, nor"
         f" any other; end another drain first (`nathb undrain {group} {others[0]}`; drained:"
@@ -121,18 +125,18 @@ def _refused(desk: Desk, node: str, others: list[str]) -> str:
     )
 
 
-def _warn(desk: Desk, node: str, takers: list[str], before: View) -> None:
+def _warn(session: OperatorSession, node: str, takers: list[str], before: View) -> None:
     """Warn of what keeps the routes where they are: a pause, or nobody alive to take them."""
     if before.intent.paused:
-        desk.report.warn(
-            f"the group is paused: nothing moves until `nathb resume {desk.group.name}`"
+        session.report.warn(
+            f"the group is paused: nothing moves until `nathb resume {session.group.name}`"
         )
-    local = desk.local()
+    local = session.local()
     if local is None:
         return
     alive = {name for name, seen in local.peers.items() if seen.verdict is Verdict.UP}
     alive |= {local.node} if local.uplink.verdict is Verdict.UP else set()
     if not alive & set(takers):
-        desk.report.warn(
+        session.report.warn(
             f"{local.node} sees no other node alive: {node} keeps its routes until one is"
         )

@@ -14,12 +14,12 @@ from msgspec import Struct
 from nathb import __version__
 from nathb.commands.history import record
 from nathb.core import timeline as chronicle
-from nathb.core.errors import DiaryError, OtherVersionError, UsageError
+from nathb.core.errors import JournalError, OtherVersionError, UsageError
 from nathb.core.model import Ruling
 from nathb.core.replay import Round, parse
-from nathb.core.rule_trace import Answer, Hearing, decides_alike, hear
+from nathb.core.rule_trace import RuleResult, RuleTrace, decides_alike, evaluate
 from nathb.core.text import humane
-from nathb.core.timeline import Happened
+from nathb.core.timeline import Occurrence
 from nathb.host.journal_schema import one_line
 from nathb.ui import journal_query as reading
 from nathb.ui.group_file import locate
@@ -30,21 +30,21 @@ class Explained(Struct, frozen=True):
     """A move, the round that led to it, and what today's rules say to that round."""
 
     number: int
-    one: Happened
-    around: tuple[tuple[float, Happened], ...]
+    one: Occurrence
+    around: tuple[tuple[float, Occurrence], ...]
     """What else was told, with its seconds from the decision."""
     recorded: Round | None = None
     ruling: Ruling | None = None
-    hearing: Hearing | None = None
+    rule_trace: RuleTrace | None = None
     obstacle: str = ""
     """Why there is no round to show."""
 
     @property
     def same(self) -> bool:
         """Whether today's program decides as the recorded one did."""
-        if self.ruling is None or self.hearing is None:
+        if self.ruling is None or self.rule_trace is None:
             return False
-        return decides_alike(self.ruling, self.hearing.ruling)
+        return decides_alike(self.ruling, self.rule_trace.ruling)
 
 
 def add_parser(verbs: Any) -> None:
@@ -83,7 +83,7 @@ def carry_out(given: argparse.Namespace) -> int:
     wanted = next((index for index, one in numbers.items() if one == given.number), None)
     if wanted is None:
         moves = "1 move" if len(numbers) == 1 else f"{len(numbers)} moves"
-        raise DiaryError(
+        raise JournalError(
             f"the journal has {moves} of {locate(given.group).stem} in that time, "
             f"not {given.number}; see nathb history {given.group}"
         )
@@ -95,7 +95,7 @@ def carry_out(given: argparse.Namespace) -> int:
     return 0 if explained.same else 1
 
 
-def explain(happened: tuple[Happened, ...], wanted: int, number: int) -> Explained:
+def explain(happened: tuple[Occurrence, ...], wanted: int, number: int) -> Explained:
     """Put together what is known of one move among all that happened."""
     one = happened[wanted]
     assert one.event is not None
@@ -106,7 +106,7 @@ def explain(happened: tuple[Happened, ...], wanted: int, number: int) -> Explain
     try:
         recorded = parse(trace)
         ruling = next(one for one in recorded.rulings if one.route == route)
-        hearing = hear(recorded.known, route)
+        rule_trace = evaluate(recorded.known, route)
     except OtherVersionError as error:
         why = _of_another_version(one.version, error.unknown)
         return Explained(number, one, moments(happened, wanted, None), obstacle=why)
@@ -114,7 +114,7 @@ def explain(happened: tuple[Happened, ...], wanted: int, number: int) -> Explain
         why = f"its round cannot be read by this version of nathb: {error}"
         return Explained(number, one, moments(happened, wanted, None), obstacle=why)
     around = moments(happened, wanted, recorded.known)
-    return Explained(number, one, around, recorded, ruling, hearing)
+    return Explained(number, one, around, recorded, ruling, rule_trace)
 
 
 def _of_another_version(version: str, unknown: str) -> str:
@@ -132,15 +132,17 @@ def _of_another_version(version: str, unknown: str) -> str:
 
 def as_json(explained: Explained) -> str:
     """Return it all as one object; times in `known` are seconds of the recording machine."""
-    hearing = explained.hearing
-    answers = (*hearing.answers, *([hearing.held] if hearing.held else [])) if hearing else ()
+    rule_trace = explained.rule_trace
+    answers = (
+        (*rule_trace.answers, *([rule_trace.held] if rule_trace.held else [])) if rule_trace else ()
+    )
     whole = {
         "move": record(explained.one, explained.number),
         "around": [{"seconds": round(at, 3)} | record(one, None) for at, one in explained.around],
         "known": explained.recorded.known if explained.recorded else None,
         "rules": answers,
         "recorded": explained.ruling,
-        "today": hearing.ruling if hearing else None,
+        "today": rule_trace.ruling if rule_trace else None,
         "version": __version__,
         "same": explained.same,
         "obstacle": explained.obstacle or None,
@@ -165,24 +167,24 @@ def screen(explained: Explained, group: str, now: float) -> list[str]:
         "What led to it, in time before and after the decision",
         *picture(explained.around, explained.recorded, one),
     ]
-    if explained.recorded is not None and explained.hearing is not None:
+    if explained.recorded is not None and explained.rule_trace is not None:
         lines += ["", "What was known", *evidence(explained.recorded.known, one.event.route)]
         lines += ["", "What the rules say to that, asked in this order until one answers"]
-        lines += _rules(explained.hearing)
+        lines += _rules(explained.rule_trace)
     return [*lines, "", *_verdict(explained)]
 
 
-def _rules(hearing: Hearing) -> Iterator[str]:
-    for answer in hearing.answers:
+def _rules(rule_trace: RuleTrace) -> Iterator[str]:
+    for answer in rule_trace.answers:
         said = "-" if answer.ruling is None else _said(answer.ruling)
         yield from _answer(answer, said)
-    if hearing.held is not None:
-        yield from _answer(hearing.held, f"HELD BACK: {hearing.ruling.reason}")
-    if not hearing.answers:
-        yield from _wrapped(f"{hearing.ruling.rule.value}  {_said(hearing.ruling)}")
+    if rule_trace.held is not None:
+        yield from _answer(rule_trace.held, f"HELD BACK: {rule_trace.ruling.reason}")
+    if not rule_trace.answers:
+        yield from _wrapped(f"{rule_trace.ruling.rule.value}  {_said(rule_trace.ruling)}")
 
 
-def _answer(answer: Answer, said: str) -> Iterator[str]:
+def _answer(answer: RuleResult, said: str) -> Iterator[str]:
     yield from _wrapped(f"{answer.rule:<4} {answer.meaning}", "       ")
     if said != "-":
         yield from _wrapped(f"     → {said}", "         ")
@@ -198,7 +200,7 @@ def _said(ruling: Ruling) -> str:
 def _verdict(explained: Explained) -> Iterator[str]:
     """Say whether today's program decides the same."""
     then = f"nathb {explained.one.version}" if explained.one.version else "an older nathb"
-    if explained.obstacle or explained.ruling is None or explained.hearing is None:
+    if explained.obstacle or explained.ruling is None or explained.rule_trace is None:
         yield from _wrapped(f"It cannot be replayed: {explained.obstacle}.", "")
     elif explained.same:
         yield f"Replayed with nathb {__version__}: the same facts lead to the same decision."
@@ -207,7 +209,7 @@ def _verdict(explained: Explained) -> Iterator[str]:
         yield from _wrapped(
             f"then ({then}): {explained.ruling.rule.value}, {_said(explained.ruling)}"
         )
-        today = explained.hearing.ruling
+        today = explained.rule_trace.ruling
         yield from _wrapped(f"today ({__version__}): {today.rule.value}, {_said(today)}")
 
 

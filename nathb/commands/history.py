@@ -14,7 +14,7 @@ import msgspec
 
 from nathb.core import timeline as chronicle
 from nathb.core.events import EventKind
-from nathb.core.timeline import Happened
+from nathb.core.timeline import Occurrence
 from nathb.host.time_points import point
 from nathb.ui import journal_query as reading
 from nathb.ui.group_file import locate
@@ -45,7 +45,7 @@ def add_parser(verbs: Any) -> None:
 
 
 def carry_out(given: argparse.Namespace) -> int:
-    """Print what happened; return 0, or 1 by way of DiaryError when nothing did."""
+    """Print what happened; return 0, or 1 by way of JournalError when nothing did."""
     diary = reading.gather(given)
     happened = chronicle.without_echoes(diary.happened)
     shown = happened if given.all else tuple(one for one in happened if one.is_change)
@@ -60,7 +60,9 @@ def carry_out(given: argparse.Namespace) -> int:
     return 0
 
 
-def _plot(given: argparse.Namespace, happened: tuple[Happened, ...], ends_at: float | None) -> None:
+def _plot(
+    given: argparse.Namespace, happened: tuple[Occurrence, ...], ends_at: float | None
+) -> None:
     """Draw the time that was asked for: of the machine's own journal up to now."""
     from nathb.ui.plot import draw  # noqa: PLC0415  matplotlib is an extra
 
@@ -71,14 +73,14 @@ def _plot(given: argparse.Namespace, happened: tuple[Happened, ...], ends_at: fl
     draw(given.plot, locate(given.group).stem, happened, begin, max(begin, end))
 
 
-def as_json(shown: tuple[Happened, ...]) -> Iterator[str]:
+def as_json(shown: tuple[Occurrence, ...]) -> Iterator[str]:
     """Yield one object per entry."""
     numbers = reading.numbers(shown)
     for index, one in enumerate(shown):
         yield msgspec.json.encode(record(one, numbers.get(index))).decode()
 
 
-def record(one: Happened, number: int | None) -> dict[str, object]:
+def record(one: Occurrence, number: int | None) -> dict[str, object]:
     """Return an entry as JSON has it; what it does not have is null."""
     event = one.event
     route = event.route if event is not None else None
@@ -105,7 +107,7 @@ def record(one: Happened, number: int | None) -> dict[str, object]:
 # --- for people ---------------------------------------------------------------------------------
 
 
-def table(shown: tuple[Happened, ...]) -> list[str]:
+def table(shown: tuple[Occurrence, ...]) -> list[str]:
     """Return the lines that show entries to people: a line of facts each, and why below it."""
     numbers = reading.numbers(shown)
     facts = [_facts(one, numbers.get(index)) for index, one in enumerate(shown)]
@@ -132,7 +134,7 @@ def table(shown: tuple[Happened, ...]) -> list[str]:
     return lines
 
 
-def _facts(one: Happened, number: int | None) -> tuple[str, ...]:
+def _facts(one: Occurrence, number: int | None) -> tuple[str, ...]:
     event = one.event
     clock = datetime.fromtimestamp(one.at).astimezone().strftime("%H:%M:%S")
     return (

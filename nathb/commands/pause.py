@@ -7,7 +7,7 @@ from typing import Any
 
 from nathb.aws.tags import UNTIL
 from nathb.config.fields import Duration
-from nathb.ui.operator_session import Desk, add_wish, duration
+from nathb.ui.operator_session import OperatorSession, add_wish, duration
 
 FOR = Duration(
     1.0,
@@ -41,23 +41,23 @@ def add_parser(verbs: Any) -> None:
     add_wish(verb, resume)
 
 
-def pause(desk: Desk, given: argparse.Namespace) -> int:
+def pause(session: OperatorSession, given: argparse.Namespace) -> int:
     """Pause the group; return 0."""
-    name = desk.group.name
-    desk.begin(f"{name} is paused: nobody takes over", f"`nathb resume {name}` ends the pause")
-    end = desk.wishes.pause(given.seconds)
+    name = session.group.name
+    session.begin(f"{name} is paused: nobody takes over", f"`nathb resume {name}` ends the pause")
+    end = session.wishes.pause(given.seconds)
     until = end if given.seconds else f"until `nathb resume {name}`"
-    desk.in_force(f"{name} is paused {until}: nobody takes over")
-    return desk.end(
+    session.in_force(f"{name} is paused {until}: nobody takes over")
+    return session.end(
         good=True, paused=True, until=end.removeprefix(UNTIL) if given.seconds else None
     )
 
 
-def resume(desk: Desk, given: argparse.Namespace) -> int:  # noqa: ARG001  # as all verbs are called
+def resume(session: OperatorSession, given: argparse.Namespace) -> int:  # noqa: ARG001  # as all verbs are called
     """End the pause; return 0."""
-    was = "is resumed" if desk.wishes.view().intent.paused else "was not paused"
-    name = desk.group.name
-    desk.begin(f"{name} is no longer paused", f"`nathb pause {name}` pauses it again")
-    desk.wishes.resume()
-    desk.in_force(f"{name} {was}: routes are moved as the rules say")
-    return desk.end(good=True, paused=False, until=None)
+    was = "is resumed" if session.wishes.view().intent.paused else "was not paused"
+    name = session.group.name
+    session.begin(f"{name} is no longer paused", f"`nathb pause {name}` pauses it again")
+    session.wishes.resume()
+    session.in_force(f"{name} {was}: routes are moved as the rules say")
+    return session.end(good=True, paused=False, until=None)

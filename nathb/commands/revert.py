@@ -7,7 +7,14 @@ from typing import Any
 
 from nathb.core.ec2_state import View
 from nathb.core.model import Route
-from nathb.ui.operator_session import Desk, add_waiting, add_wish, count, holders, patience
+from nathb.ui.operator_session import (
+    OperatorSession,
+    add_waiting,
+    add_wish,
+    count,
+    holders,
+    patience,
+)
 
 LASTS = 600.0
 """Seconds for which the wish counts at the longest. It is taken back as soon as the routes are at
@@ -28,35 +35,35 @@ def add_parser(verbs: Any) -> None:
     add_waiting(verb)
 
 
-def revert(desk: Desk, given: argparse.Namespace) -> int:
+def revert(session: OperatorSession, given: argparse.Namespace) -> int:
     """Ask for all routes to go home; return 0 once they are there, 1 when one is not."""
-    group, report = desk.group, desk.report
-    before = after = desk.wishes.view()
-    away, seconds = _away(desk, before), patience(group, given)
+    group, report = session.group, session.report
+    before = after = session.wishes.view()
+    away, seconds = _away(session, before), patience(group, given)
     if not away:
         report.say("every route that can go home is there: nothing to revert")
-        return desk.end(good=True, home=True, routes=[])
-    desk.begin(
+        return session.end(good=True, home=True, routes=[])
+    session.begin(
         "routes go home whose home is up", f"and it ends by itself after {LASTS / 60:g} minutes"
     )
-    end = desk.wishes.revert(LASTS)
-    desk.in_force(f"{count(away, 'may go')} home {end}, if their home is up")
+    end = session.wishes.revert(LASTS)
+    session.in_force(f"{count(away, 'may go')} home {end}, if their home is up")
     if before.intent.paused:
         report.warn(f"the group is paused: nothing moves until `nathb resume {group.name}`")
     elif seconds:
-        after = desk.wait(lambda view: not _away(desk, view), seconds) or before
-    left = _away(desk, after)
+        after = session.wait(lambda view: not _away(session, view), seconds) or before
+    left = _away(session, after)
     if not left:
-        desk.wishes.reverted()
+        session.wishes.reverted()
         report.say("all of them are at home")
     for route in left if seconds else ():
-        report.warn(f"{route} is not at home: {desk.why(route)}")
-    return desk.end(good=not (left and seconds), home=not left, routes=holders(after, away))
+        report.warn(f"{route} is not at home: {session.why(route)}")
+    return session.end(good=not (left and seconds), home=not left, routes=holders(after, away))
 
 
-def _away(desk: Desk, view: View) -> list[Route]:
+def _away(session: OperatorSession, view: View) -> list[Route]:
     """Return the routes that another node of the group holds, and whose home is not drained."""
-    homes = {route: desk.group.home(route) for route in desk.group.routes()}
+    homes = {route: session.group.home(route) for route in session.group.routes()}
     return [
         seen.route
         for seen in view.holdings

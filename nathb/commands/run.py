@@ -1,4 +1,4 @@
-"""`nathb run`: the daemon. Here the edges are put together, and the loop goes round."""
+"""`nathb run`: the daemon. Here the ports are put together, and the loop goes round."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from nathb.aws.identity import find_me
 from nathb.aws.imds import Metadata
 from nathb.core.errors import UsageError
 from nathb.core.model import Group
-from nathb.core.ports import Edges
+from nathb.core.ports import Ports
 from nathb.daemon.agent import Agent
 from nathb.daemon.loop import Service
 from nathb.daemon.metrics_exporter import Prometheus
-from nathb.daemon.notifier import Chorus
+from nathb.daemon.notifier import Notifier
 from nathb.host.background import Background
 from nathb.host.clock import Clock
 from nathb.host.journal import Journal
@@ -71,15 +71,15 @@ def _guard(given: argparse.Namespace, path: Path, group: Group, status: Path, lo
     with Wire() as wire:
         background = Background()
         journal = Journal(group.name, me)
-        chorus = Chorus(journal, me)
+        chorus = Notifier(journal, me)
         prometheus = Prometheus(status, journal)
         manager = Manager()
 
-        def edges(now: Group) -> Edges:
+        def ports(now: Group) -> Ports:
             if not given.dry_run:
                 chorus.follow(now, path.parent)
                 prometheus.follow(now.metrics)
-            return Edges(
+            return Ports(
                 clock=clock,
                 wire=wire,
                 cloud=Cloud(client, now, clock.monotonic),
@@ -94,12 +94,12 @@ def _guard(given: argparse.Namespace, path: Path, group: Group, status: Path, lo
         agent = Agent(
             group,
             me,
-            edges(group),
+            ports(group),
             pid=os.getpid(),
             dry_run=given.dry_run,
             digest=config.digest(group),
         )
-        service = Service(agent, lambda: _reloaded(path, agent, edges, lock), manager)
+        service = Service(agent, lambda: _reloaded(path, agent, ports, lock), manager)
         try:
             service.run([*wire.filenos(), background.fileno()])
         finally:
@@ -116,7 +116,7 @@ def _node(group: Group, named: str | None, cloud: Cloud) -> str:
     return node_of(group, named)
 
 
-def _reloaded(path: Path, agent: Agent, edges: Any, lock: Lock) -> None:
+def _reloaded(path: Path, agent: Agent, ports: Any, lock: Lock) -> None:
     """Go on with what the file says now; FileError, UsageError or HeldError when that cannot be."""
     group = config.load(path)
     if agent.me not in {node.name for node in group.nodes}:
@@ -126,7 +126,7 @@ def _reloaded(path: Path, agent: Agent, edges: Any, lock: Lock) -> None:
     if _identity(group, agent.me) != _identity(agent.group, agent.me):
         raise UsageError(f"{path}: {agent.me} is another instance now; restart to be that one")
     lock.renew(group, path)
-    agent.reload(group, edges(group), config.digest(group))
+    agent.reload(group, ports(group), config.digest(group))
 
 
 def _identity(group: Group, name: str) -> tuple[object, ...]:

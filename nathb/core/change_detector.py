@@ -31,7 +31,7 @@ PAUSE = ""
 VOID = {PinState.MISSING, PinState.ELSEWHERE}
 
 
-class Teller:
+class ChangeDetector:
     """Remembers what was told, so that each change is told once."""
 
     def __init__(self) -> None:

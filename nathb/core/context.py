@@ -28,7 +28,7 @@ GIVEN_FACTOR = 5
 """So many preempt_delays a route stays away that its home gave away itself while it was UP."""
 
 
-class Known(Recorded, frozen=True):
+class Facts(Recorded, frozen=True):
     """All that a round goes by. `memory` is keyed by the route as text; seconds throughout."""
 
     now: float
@@ -51,10 +51,10 @@ class Known(Recorded, frozen=True):
     """The peers that have convicted this node at the moment at which it convicted them (R7c)."""
 
 
-class Case(Struct, frozen=True, omit_defaults=True):
+class RouteContext(Struct, frozen=True, omit_defaults=True):
     """One route in one round, with the questions that the rules ask of it."""
 
-    known: Known
+    known: Facts
     view: View
     route: Route
     memory: RouteMemory
@@ -192,11 +192,11 @@ class Case(Struct, frozen=True, omit_defaults=True):
         return Ruling(self.route, rule, reason, move)
 
 
-def case_of(known: Known, view: View, route: Route) -> Case:
+def case_of(known: Facts, view: View, route: Route) -> RouteContext:
     """Return the case of one guarded route in a round with a view."""
     memory = known.memory.get(str(route), RouteMemory())
     holding, as_of = believed(memory, view.holding(route), view.at, known.group.settle)
-    return Case(known, view, route, memory, holding, as_of)
+    return RouteContext(known, view, route, memory, holding, as_of)
 
 
 def heard_since(witness: Evidence, since: float | None) -> bool:

@@ -7,7 +7,7 @@
     ├── IdentityError           which node or region this machine is could not be learned
     ├── CloudError              EC2 did not do what was asked; `failure` says in which way
     ├── SnapshotError           the daemon's state could not be written, or not be read
-    ├── DiaryError              the journal could not be read, or holds nothing of the kind
+    ├── JournalError              the journal could not be read, or holds nothing of the kind
     ├── HeldError               another daemon of this machine has the group, or one of its tables
     ├── BusyError               so many calls hang already that another one is refused
     ├── RefusalError            what was asked would do harm, or nothing, as things stand
@@ -90,7 +90,7 @@ class SnapshotError(NathbError):
     """The file that `nathb status` reads could not be written, or is absent or damaged."""
 
 
-class DiaryError(NathbError):
+class JournalError(NathbError):
     """The journal cannot be read, or the answer to what was asked of it is no."""
 
 

@@ -77,7 +77,7 @@ class Contest(Recorded, frozen=True):
     times: int = 1
 
 
-class Given(Recorded, frozen=True):
+class Handover(Recorded, frozen=True):
     """A route that its holder gave away, to this node, while UP as far as this node knew.
 
     A route that is given back to its home is none: that is a return.
@@ -99,7 +99,7 @@ class RouteMemory(Recorded, frozen=True):
     """Our last write that EC2 accepted, until a view contradicts it."""
     pending: Write | None = None
     """Our write that is under way, or whose answer was lost; None when all is known."""
-    given: Given | None = None
+    given: Handover | None = None
     released_at: float | None = None
     """When this node last released the route because its uplink was DOWN (R5)."""
     handed_over: bool = False
@@ -125,7 +125,7 @@ class RouteMemory(Recorded, frozen=True):
         return pending if pending is not None and self.under_way is None else None
 
 
-class Onlooker(Struct, frozen=True):
+class Observer(Struct, frozen=True):
     """Who takes in a view: this node, its group, and the nodes that it believes UP."""
 
     me: str
@@ -210,7 +210,7 @@ def ended(
     )
 
 
-def observed(memory: RouteMemory, route: Route, view: View, onlooker: Onlooker) -> RouteMemory:
+def observed(memory: RouteMemory, route: Route, view: View, onlooker: Observer) -> RouteMemory:
     """Take in what a view shows of this route."""
     group = onlooker.group
     seen, as_of = believed(memory, view.holding(route), view.at, group.settle)
@@ -234,12 +234,12 @@ def observed(memory: RouteMemory, route: Route, view: View, onlooker: Onlooker) 
 
 
 def _arrived(
-    memory: RouteMemory, holder: str, view: View, onlooker: Onlooker, home: str
+    memory: RouteMemory, holder: str, view: View, onlooker: Observer, home: str
 ) -> RouteMemory:
     """Remember that someone else has moved the route to this holder."""
     before, at, given = memory.holder, view.at, None
     if before is not None and before in onlooker.up and holder == onlooker.me != home:
-        given = Given(before, at)
+        given = Handover(before, at)
     away = before is not None and holder not in {"", home}
     if away and home not in view.intent.drained:
         memory = replace(memory, penalty=damping.taken(memory.penalty, at))

@@ -59,11 +59,11 @@ class Path:
         """When the newest check is to be repeated; infinity when it is answered or repeated."""
         return float("inf") if self.repeat_of is None else self.repeat_of + timeout / 2
 
-    def ask_now(self) -> None:
+    def probe_now(self) -> None:
         """Make the next check due at once."""
         self.sent_at = None
 
-    def asked(self, ticket: int, now: float) -> None:
+    def sent(self, ticket: int, now: float) -> None:
         """Note that a check is on its way."""
         self.in_flight[ticket] = self.sent_at = self.repeat_of = now
         self.blind = ""
@@ -74,12 +74,12 @@ class Path:
         self.in_flight[ticket] = self.repeat_of
         self.repeat_of = None
 
-    def could_not_ask(self, why: str, now: float) -> None:
+    def not_sent(self, why: str, now: float) -> None:
         """Note a Blind check: it moves no counter, and is tried again soon."""
         self.sent_at, self.repeat_of = now, None
         self.blind = why
 
-    def heard(self, ticket: int, needed: dict[Limit, int]) -> list[int]:
+    def replied(self, ticket: int, needed: dict[Limit, int]) -> list[int]:
         """Note an answer; return the tickets that it has made pointless, its own included."""
         sent_at = self.in_flight[ticket]
         over = [other for other, sent in self.in_flight.items() if sent <= sent_at]
@@ -156,13 +156,13 @@ class Pulse:
             return "heard" if self.heard_once else "unknown"
         return "ignored" if self.ignored else "lost"
 
-    def asked(self, ticket: int | None, now: float) -> None:
+    def sent(self, ticket: int | None, now: float) -> None:
         """Note that a pulse is on its way; None when it could not be sent."""
         self.ticket = ticket
         self.sent_at = now
         self.blind = ticket is None
 
-    def heard(self) -> bool:
+    def replied(self) -> bool:
         """Note an answer; return whether it ended a silence."""
         ended = self.lost_since is not None
         self.ticket = None

@@ -16,7 +16,7 @@ GAP = 0.25
 """Seconds between the beginnings of two looks, however much is asked for: the API has limits."""
 
 
-class Looking:
+class PollSchedule:
     """The pace of one kind of look. Times in seconds; `brisk` is its pace while in a hurry."""
 
     def __init__(self, refresh: float, brisk: float) -> None:

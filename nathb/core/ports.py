@@ -1,4 +1,4 @@
-"""What the agent asks of the world, as protocols: the real edges and the simulated ones fit both.
+"""What the agent asks of the world, as protocols: the real ports and the simulated ones fit both.
 
 Nothing here does anything. `net`, `aws` and `host` provide these, and so may a test.
 """
@@ -66,7 +66,7 @@ class Calls(Protocol):
 class Journal(Protocol):
     """Where events are told. Never blocks, never raises."""
 
-    def tell(self, event: Event) -> None:
+    def emit(self, event: Event) -> None:
         """Tell one event."""
         ...
 
@@ -99,7 +99,7 @@ class Clock(Protocol):
         ...
 
 
-class Edges(Struct, frozen=True):
+class Ports(Struct, frozen=True):
     """All that an agent is handed."""
 
     clock: Clock

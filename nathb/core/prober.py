@@ -67,7 +67,7 @@ class Subject:
             self.verdict, self.since = verdict, now
 
 
-class Watch:
+class Prober:
     """All paths of one node. Times in seconds; every method that takes `now` acts as of then.
 
     `heartbeats` has each peer's addresses; `source` is the address that asks them, if it is not
@@ -101,7 +101,7 @@ class Watch:
     # --- what to watch ----------------------------------------------------------------------
 
     def set_uplink(self, addresses: Iterable[str]) -> None:
-        """Watch these addresses as the uplink; what is already watched keeps its evidence."""
+        """Probe these addresses as the uplink; what is already watched keeps its evidence."""
         known = {path.address: path for path in self.uplink.paths}
         kept = [known.get(address) or Path(UPLINK, address) for address in addresses]
         self._drop(path for path in self.uplink.paths if path not in kept)
@@ -170,10 +170,10 @@ class Watch:
                 return True
         return False
 
-    def ask(self, name: str) -> None:
+    def probe_now(self, name: str) -> None:
         """Make the next check of the uplink or a peer due at once, whatever the pace."""
         for path in self._subject(name).paths:
-            path.ask_now()
+            path.probe_now()
 
     def due(self, now: float) -> list[Path | Pulse]:
         """Return what is to be asked now."""
@@ -182,22 +182,22 @@ class Watch:
         pulses = [pulse for pulse in self.pulses.values() if self._pulse_due(pulse) <= now]
         return [*paths, *pulses]
 
-    def asked(self, asked: Path | Pulse, ticket: int, now: float) -> None:
+    def sent(self, asked: Path | Pulse, ticket: int, now: float) -> None:
         """Note that a check or pulse is on its way."""
         self.tickets[ticket] = asked
         if isinstance(asked, Path) and self._repeats(asked, now):
             asked.repeated(ticket)
         else:
-            asked.asked(ticket, now)
+            asked.sent(ticket, now)
 
-    def could_not_ask(self, asked: Path | Pulse, why: str, now: float) -> None:
+    def not_sent(self, asked: Path | Pulse, why: str, now: float) -> None:
         """Note one that could not be sent; a pulse has nothing to say then, a check is Blind."""
         if isinstance(asked, Pulse):
-            asked.asked(None, now)
+            asked.sent(None, now)
         elif self._repeats(asked, now):
             asked.repeat_of = None  # the check itself was sent; only its repetition was not
         else:
-            asked.could_not_ask(why, now)
+            asked.not_sent(why, now)
 
     def wake_at(self) -> float:
         """When something is due next; infinity when nothing will be."""
@@ -211,7 +211,7 @@ class Watch:
 
     # --- what came of it --------------------------------------------------------------------
 
-    def heard(self, ticket: int, now: float) -> list[int]:
+    def replied(self, ticket: int, now: float) -> list[int]:
         """Take in an answer; return the tickets that need no answer any more.
 
         An unknown ticket is one that was given up already: it changes nothing.
@@ -221,11 +221,11 @@ class Watch:
             return []
         if isinstance(asked, Pulse):
             del self.tickets[ticket]
-            if asked.heard() and self.peers[asked.node].verdict is Verdict.DOWN:
-                self.ask(asked.node)
+            if asked.replied() and self.peers[asked.node].verdict is Verdict.DOWN:
+                self.probe_now(asked.node)
             return []
         subject, pulse = self._subject(asked.subject), self.pulses.get(asked.subject)
-        over = asked.heard(ticket, self._needed(subject, now))
+        over = asked.replied(ticket, self._needed(subject, now))
         for other in over:
             del self.tickets[other]
         subject.conclude(now, pulse)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import msgspec
 
-from nathb.core.context import Known
+from nathb.core.context import Facts
 from nathb.core.errors import OtherVersionError, UsageError
 from nathb.core.model import Recorded, Ruling
 from nathb.core.older_rounds import upgraded
@@ -21,11 +21,11 @@ from nathb.core.rules import decide
 class Round(Recorded, frozen=True):
     """What was known, and what was ruled on it."""
 
-    known: Known
+    known: Facts
     rulings: tuple[Ruling, ...] = ()
 
 
-def render(known: Known, rulings: tuple[Ruling, ...]) -> str:
+def render(known: Facts, rulings: tuple[Ruling, ...]) -> str:
     """Return the round as one line, without a line break."""
     return msgspec.json.encode(Round(known, rulings)).decode()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from nathb.core.context import Known, case_of
+from nathb.core.context import Facts, case_of
 from nathb.core.model import Route, Rule, Ruling
 from nathb.core.rules import RULES, decide
 
@@ -15,7 +15,7 @@ HOLDS: dict[Rule, str] = {
 RETRY = "EC2 has just failed this very move: the next try waits its turn."
 
 
-class Answer(Struct, frozen=True):
+class RuleResult(Struct, frozen=True):
     """One rule, its meaning in a line, and what it said: None for nothing."""
 
     rule: str
@@ -23,34 +23,34 @@ class Answer(Struct, frozen=True):
     ruling: Ruling | None
 
 
-class Hearing(Struct, frozen=True):
+class RuleTrace(Struct, frozen=True):
     """The rules that were asked, the last of which answered, and the ruling that came of it."""
 
-    answers: tuple[Answer, ...]
+    answers: tuple[RuleResult, ...]
     ruling: Ruling
-    held: Answer | None = None
+    held: RuleResult | None = None
     """What held back the move that the answer wished for."""
 
 
-def hear(known: Known, route: Route) -> Hearing:
+def evaluate(known: Facts, route: Route) -> RuleTrace:
     """Ask today's rules of one guarded route what they say to the facts of a round.
 
     KeyError when the group of that round does not guard the route.
     """
     ruling = {one.route: one for one in decide(known)}[route]
     if known.view is None:
-        return Hearing((), ruling)
+        return RuleTrace((), ruling)
     case = case_of(known, known.view, route)
-    answers: list[Answer] = []
+    answers: list[RuleResult] = []
     for rule in RULES:
         number = rule.__name__.partition("_")[0].upper()
-        answers.append(Answer(number, (rule.__doc__ or "").strip(), rule(case)))
+        answers.append(RuleResult(number, (rule.__doc__ or "").strip(), rule(case)))
         if answers[-1].ruling is not None:
             break
     if answers[-1].ruling == ruling:
-        return Hearing(tuple(answers), ruling)
-    held = Answer(ruling.rule.value, HOLDS.get(ruling.rule, RETRY), ruling)
-    return Hearing(tuple(answers), ruling, held)
+        return RuleTrace(tuple(answers), ruling)
+    held = RuleResult(ruling.rule.value, HOLDS.get(ruling.rule, RETRY), ruling)
+    return RuleTrace(tuple(answers), ruling, held)
 
 
 def decides_alike(one: Ruling, other: Ruling) -> bool:

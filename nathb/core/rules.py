@@ -23,8 +23,8 @@ from msgspec.structs import replace
 
 from nathb.core import damping, split
 from nathb.core.context import (
-    Case,
-    Known,
+    Facts,
+    RouteContext,
     case_of,
     heard_since,
     silent_throughout,
@@ -37,12 +37,12 @@ ROBBED_WAIT = 30.0
 """Seconds that a node waits longer for a home route of its own that a peer has taken (R7b)."""
 
 
-def decide(known: Known) -> tuple[Ruling, ...]:
+def decide(known: Facts) -> tuple[Ruling, ...]:
     """Return one ruling per guarded route, default routes first. Same in, same out."""
     return tuple(_rule(known, route) for route in known.group.routes())
 
 
-def _rule(known: Known, route: Route) -> Ruling:
+def _rule(known: Facts, route: Route) -> Ruling:
     if known.view is None:
         return Ruling(route, Rule.R10, "no view of the route tables yet")
     case = case_of(known, known.view, route)
@@ -53,7 +53,7 @@ def _rule(known: Known, route: Route) -> Ruling:
 # --- the rules, in the order in which they are asked --------------------------------------------
 
 
-def r10_views(case: Case) -> Ruling | None:
+def r10_views(case: RouteContext) -> Ruling | None:
     """One move at a time for each route, and none on a view that is too old."""
     age, move = case.known.now - case.as_of, case.memory.under_way
     if move is not None:
@@ -63,7 +63,7 @@ def r10_views(case: Case) -> Ruling | None:
     return None
 
 
-def r8_foreign(case: Case) -> Ruling | None:
+def r8_foreign(case: RouteContext) -> Ruling | None:
     """Hands off what points outside the group, and what is not there at all."""
     if case.holding is None:
         return case.stay(Rule.R8, "the table has no such route; create it to have it guarded")
@@ -72,7 +72,7 @@ def r8_foreign(case: Case) -> Ruling | None:
     return None
 
 
-def r5_release(case: Case) -> Ruling | None:
+def r5_release(case: RouteContext) -> Ruling | None:
     """I hold it, my uplink is DOWN, another node is alive: hand it over now."""
     uplink = case.known.uplink
     if not case.mine or uplink.verdict is not Verdict.DOWN:
@@ -92,7 +92,7 @@ def r5_release(case: Case) -> Ruling | None:
     return case.move(Rule.R5, to, cause, reason, _first_sign(uplink))
 
 
-def r6_drain(case: Case) -> Ruling | None:
+def r6_drain(case: RouteContext) -> Ruling | None:
     """I am drained, or shutting down, and hold it: hand it to the first live candidate."""
     me, leaving = case.known.me, case.known.leaving
     if not case.mine or not (leaving or case.drained(me)):
@@ -113,7 +113,7 @@ def r6_drain(case: Case) -> Ruling | None:
     return case.move(Rule.R6, to, cause, f"{me} is {why}", case.known.now)
 
 
-def r4_return(case: Case) -> Ruling | None:
+def r4_return(case: RouteContext) -> Ruling | None:
     """I hold it, and a node earlier in its order has been UP for long enough: give it back."""
     if not case.mine:
         return None
@@ -127,7 +127,7 @@ def r4_return(case: Case) -> Ruling | None:
     return _return_when_due(case, back)
 
 
-def _return_when_due(case: Case, back: list[str]) -> Ruling:
+def _return_when_due(case: RouteContext, back: list[str]) -> Ruling:
     """Give it back to the first that is due, on fresh evidence: no return is urgent."""
     now, due = case.known.now, {name: case.return_due(name) for name in back}
     to = next((name for name in due if due[name] <= now), "")
@@ -148,7 +148,7 @@ def _return_when_due(case: Case, back: list[str]) -> Ruling:
     return case.move(Rule.R4, to, cause, reason, target.since)
 
 
-def r2_never_from_up(case: Case) -> Ruling | None:
+def r2_never_from_up(case: RouteContext) -> Ruling | None:
     """Never take a route from a node that I believe UP; nor from oneself."""
     if case.mine:
         return case.stay(Rule.R2, "held by this node")
@@ -157,7 +157,7 @@ def r2_never_from_up(case: Case) -> Ruling | None:
     return None
 
 
-def r3_take_from_the_dead(case: Case) -> Ruling | None:
+def r3_take_from_the_dead(case: RouteContext) -> Ruling | None:
     """The holder is DOWN, I am fit, and no live node comes before me: move it to me."""
     holder, uplink = case.evidence(case.holder), case.known.uplink
     if holder.verdict is not Verdict.DOWN:
@@ -177,7 +177,7 @@ def r3_take_from_the_dead(case: Case) -> Ruling | None:
     return case.move(Rule.R3, case.known.me, cause, reason, _first_sign(holder))
 
 
-def r3_take_a_blackhole(case: Case) -> Ruling | None:
+def r3_take_a_blackhole(case: RouteContext) -> Ruling | None:
     """EC2 shows a blackhole, I am fit, and no live node comes before me: move it to me."""
     since, holding = case.memory.blackhole_since, case.holding
     if holding is None or not holding.is_blackhole:
@@ -194,7 +194,7 @@ def r3_take_a_blackhole(case: Case) -> Ruling | None:
     return case.move(Rule.R3, case.known.me, cause, reason, case.known.now)
 
 
-def _not_my_turn(case: Case, since: float) -> Ruling | None:
+def _not_my_turn(case: RouteContext, since: float) -> Ruling | None:
     """Say why this node may not take a route that has had no live holder since then (R3, R3b).
 
     The first live node of the order takes at once. The next in line takes after one full
@@ -218,12 +218,12 @@ def _not_my_turn(case: Case, since: float) -> Ruling | None:
     return None
 
 
-def r1_unknown(case: Case) -> Ruling | None:
+def r1_unknown(case: RouteContext) -> Ruling | None:
     """Whatever is left rests on UNKNOWN: wait for evidence."""
     return case.stay(Rule.R1, f"{case.holder} is unknown: waiting for evidence")
 
 
-RULES: tuple[Callable[[Case], Ruling | None], ...] = (
+RULES: tuple[Callable[[RouteContext], Ruling | None], ...] = (
     r10_views,
     r8_foreign,
     r5_release,
@@ -239,7 +239,7 @@ RULES: tuple[Callable[[Case], Ruling | None], ...] = (
 # --- what holds a move back ---------------------------------------------------------------------
 
 
-def _held_back(case: Case, ruling: Ruling) -> Ruling:
+def _held_back(case: RouteContext, ruling: Ruling) -> Ruling:
     """Let the move through, hold it back (R7, a failed try), or mark it as `would` (R9)."""
     move, now = ruling.move, case.known.now
     if move is None:
@@ -256,7 +256,7 @@ def _held_back(case: Case, ruling: Ruling) -> Ruling:
     return ruling
 
 
-def r7_contested(case: Case) -> Ruling | None:
+def r7_contested(case: RouteContext) -> Ruling | None:
     """Someone undid such a take: the holder must be DOWN without a break for longer each time."""
     contest = case.contest()
     if contest is None:
@@ -266,7 +266,7 @@ def r7_contested(case: Case) -> Ruling | None:
     return case.stay(Rule.R7, "someone else undid this move: left alone", due)
 
 
-def r7b_robbed(case: Case) -> Ruling | None:
+def r7b_robbed(case: RouteContext) -> Ruling | None:
     """My home route is with a node that I call DOWN: it has convicted me before.
 
     Where pulses are answered and heartbeats are not, nothing lies between the two: then its
@@ -285,7 +285,7 @@ def r7b_robbed(case: Case) -> Ruling | None:
     return case.stay(Rule.R7, reason, due)
 
 
-def r7c_split(case: Case) -> Ruling | None:
+def r7c_split(case: RouteContext) -> Ruling | None:
     """The holder and I have convicted each other: each keeps its own, and takes nothing else.
 
     Not for longer than nothing can be heard: where pulses are answered, nothing lies between.
@@ -303,7 +303,7 @@ def r7c_split(case: Case) -> Ruling | None:
 # --- words --------------------------------------------------------------------------------------
 
 
-def _away(case: Case, home: str) -> str:
+def _away(case: RouteContext, home: str) -> str:
     return f"{home} is drained" if case.drained(home) else f"{home} is not back yet"
 
 
@@ -323,5 +323,5 @@ def _missed(what: str, evidence: Evidence) -> str:
     return f"{what} {addresses} missed {evidence.missed} of {evidence.needed}{hint}"
 
 
-def _heard(case: Case, node: str) -> str:
+def _heard(case: RouteContext, node: str) -> str:
     return f"heartbeat {', '.join(case.evidence(node).addresses)} of {node} answers"

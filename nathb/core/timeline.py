@@ -34,7 +34,7 @@ CLOCKS_APART = 5.0
 """Seconds by which the wall clocks of two nodes may differ."""
 
 
-class Happened(Struct, frozen=True, kw_only=True):
+class Occurrence(Struct, frozen=True, kw_only=True):
     """One entry of a journal. Two of one boot are `monotonic` seconds apart, whatever the clock."""
 
     at: float
@@ -70,14 +70,14 @@ class Span(Struct, frozen=True):
     """False when the next entry names another holder: somebody moved it unseen in between."""
 
 
-def without_echoes(happened: Iterable[Happened]) -> tuple[Happened, ...]:
+def without_echoes(happened: Iterable[Occurrence]) -> tuple[Occurrence, ...]:
     """Leave out what merely saw a move that one of the others has a record of."""
     everything = tuple(happened)
     deeds = [one for one in everything if one.event is not None and one.event.kind in DONE]
     return tuple(one for one in everything if not any(_echoes(one, deed) for deed in deeds))
 
 
-def _echoes(one: Happened, deed: Happened) -> bool:
+def _echoes(one: Occurrence, deed: Occurrence) -> bool:
     seen, done = one.event, deed.event
     if seen is None or done is None or seen.kind is not EventKind.MOVED_BY_ANOTHER:
         return False
@@ -85,7 +85,7 @@ def _echoes(one: Happened, deed: Happened) -> bool:
     return same and -CLOCKS_APART <= one.at - deed.at <= SEEN_WITHIN
 
 
-def spans(happened: Iterable[Happened], begin: float, end: float) -> tuple[Span, ...]:
+def spans(happened: Iterable[Occurrence], begin: float, end: float) -> tuple[Span, ...]:
     """Return who held each route between `begin` and `end`, in seconds, by route and time.
 
     Routes that did not change are known from the rounds that entries carry.
@@ -102,7 +102,7 @@ def spans(happened: Iterable[Happened], begin: float, end: float) -> tuple[Span,
     return tuple(sorted(found, key=lambda span: (span.route, span.since)))
 
 
-def _change(one: Happened) -> tuple[Route, str | None, str] | None:
+def _change(one: Occurrence) -> tuple[Route, str | None, str] | None:
     """The route, from whom if that is known, and to whom; None when no route was moved."""
     event = one.event
     if event is None or event.route is None:
@@ -125,7 +125,7 @@ def _of_one(
         yield Span(route, holder, at, max(at, until), certain=source in {None, holder})
 
 
-def _sighted(happened: Iterable[Happened]) -> Iterator[tuple[Route, str]]:
+def _sighted(happened: Iterable[Occurrence]) -> Iterator[tuple[Route, str]]:
     """Yield every route and holder that the rounds show; those of another version show nothing."""
     for one in happened:
         if one.event is None or not one.event.trace:

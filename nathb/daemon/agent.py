@@ -12,21 +12,21 @@ from collections.abc import Iterable
 from msgspec.structs import replace
 
 from nathb import __version__
-from nathb.core.change_detector import Teller
-from nathb.core.context import Known
+from nathb.core.change_detector import ChangeDetector
+from nathb.core.context import Facts
 from nathb.core.ec2_state import Intent, View
 from nathb.core.errors import BlindError
 from nathb.core.events import Event, EventKind
-from nathb.core.memory import Onlooker
+from nathb.core.memory import Observer
 from nathb.core.model import Evidence, Group, Ruling, Verdict
 from nathb.core.path import Path, Pulse
-from nathb.core.ports import Edges
-from nathb.core.prober import UPLINK, Watch
+from nathb.core.ports import Ports
+from nathb.core.prober import UPLINK, Prober
 from nathb.core.replay import render
 from nathb.core.rules import decide
 from nathb.core.snapshot import Counters, Home, Snapshot
 from nathb.core.split import Split, follow
-from nathb.daemon.ec2_watcher import BRISK, Sight
+from nathb.daemon.ec2_watcher import BRISK, EC2Watcher
 from nathb.daemon.mover import Mover
 from nathb.daemon.reporter import Reporter
 
@@ -42,14 +42,15 @@ class Agent:
     """One node of a group. Single-threaded: the one loop calls all methods."""
 
     group: Group
-    watch: Watch
-    sight: Sight
+    prober: Prober
+    ec2_watcher: EC2Watcher
+    sight: EC2Watcher
 
     def __init__(
         self,
         group: Group,
         me: str,
-        edges: Edges,
+        ports: Ports,
         *,
         pid: int = 0,
         dry_run: bool = False,
@@ -58,13 +59,13 @@ class Agent:
         self.me = me
         self.digest = digest
         """Of this node's file, to be compared with what `nathb apply` has noted (R17)."""
-        self.edges = edges
+        self.ports = ports
         self.pid = pid
         self.dry_run = dry_run
         self.counters = Counters()
-        self.reporter = Reporter(edges, IDLE)
-        self.mover = Mover(edges, self.counters)
-        self.teller = Teller()
+        self.reporter = Reporter(ports, IDLE)
+        self.mover = Mover(ports, self.counters)
+        self.change_detector = ChangeDetector()
         self.stopping = False
         self.leaving = False
         self.undrained: dict[str, float] = {}
@@ -82,36 +83,38 @@ class Agent:
 
     def step(self) -> float:
         """Do what is due; return the monotonic time in seconds at which to call again."""
-        now = self.edges.clock.monotonic()
+        now = self.ports.clock.monotonic()
         self._notice_stall(now)
-        self._hear(now)
+        self._receive(now)
         self._learn(now)
         self._decide(now, self._judge(now))
-        self._ask(now)
-        self.sight.look(now)
+        self._probe(now)
+        self.ec2_watcher.look(now)
         self.reporter.report(now, self.status, lambda: self.snapshot(now))
-        due_at = min(self.watch.wake_at(), self.sight.wake_at(now))
+        due_at = min(self.prober.wake_at(), self.ec2_watcher.wake_at(now))
         self._expected_at = min(now + IDLE, max(now, due_at))
         return self._expected_at
 
-    def reload(self, group: Group, edges: Edges, digest: str = "") -> None:
+    def reload(self, group: Group, ports: Ports, digest: str = "") -> None:
         """Go on with another file. If targets or timers changed, all is UNKNOWN anew (R1)."""
-        watch, sight, same = self.watch, self.sight, _targets(group) == _targets(self.group)
-        self.edges = self.mover.edges = self.reporter.edges = edges
+        before, watcher = self.prober, self.ec2_watcher
+        same = _targets(group) == _targets(self.group)
+        self.ports = self.mover.ports = self.reporter.ports = ports
         self.digest = digest
         self._begin(group)
-        self.sight.carry_on_from(sight)
+        self.ec2_watcher.carry_on_from(watcher)
         if same:
-            self.watch = watch
+            self.prober = before
         else:
-            self._forget(watch.tickets)
-            self.watch.set_pins(self.sight.pinned())
-            self.watch.set_uplink(self.sight.uplink())  # of names too, as they were last resolved
-        self.tell(Event(kind=EventKind.RELOADED, message=f"reloaded {group.name}"))
+            self._forget(before.tickets)
+            self.prober.set_pins(self.ec2_watcher.pinned())
+            # Of names too, as they were last resolved.
+            self.prober.set_uplink(self.ec2_watcher.uplink())
+        self.emit(Event(kind=EventKind.RELOADED, message=f"reloaded {group.name}"))
 
     def look_now(self) -> None:
         """Look at EC2 at once: somebody knows that it has something new to show."""
-        self.sight.look_again(self.edges.clock.monotonic(), self.group.settle)
+        self.ec2_watcher.look_again(self.ports.clock.monotonic(), self.group.settle)
 
     @property
     def may_leave(self) -> bool:
@@ -123,17 +126,17 @@ class Agent:
         """Whether no move is under way, so that the process may end."""
         return self.mover.idle
 
-    def tell(self, event: Event) -> None:
+    def emit(self, event: Event) -> None:
         """Tell an event that this process' surroundings have brought about."""
-        self.reporter.tell(event)
+        self.reporter.emit(event)
 
     def _begin(self, group: Group) -> None:
-        now = self.edges.clock.monotonic()
+        now = self.ports.clock.monotonic()
         self.group = group
         heartbeats = {node.name: node.heartbeat for node in group.nodes if node.name != self.me}
-        self.watch = Watch(group.check, heartbeats, now, group.node(self.me).source)
-        self.sight = Sight(self.edges, group, self.me)
-        self.watch.set_uplink(self.sight.uplink())
+        self.prober = Prober(group.check, heartbeats, now, group.node(self.me).source)
+        self.ec2_watcher = EC2Watcher(self.ports, group, self.me)
+        self.prober.set_uplink(self.ec2_watcher.uplink())
         self._expected_at = float("inf")
 
     # --- look -------------------------------------------------------------------------------
@@ -146,12 +149,12 @@ class Agent:
             return
         gap = max(late, suspended - self._suspended)
         if abs(suspended - self._suspended) > bound:
-            self.sight.view = None  # monotonic time stood still, so its age cannot be told
+            self.ec2_watcher.view = None  # monotonic time stood still, so its age cannot be told
         self._suspended = suspended
-        self.watch.restart(now)
-        self.sight.look_again(now, self.group.settle)
+        self.prober.restart(now)
+        self.ec2_watcher.look_again(now, self.group.settle)
         message = f"was stalled for {gap:.1f} s: all is unknown until there is fresh evidence"
-        self.tell(Event(kind=EventKind.STALLED, message=message, rule="R14"))
+        self.emit(Event(kind=EventKind.STALLED, message=message, rule="R14"))
 
     @property
     def _patience(self) -> float:
@@ -159,77 +162,79 @@ class Agent:
         return max(1.0, 2 * self.group.check.fast_interval)
 
     def _time_suspended(self) -> float:
-        return self.edges.clock.boottime() - self.edges.clock.monotonic()
+        return self.ports.clock.boottime() - self.ports.clock.monotonic()
 
-    def _hear(self, now: float) -> None:
-        for ticket in self.edges.wire.receive():
-            self.counters.heard += ticket in self.watch.tickets
-            self._forget(self.watch.heard(ticket, now))
-        over = self.watch.expire(now)
+    def _receive(self, now: float) -> None:
+        for ticket in self.ports.wire.receive():
+            self.counters.heard += ticket in self.prober.tickets
+            self._forget(self.prober.replied(ticket, now))
+        over = self.prober.expire(now)
         self.counters.missed += over.missed
         self._forget(over.tickets)
-        dropped, self.watch.dropped = self.watch.dropped, []
+        dropped, self.prober.dropped = self.prober.dropped, []
         self._forget(dropped)
 
     def _forget(self, tickets: Iterable[int]) -> None:
         for ticket in tickets:
-            self.edges.wire.forget(ticket)
+            self.ports.wire.forget(ticket)
 
     def _learn(self, now: float) -> None:
         """Take in whatever came back from the background."""
-        view = self.sight.view
-        answers = [*self.edges.calls.ended(), *self.mover.overdue(now)]
+        view = self.ec2_watcher.view
+        answers = [*self.ports.calls.ended(), *self.mover.overdue(now)]
         for ticket, answer in answers:
             if self.mover.owns(ticket):
-                self.reporter.tell_all(self.mover.ended(ticket, answer, now))
+                self.reporter.emit_all(self.mover.ended(ticket, answer, now))
                 # until just after settle, when a contradiction becomes news
-                self.sight.look_again(now, self.group.settle + BRISK)
-            elif self.sight.owns(ticket):
-                self.reporter.tell_all(self.sight.learn(ticket, answer, now))
-        if self.sight.view is not None and self.sight.view is not view:
-            self._take_in(self.sight.view, view, now)
+                self.ec2_watcher.look_again(now, self.group.settle + BRISK)
+            elif self.ec2_watcher.owns(ticket):
+                self.reporter.emit_all(self.ec2_watcher.learn(ticket, answer, now))
+        if self.ec2_watcher.view is not None and self.ec2_watcher.view is not view:
+            self._take_in(self.ec2_watcher.view, view, now)
         if answers:
-            for node, address in self.sight.private_addresses():
-                self.watch.set_pulse(node, address)
-            self.watch.set_uplink(self.sight.uplink())
-        gone, gone_at = self.sight.gone(), self.sight.roster_at
-        self.watch.set_hastened(self.sight.hastened(), gone, now, gone_at)
+            for node, address in self.ec2_watcher.private_addresses():
+                self.prober.set_pulse(node, address)
+            self.prober.set_uplink(self.ec2_watcher.uplink())
+        gone, gone_at = self.ec2_watcher.gone(), self.ec2_watcher.roster_at
+        self.prober.set_hastened(self.ec2_watcher.hastened(), gone, now, gone_at)
 
     def _take_in(self, view: View, before: View | None, now: float) -> None:
-        self.watch.set_pins(self.sight.pinned())
-        self.reporter.tell_all(self.teller.pins(view.pins))
-        self.reporter.tell_all(self.teller.intent(view.intent, now))
-        self.reporter.tell_all(self.teller.files(view.digests, self.digest))
-        onlooker = Onlooker(self.me, self.group, self._believed_up())
-        self.reporter.tell_all(self.mover.observe(view, onlooker))
+        self.prober.set_pins(self.ec2_watcher.pinned())
+        self.reporter.emit_all(self.change_detector.pins(view.pins))
+        self.reporter.emit_all(self.change_detector.intent(view.intent, now))
+        self.reporter.emit_all(self.change_detector.files(view.digests, self.digest))
+        onlooker = Observer(self.me, self.group, self._believed_up())
+        self.reporter.emit_all(self.mover.observe(view, onlooker))
         ended = (before.intent if before is not None else Intent()).drained - view.intent.drained
         self.undrained = {**self.undrained, **dict.fromkeys(ended, now)}
         reverted_at = now if self.revert_since is None else self.revert_since
         self.revert_since = reverted_at if view.intent.revert else None
         if before is not None and before.holdings != view.holdings:
-            self.sight.hurry(now, self.group.settle)
+            self.ec2_watcher.hurry(now, self.group.settle)
 
     # --- judge, decide, move ----------------------------------------------------------------
 
     def _judge(self, now: float) -> list[Event]:
         """Return what is new in verdicts; look at EC2 the moment anything comes into doubt."""
-        self.watch.conclude(now)
+        self.prober.conclude(now)
         self.evidence = {
-            name: self.watch.evidence(name, now) for name in (UPLINK, *self.watch.peers)
+            name: self.prober.evidence(name, now) for name in (UPLINK, *self.prober.peers)
         }
         self._follow_splits()
         news: list[Event] = []
         for name, evidence in self.evidence.items():
-            news += self.teller.verdict(name, evidence)
-        news += self.teller.heartbeats({name: self.evidence[name] for name in self.watch.peers})
-        news += self.teller.pulses(self._pulses())
-        peers, suspecting = self.watch.peers, self.watch.suspecting
+            news += self.change_detector.verdict(name, evidence)
+        news += self.change_detector.heartbeats(
+            {name: self.evidence[name] for name in self.prober.peers}
+        )
+        news += self.change_detector.pulses(self._pulses())
+        peers, suspecting = self.prober.peers, self.prober.suspecting
         silent = {name for name in peers if self.evidence[name].silent_since is not None}
         if silent - self._silent or (suspecting and not self._suspected):
-            self.sight.look_again(now, self.group.settle)
+            self.ec2_watcher.look_again(now, self.group.settle)
         self._suspected, self._silent = suspecting, silent
-        news += self.teller.view(self.sight.view, now, self.group.view_max_age)
-        self.reporter.tell_all(self.teller.reminders(now))
+        news += self.change_detector.view(self.ec2_watcher.view, now, self.group.view_max_age)
+        self.reporter.emit_all(self.change_detector.reminders(now))
         return news
 
     def _follow_splits(self) -> None:
@@ -237,43 +242,43 @@ class Agent:
         acts, timers = self.mover.acts, self.group.check
         found = {
             name: follow(self.splits.get(name), self.evidence[name], acts.get(name), timers)
-            for name in self.watch.peers
+            for name in self.prober.peers
         }
         self.splits = {name: split for name, split in found.items() if split is not None}
 
     def _believed_up(self) -> frozenset[str]:
         return frozenset(
-            name for name, one in self.watch.peers.items() if one.verdict is Verdict.UP
+            name for name, one in self.prober.peers.items() if one.verdict is Verdict.UP
         )
 
     def _decide(self, now: float, news: list[Event]) -> None:
         """Ask the rules, and tell the news with the round that they led to."""
-        known = Known(
+        known = Facts(
             now=now,
             me=self.me,
             group=self.group,
             uplink=self.evidence[UPLINK],
-            peers={name: self.evidence[name] for name in self.watch.peers},
-            view=self.sight.view,
+            peers={name: self.evidence[name] for name in self.prober.peers},
+            view=self.ec2_watcher.view,
             memory=self.mover.memory,
             undrained=self.undrained,
             revert_since=self.revert_since,
-            awaited_since=self.sight.awaited_since,
+            awaited_since=self.ec2_watcher.awaited_since,
             leaving=self.leaving,
             dry_run=self.dry_run,
             splits=self.splits,
         )
         self.rulings = decide(known)
-        news += self.teller.rulings(self.rulings, known.view, now, dry_run=self.dry_run)
-        self.reporter.tell_all(self._with_round(event, known) for event in news)
+        news += self.change_detector.rulings(self.rulings, known.view, now, dry_run=self.dry_run)
+        self.reporter.emit_all(self._with_round(event, known) for event in news)
         self._refresh([ruling.fresh for ruling in self.rulings if ruling.fresh], now)
         for ruling in self.rulings:
             move = ruling.move
             if move is None or ruling.would or self.stopping or not self.mover.may_start(move, now):
                 continue  # what still has to wait its turn is wished for again in the next round
-            self.mover.start(ruling, move, known, self.sight.eni(move.to), now + WRITE_WITHIN)
+            self.mover.start(ruling, move, known, self.ec2_watcher.eni(move.to), now + WRITE_WITHIN)
 
-    def _with_round(self, event: Event, known: Known) -> Event:
+    def _with_round(self, event: Event, known: Facts) -> Event:
         """Return the event with what was known and ruled: on its route, or on all of them."""
         rulings = (one for one in self.rulings if event.route in {None, one.route})
         return replace(event, trace=render(known, tuple(rulings)))
@@ -283,44 +288,44 @@ class Agent:
         if nodes and now >= self._refreshed_at + BRISK:
             self._refreshed_at = now
             for node in nodes:
-                self.watch.ask(UPLINK if node == self.me else node)
-            self.sight.look_again(now, BRISK)
+                self.prober.probe_now(UPLINK if node == self.me else node)
+            self.ec2_watcher.look_again(now, BRISK)
 
     # --- ask --------------------------------------------------------------------------------
 
-    def _ask(self, now: float) -> None:
-        for asked in self.watch.due(now):
+    def _probe(self, now: float) -> None:
+        for asked in self.prober.due(now):
             try:
-                ticket = self.edges.wire.send(asked.address, asked.source)
+                ticket = self.ports.wire.send(asked.address, asked.source)
             except BlindError as error:
-                self._could_not_ask(asked, str(error), now)
+                self._not_sent(asked, str(error), now)
             else:
                 if isinstance(asked, Path) and asked.blind:
                     message = f"{asked.subject} {asked.address} can be asked again"
-                    self.tell(Event(kind=EventKind.SIGHTED, message=message, rule="R1"))
-                self.watch.asked(asked, ticket, now)
+                    self.emit(Event(kind=EventKind.SIGHTED, message=message, rule="R1"))
+                self.prober.sent(asked, ticket, now)
                 self.counters.checks += 1
 
-    def _could_not_ask(self, asked: Path | Pulse, why: str, now: float) -> None:
+    def _not_sent(self, asked: Path | Pulse, why: str, now: float) -> None:
         self.counters.blind += 1
         if isinstance(asked, Path) and not asked.blind:
             message = f"cannot ask {asked.subject} {asked.address}: {why}"
-            self.tell(Event(kind=EventKind.BLIND, message=message, rule="R1"))
-        self.watch.could_not_ask(asked, why, now)
+            self.emit(Event(kind=EventKind.BLIND, message=message, rule="R1"))
+        self.prober.not_sent(asked, why, now)
 
     def _pulses(self) -> dict[str, str]:
-        return {name: pulse.state for name, pulse in self.watch.pulses.items()}
+        return {name: pulse.state for name, pulse in self.prober.pulses.items()}
 
     # --- tell -------------------------------------------------------------------------------
 
     def status(self) -> str:
         """Return in one line how things stand, for STATUS= of the service manager."""
-        peers = ", ".join(f"{name} {s.verdict.value}" for name, s in self.watch.peers.items())
-        view = self.sight.view
+        peers = ", ".join(f"{name} {s.verdict.value}" for name, s in self.prober.peers.items())
+        view = self.ec2_watcher.view
         held = [seen for seen in view.holdings if seen.node == self.me] if view else []
         holds = f"holds {len(held)} of {len(self.group.routes())} routes" if view else "no view yet"
         mode = ", dry run" if self.dry_run else ""
-        return f"{self.me}: uplink {self.watch.uplink.verdict.value}, {peers}; {holds}{mode}"
+        return f"{self.me}: uplink {self.prober.uplink.verdict.value}, {peers}; {holds}{mode}"
 
     def snapshot(self, now: float) -> Snapshot:
         """Return all that `nathb status` shows."""
@@ -331,21 +336,23 @@ class Agent:
             pid=self.pid,
             at=now,
             dry_run=self.dry_run,
-            suspecting=self.watch.suspecting,
-            uplink=self.watch.evidence(UPLINK, now),
-            peers={name: self.watch.evidence(name, now) for name in self.watch.peers},
+            suspecting=self.prober.suspecting,
+            uplink=self.prober.evidence(UPLINK, now),
+            peers={name: self.prober.evidence(name, now) for name in self.prober.peers},
             pulses=self._pulses(),
-            view=self.sight.view,
+            view=self.ec2_watcher.view,
             view_max_age=self.group.view_max_age,
             homes=tuple(Home(route, self.group.home(route)) for route in self.group.routes()),
             rulings=self.rulings,
             told=self.reporter.lately,
             counters=self.counters,
             preempt=self.group.preempt,
-            instances=self.sight.states(),
-            instances_at=self.sight.roster.at if self.sight.roster is not None else None,
-            failed_reads=self.sight.failed_reads(),
-            writes=self.mover.writes(self.group, self.sight.view),
+            instances=self.ec2_watcher.states(),
+            instances_at=self.ec2_watcher.roster.at
+            if self.ec2_watcher.roster is not None
+            else None,
+            failed_reads=self.ec2_watcher.failed_reads(),
+            writes=self.mover.writes(self.group, self.ec2_watcher.view),
             file_digest=self.digest,
             failed_moves=self.mover.failed_moves(),
         )

@@ -14,8 +14,8 @@ from nathb.core.ec2_state import InstanceState, Pin, PinState, Roster, RouteStat
 from nathb.core.errors import CloudError
 from nathb.core.events import Event, EventKind
 from nathb.core.model import Failure, Group
-from nathb.core.polling import Looking
-from nathb.core.ports import Edges
+from nathb.core.polling import PollSchedule
+from nathb.core.ports import Ports
 from nathb.core.snapshot import FailedRead
 
 BRISK = 2.0
@@ -30,11 +30,11 @@ READS = {ROSTER: "instances", VIEW: "route tables"}
 """What is read of EC2, in words for people."""
 
 
-class Sight:
+class EC2Watcher:
     """The latest good answers, and the looks that keep them fresh. Times in seconds."""
 
-    def __init__(self, edges: Edges, group: Group, me: str) -> None:
-        self.edges = edges
+    def __init__(self, ports: Ports, group: Group, me: str) -> None:
+        self.ports = ports
         self.group = group
         self.me = me
         self.roster: Roster | None = None
@@ -42,14 +42,18 @@ class Sight:
         self.addresses: dict[str, tuple[str, ...]] = {}
         """What each host name of the uplink was last resolved to."""
         self.looking = {
-            ROSTER: Looking(ROSTER_REFRESH, BRISK),
-            VIEW: Looking(group.refresh, min(BRISK, group.refresh)),
-            **{name: Looking(NAME_REFRESH, BRISK) for name in group.uplink if not is_address(name)},
+            ROSTER: PollSchedule(ROSTER_REFRESH, BRISK),
+            VIEW: PollSchedule(group.refresh, min(BRISK, group.refresh)),
+            **{
+                name: PollSchedule(NAME_REFRESH, BRISK)
+                for name in group.uplink
+                if not is_address(name)
+            },
         }
         self._awaited: dict[Hashable, str] = {}
         self._failed: dict[str, FailedRead] = {}
 
-    def carry_on_from(self, old: Sight) -> None:
+    def carry_on_from(self, old: EC2Watcher) -> None:
         """Keep what was seen for the same nodes: a reload is no reason to forget it."""
         if old.group.nodes == self.group.nodes:
             self.roster, self.view = old.roster, old.view
@@ -80,7 +84,7 @@ class Sight:
                 ticket = object()  # unlike any before it, those of an agent's former sight too
                 self._awaited = {t: k for t, k in self._awaited.items() if k != key}
                 self._awaited[ticket] = key
-                self.edges.calls.start(ticket, self._call(key))
+                self.ports.calls.start(ticket, self._call(key))
 
     def wake_at(self, now: float) -> float:
         """When the next look is due."""
@@ -98,7 +102,7 @@ class Sight:
         if isinstance(answer, BaseException):
             self._note_failed(key, answer, now)
             failure = answer.failure if isinstance(answer, CloudError) else Failure.UNAVAILABLE
-            if looking.failed(failure, now, self.edges.jitter()):
+            if looking.failed(failure, now, self.ports.jitter()):
                 yield self._lost(key, answer)
             return
         self._failed.pop(key, None)
@@ -166,7 +170,7 @@ class Sight:
         return self.view.pins if self.view is not None else ()
 
     def _call(self, key: str) -> Callable[[], object]:
-        cloud, me, roster, resolve = self.edges.cloud, self.me, self.roster, self.edges.resolve
+        cloud, me, roster, resolve = self.ports.cloud, self.me, self.roster, self.ports.resolve
         if key == ROSTER:
             return lambda: cloud.roster(me)
         if key == VIEW and roster is not None:

@@ -97,7 +97,7 @@ class Service:
         return f"nathb {__version__} guards {agent.group.name} as {agent.me}, with {peers}{mode}"
 
     def _tell(self, kind: EventKind, message: str) -> None:
-        self.agent.tell(Event(kind=kind, message=message))
+        self.agent.emit(Event(kind=kind, message=message))
 
 
 @contextmanager

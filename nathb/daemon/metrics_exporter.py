@@ -58,7 +58,7 @@ class Prometheus:
         before, self._asked = self._asked, asked
         if asked != before and asked != Metrics() and not is_installed():
             message = f"metrics: {MISSING}, then restart"
-            self._journal.tell(Event(kind=EventKind.METRICS_LOST, message=message))
+            self._journal.emit(Event(kind=EventKind.METRICS_LOST, message=message))
             return
         for name in ("textfile", "listen"):
             where = getattr(asked, name)

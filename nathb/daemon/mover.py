@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator
 
 from nathb.core import event_texts as sentences
-from nathb.core.context import Known
+from nathb.core.context import Facts
 from nathb.core.ec2_state import View
 from nathb.core.errors import CloudError, NathbError
 from nathb.core.events import Event
-from nathb.core.memory import Onlooker, RouteMemory, begun, ended, observed
+from nathb.core.memory import Observer, RouteMemory, begun, ended, observed
 from nathb.core.model import Cause, Done, Failure, Group, Move, Route, Ruling, Undone
-from nathb.core.ports import Edges
+from nathb.core.ports import Ports
 from nathb.core.replay import render
 from nathb.core.snapshot import Counters, FailedMove, Write, write_of
 from nathb.core.split import Act
@@ -30,8 +30,8 @@ GIVE_UP = 20.0
 class Mover:
     """What this process remembers of each route, keyed by the route as text."""
 
-    def __init__(self, edges: Edges, counters: Counters) -> None:
-        self.edges = edges
+    def __init__(self, ports: Ports, counters: Counters) -> None:
+        self.ports = ports
         self.counters = counters
         self.memory: dict[str, RouteMemory] = {}
         self.acts: dict[str, Act] = {}
@@ -59,7 +59,7 @@ class Mover:
             for ticket, other in self._moves.items()
         )
 
-    def start(self, ruling: Ruling, move: Move, known: Known, eni: str, not_after: float) -> None:
+    def start(self, ruling: Ruling, move: Move, known: Facts, eni: str, not_after: float) -> None:
         """Begin the move that the ruling wishes for; `not_after` is monotonic seconds."""
         self._count += 1
         ticket = (MOVE, str(move.route), self._count)
@@ -68,8 +68,8 @@ class Mover:
         self._begun_at[ticket] = known.now
         self._traces[move.route] = render(known, (ruling,))
         self._remember(move.route, begun(self._recall(move.route), move, known.now))
-        cloud = self.edges.cloud
-        self.edges.calls.start(ticket, lambda: cloud.move(move, eni, not_after))
+        cloud = self.ports.cloud
+        self.ports.calls.start(ticket, lambda: cloud.move(move, eni, not_after))
 
     def owns(self, ticket: Hashable) -> bool:
         """Whether the ticket is that of a move."""
@@ -89,7 +89,7 @@ class Mover:
         del self._begun_at[ticket]
         route = move.route
         result = answer if isinstance(answer, Done) else _undone(answer)
-        before, jitter = self._recall(route), self.edges.jitter()
+        before, jitter = self._recall(route), self.ports.jitter()
         self._remember(route, ended(before, move, result, now, home=home, jitter=jitter))
         if isinstance(result, Done):
             self._failures.pop(route, None)
@@ -102,7 +102,7 @@ class Mover:
             self._failures[route] = (move.cause, result.failure)
             yield sentences.move_failed(move, result, self._traces[route])
 
-    def observe(self, view: View, onlooker: Onlooker) -> Iterator[Event]:
+    def observe(self, view: View, onlooker: Observer) -> Iterator[Event]:
         """Take in a view; yield events for moves, ours or not, that only it shows."""
         for route in onlooker.group.routes():
             before = self._recall(route)

@@ -1,6 +1,6 @@
 """Who is told what: the journal of everything, hooks and a topic of transitions.
 
-The agent knows one door, `tell`. Behind it, only the journal and the queues are touched; whoever
+The agent knows one method, `emit`. Behind it, only the journal and the queues are touched; whoever
 else is told is told by a thread of its own, so that nothing here can hold up a move.
 """
 
@@ -14,7 +14,7 @@ from nathb.aws.sns import Topic
 from nathb.core.events import TRANSITIONS, Event
 from nathb.core.model import Group, Notify
 from nathb.core.ports import Journal
-from nathb.host.delivery_queue import Outbox
+from nathb.host.delivery_queue import DeliveryQueue
 from nathb.host.hooks import Hooks
 from nathb.host.journal_schema import notice
 
@@ -26,7 +26,7 @@ LAST_BREATH = 0.1
 """Seconds in which a hook that was killed then is seen to have ended."""
 
 
-class Chorus:
+class Notifier:
     """Everybody who is told of what happens on this node. All methods are for the loop's thread.
 
     At first only the journal is; `follow` adds whom the file names.
@@ -37,17 +37,17 @@ class Chorus:
         self._node = node
         self._group = ""
         self._hooks: Hooks | None = None
-        self._outboxes: dict[str, Outbox] = {}
-        self._retired: list[Outbox] = []
+        self._outboxes: dict[str, DeliveryQueue] = {}
+        self._retired: list[DeliveryQueue] = []
         self._notify = Notify()
 
-    def tell(self, event: Event) -> None:
+    def emit(self, event: Event) -> None:
         """Tell the journal, and queue the event for everyone else whom it concerns."""
-        self._journal.tell(event)
+        self._journal.emit(event)
         if event.kind in TRANSITIONS and self._outboxes:
             told = notice(event, self._group, self._node, datetime.now().astimezone())
             for outbox in self._outboxes.values():
-                outbox.tell(told)
+                outbox.emit(told)
 
     def follow(self, group: Group, directory: Path) -> None:
         """Tell whom this file names from now on; `directory` is where it lies.
@@ -57,7 +57,7 @@ class Chorus:
         self._group = group.name
         if self._hooks is None:
             self._hooks = Hooks(directory / HOOKS)
-            self._outboxes["hooks"] = Outbox("hooks", self._hooks.carry, self._journal)
+            self._outboxes["hooks"] = DeliveryQueue("hooks", self._hooks.carry, self._journal)
         if group.notify != self._notify:
             self._notify = group.notify
             if before := self._outboxes.pop("sns", None):
@@ -65,7 +65,7 @@ class Chorus:
                 self._retired.append(before)
             if group.notify.sns:
                 topic = Topic(group.notify.sns)
-                self._outboxes["sns"] = Outbox("sns", topic.carry, self._journal)
+                self._outboxes["sns"] = DeliveryQueue("sns", topic.carry, self._journal)
 
     def close(self) -> None:
         """Pass on what can be in a moment, end the hook that runs, and own up to the rest."""

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable
 
 from nathb.core.errors import NathbError
 from nathb.core.events import Event, EventKind
-from nathb.core.ports import Edges
-from nathb.core.snapshot import Snapshot, Told
+from nathb.core.ports import Ports
+from nathb.core.snapshot import Told, Snapshot
 
 TOLD = 10
 """How many of the last sentences the snapshot shows."""
@@ -20,9 +20,9 @@ TOLD = 10
 class Reporter:
     """All that leaves this process for people, apart from the moves themselves."""
 
-    def __init__(self, edges: Edges, pace: float) -> None:
+    def __init__(self, ports: Ports, pace: float) -> None:
         """`pace` is the longest time in seconds between two reports; an event makes one due."""
-        self.edges = edges
+        self.ports = ports
         self._pace = pace
         self._lately: deque[Told] = deque(maxlen=TOLD)
         self._reported_at = float("-inf")
@@ -33,33 +33,33 @@ class Reporter:
         """The last sentences, oldest first."""
         return tuple(self._lately)
 
-    def tell(self, event: Event) -> None:
+    def emit(self, event: Event) -> None:
         """Tell an event, and show it in the next snapshot, which is due at once."""
-        self.edges.journal.tell(event)
-        at = self.edges.clock.monotonic()
+        self.ports.journal.emit(event)
+        at = self.ports.clock.monotonic()
         self._lately.append(Told(at, event.kind.value, event.message))
         self._reported_at = float("-inf")
 
-    def tell_all(self, events: Iterable[Event]) -> None:
+    def emit_all(self, events: Iterable[Event]) -> None:
         """Tell these events in order."""
         for event in events:
-            self.tell(event)
+            self.emit(event)
 
     def report(self, now: float, status: Callable[[], str], show: Callable[[], Snapshot]) -> None:
         """Say that the loop is alive and how things stand, if that is due; `now` in seconds."""
         if now < self._reported_at + self._pace:
             return
         self._reported_at = now
-        self.edges.manager.watchdog()
-        self.edges.manager.status(status())
+        self.ports.manager.watchdog()
+        self.ports.manager.status(status())
         self._publish(show)
 
     def _publish(self, show: Callable[[], Snapshot]) -> None:
         """Show the snapshot to whoever asks; the daemon works without it, and tells so once."""
         could, self._published = self._published, True
         try:
-            self.edges.publish(show())
+            self.ports.publish(show())
         except NathbError as error:
             self._published = False
             if could:
-                self.tell(Event(kind=EventKind.STATUS_LOST, message=str(error)))
+                self.emit(Event(kind=EventKind.STATUS_LOST, message=str(error)))

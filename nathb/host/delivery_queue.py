@@ -26,7 +26,7 @@ BACKLOG = 100
 they say how things stand."""
 
 
-class Outbox:
+class DeliveryQueue:
     """Notices on their way to one listener.
 
     `carry` takes one notice, however long it needs, and yields what went wrong. `name` is what
@@ -47,7 +47,7 @@ class Outbox:
         self._carrier = threading.Thread(target=self._work, name=name, daemon=True)
         self._carrier.start()
 
-    def tell(self, notice: Notice) -> None:
+    def emit(self, notice: Notice) -> None:
         """Queue a notice, at once and without fail; the oldest that waits makes room for it."""
         with self._changed:
             self._waiting.append(notice)
@@ -79,10 +79,10 @@ class Outbox:
         while (notice := self._next()) is not None:
             try:
                 for failure in self._carry(notice):
-                    self._journal.tell(failure)
+                    self._journal.emit(failure)
             except Exception as error:  # noqa: BLE001  a defect; the next notice may fare better
                 message = f"{self.name}: unexpected {type(error).__name__}: {error}"
-                self._journal.tell(Event(kind=EventKind.UNTOLD, message=message))
+                self._journal.emit(Event(kind=EventKind.UNTOLD, message=message))
 
     def _next(self) -> Notice | None:
         """Wait for the next notice; None when there will be none."""
@@ -101,4 +101,4 @@ class Outbox:
     def _untold(self, count: int, why: str) -> None:
         events = "1 event was" if count == 1 else f"{count} events were"
         message = f"{self.name}: {events} not passed on: {why}"
-        self._journal.tell(Event(kind=EventKind.UNTOLD, message=message))
+        self._journal.emit(Event(kind=EventKind.UNTOLD, message=message))

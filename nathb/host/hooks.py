@@ -118,7 +118,7 @@ class Hooks:
         except (OSError, ValueError) as error:
             return f"could not be started: {error}"
         try:
-            attendant = Attendant(process, self._stopped)
+            attendant = HookProcess(process, self._stopped)
         except OSError as error:  # out of descriptors
             os.killpg(process.pid, signal.SIGKILL)
             return f"killed at once, for it could not be watched: {error}"
@@ -126,7 +126,7 @@ class Hooks:
             return attendant.attend(self._timeout, self._grace)
 
 
-class Attendant:
+class HookProcess:
     """Stays with one process until it has ended, or has been ended."""
 
     def __init__(self, process: subprocess.Popen[bytes], stopped: int) -> None:
@@ -141,7 +141,7 @@ class Attendant:
         for readable in (self._ended, self._stopped, self._pipe):
             self._selector.register(readable, selectors.EVENT_READ)
 
-    def __enter__(self) -> Attendant:
+    def __enter__(self) -> HookProcess:
         return self
 
     def __exit__(self, *_: object) -> None:

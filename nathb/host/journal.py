@@ -74,7 +74,7 @@ class Journal:
         self._writer = threading.Thread(target=self._write, name="journal", daemon=True)
         self._writer.start()
 
-    def tell(self, event: Event) -> None:
+    def emit(self, event: Event) -> None:
         """Queue the event to be written, at once and without fail; drop and count it if full.
 
         Any thread may tell.

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from nathb.core.errors import DiaryError
-from nathb.core.timeline import Happened
+from nathb.core.errors import JournalError
+from nathb.core.timeline import Occurrence
 from nathb.host.journal_schema import KINDS, LOST, event, one_line
 
 if TYPE_CHECKING:
@@ -38,10 +38,10 @@ class Where(Struct, frozen=True):
     """Patterns of the machine's own journal files, to see whether they may be read at all."""
 
 
-class Diary(Struct, frozen=True):
+class JournalExcerpt(Struct, frozen=True):
     """What was found, oldest first. Times are seconds since 1970."""
 
-    happened: tuple[Happened, ...]
+    happened: tuple[Occurrence, ...]
     begins_at: float | None
     """When the oldest entry of any kind was written: nothing is known of what was before."""
     ends_at: float | None
@@ -49,12 +49,14 @@ class Diary(Struct, frozen=True):
     """Every group that the journals know."""
 
 
-def read(group: str, where: Where, since: float | None = None, until: float | None = None) -> Diary:
+def read(
+    group: str, where: Where, since: float | None = None, until: float | None = None
+) -> JournalExcerpt:
     """Return all that the journals hold of the group between two times.
 
-    DiaryError when a journal is absent, damaged, or not for this user to read.
+    JournalError when a journal is absent, damaged, or not for this user to read.
     """
-    found: dict[str, Happened] = {}
+    found: dict[str, Occurrence] = {}
     begins, ends, groups = [], [], set[str]()
     for name, reader in _readers(where):
         try:
@@ -63,13 +65,13 @@ def read(group: str, where: Where, since: float | None = None, until: float | No
             groups |= {_text(value) for value in reader.query_unique("NATHB_GROUP")}
             found |= dict(_matching(reader, group, since))
         except OSError as error:
-            raise DiaryError(
+            raise JournalError(
                 f"{name}: cannot be read to its end: {error.strerror}; "
                 "see what is left of it with journalctl --verify"
             ) from error
         finally:
             reader.close()
-    return Diary(
+    return JournalExcerpt(
         tuple(sorted(_between(found.values(), since, until), key=lambda one: one.at)),
         min(begins, default=None),
         max(ends, default=None),
@@ -90,7 +92,7 @@ def _readers(where: Where) -> Iterator[tuple[str, Any]]:
             why = (
                 "may not be read by this user" if os.path.exists(file) else "there is no such file"
             )
-            raise DiaryError(f"{file}: {why}; name a *.journal file that can be read")
+            raise JournalError(f"{file}: {why}; name a *.journal file that can be read")
         yield file, _open(file, lambda path: journal.Reader(files=[path]))
     if not where.directories and not where.files:
         _may_read_own(where.system)
@@ -101,7 +103,7 @@ def _open(name: str, opened: Any) -> Any:
     try:
         reader = opened(name)
     except OSError as error:
-        raise DiaryError(
+        raise JournalError(
             f"{name}: is no journal that can be read: {error.strerror}; "
             f"see journalctl --verify --file={name}"
         ) from error
@@ -118,10 +120,10 @@ def _may_read_all(directory: str) -> None:
         why = (
             "holds no *.journal file" if os.path.exists(directory) else "there is no such directory"
         )
-        raise DiaryError(f"{directory}: {why}; name a copy of a machine's /var/log/journal")
+        raise JournalError(f"{directory}: {why}; name a copy of a machine's /var/log/journal")
     for file in files:
         if not os.access(os.path.join(directory, file), os.R_OK):
-            raise DiaryError(
+            raise JournalError(
                 f"{directory}: {file} may not be read by this user; use sudo, or chown the copy"
             )
 
@@ -130,12 +132,12 @@ def _may_read_own(patterns: Iterable[str]) -> None:
     """Make sure of the machine's own journal, of which others see a part only, and no complaint."""
     files = [file for pattern in patterns for file in glob(pattern)]
     if not files:
-        raise DiaryError(
+        raise JournalError(
             "this machine has no journal of its own (no systemd-journald, as in a container?); "
             "read a copied one with --directory DIR or --file FILE"
         )
     if not all(os.access(file, os.R_OK) for file in files):
-        raise DiaryError(
+        raise JournalError(
             "the machine's journal may not be read by this user, who would see a part only; use "
             "sudo, or be in the group systemd-journal: usermod -aG systemd-journal USER"
         )
@@ -148,7 +150,7 @@ def _edge(seek: Any, step: Any) -> list[float]:
     return [entry["__REALTIME_TIMESTAMP"].timestamp()] if entry else []
 
 
-def _matching(reader: Any, group: str, since: float | None) -> Iterator[tuple[str, Happened]]:
+def _matching(reader: Any, group: str, since: float | None) -> Iterator[tuple[str, Occurrence]]:
     reader.add_match(NATHB_GROUP=group)
     for message_id in (*KINDS, LOST.message_id):
         reader.add_match(MESSAGE_ID=message_id)
@@ -161,14 +163,14 @@ def _matching(reader: Any, group: str, since: float | None) -> Iterator[tuple[st
             yield _text(entry["__CURSOR"]), _happened(entry)
 
 
-def _happened(entry: Mapping[str, Any]) -> Happened:
+def _happened(entry: Mapping[str, Any]) -> Occurrence:
     written = entry["__REALTIME_TIMESTAMP"].timestamp()
     sent = entry.get("_SOURCE_REALTIME_TIMESTAMP")
     at = sent.timestamp() if isinstance(sent, datetime) else written
     monotonic = entry["__MONOTONIC_TIMESTAMP"]
     fields = {key: _text(value) for key, value in entry.items() if not key.startswith("_")}
     lost = fields.get("NATHB_LOST", "")
-    return Happened(
+    return Occurrence(
         at=at,
         monotonic=monotonic.timestamp.total_seconds() - (written - at),
         boot=str(monotonic.bootid),
@@ -180,8 +182,8 @@ def _happened(entry: Mapping[str, Any]) -> Happened:
 
 
 def _between(
-    happened: Iterable[Happened], since: float | None, until: float | None
-) -> Iterator[Happened]:
+    happened: Iterable[Occurrence], since: float | None, until: float | None
+) -> Iterator[Occurrence]:
     early = float("-inf") if since is None else since
     late = float("inf") if until is None else until
     return (one for one in happened if early <= one.at <= late)

@@ -33,7 +33,7 @@ class Level(IntEnum):
     INFO = 6
 
 
-class Entry(Struct, frozen=True):
+class EntryType(Struct, frozen=True):
     """How one kind of event stands in the journal."""
 
     message_id: str
@@ -41,56 +41,56 @@ class Entry(Struct, frozen=True):
 
 
 ENTRIES = {
-    EventKind.STARTED: Entry("193c96f03c08432f899b54460ac21624", Level.INFO),
-    EventKind.STOPPED: Entry("f7358a726cae4b22a5d4d71e06fa87ba", Level.INFO),
-    EventKind.LEAVING: Entry("dfde578972f34e80939d7d0d1ac46318", Level.NOTICE),
-    EventKind.RELOADED: Entry("01ebec51cb664166b1fd3fe18490dd59", Level.INFO),
-    EventKind.RELOAD_REFUSED: Entry("ce1b8f0dfd394668bca64901940ca9ce", Level.ERR),
-    EventKind.TOOK: Entry("920b5b55184f4dabb7b6c8064bb16a41", Level.WARNING),
-    EventKind.RETURNED: Entry("77fb20bea7e943cc92978477937649da", Level.NOTICE),
-    EventKind.RELEASED: Entry("ba82acdc5ef04b839c82aaedae3525ea", Level.WARNING),
-    EventKind.HANDED_OVER: Entry("d11ff9bc807b4dc8b86c24e3aa15d413", Level.NOTICE),
-    EventKind.WOULD_MOVE: Entry("806795c4371245b5b4aaeeb7aa7d12aa", Level.NOTICE),
-    EventKind.MOVE_FAILED: Entry("4f4b5d2755b1467d96795b32a6afc044", Level.ERR),
-    EventKind.MOVED_BY_ANOTHER: Entry("2e57a53d313140f0a892b67921a26d87", Level.NOTICE),
-    EventKind.PEER_UP: Entry("9a8af1c4afc647afb82867c04b74021f", Level.NOTICE),
-    EventKind.PEER_DOWN: Entry("48b9bac16f62427cb18cc72149e1cd41", Level.WARNING),
-    EventKind.UPLINK_UP: Entry("04b27f45396d47eda570b8ecd6d79842", Level.NOTICE),
-    EventKind.UPLINK_DOWN: Entry("2d7f08988fc345f097bac397f742564e", Level.ERR),
-    EventKind.CONTESTED: Entry("2222d4925e8a406480812e1a1c5d38ee", Level.ERR),
-    EventKind.FOREIGN: Entry("2e59d0e14eb6488d919413bdbef92cde", Level.WARNING),
-    EventKind.ROUTE_MISSING: Entry("360a93863bfb4f95bb55cffc5c96119f", Level.ERR),
-    EventKind.ROUTE_GUARDED: Entry("9b2c63825cc247818447bc727e8e3d35", Level.NOTICE),
-    EventKind.DAMPED: Entry("e09d0151ca2949bb9b3f83b5572c5645", Level.WARNING),
-    EventKind.PIN_VOID: Entry("88b0c05883fe4826a103cef5ec58ea16", Level.ERR),
-    EventKind.PIN_GOOD: Entry("8191327887e147a48e9bfee062867a09", Level.NOTICE),
-    EventKind.VIEW_LOST: Entry("6086f4ef75b44de7bb51bc12b2abc815", Level.ERR),
-    EventKind.VIEW_BACK: Entry("22da3ef35e8f453d8a8aeb7be4dc6e67", Level.NOTICE),
-    EventKind.STALLED: Entry("29f8dde3cefb4f37aac21a31122b18d5", Level.WARNING),
-    EventKind.PAUSED: Entry("fc7883a31a27497ab08ec0d31cc66190", Level.WARNING),
-    EventKind.STILL_PAUSED: Entry("2d5b9e1275ba4404be1feedb1dbbdee8", Level.WARNING),
-    EventKind.RESUMED: Entry("d4cb8c7a34484b5296be9c12dfd2e988", Level.NOTICE),
-    EventKind.DRAINED: Entry("cfa5115249844c168f8d8de41f15580b", Level.NOTICE),
-    EventKind.STILL_DRAINED: Entry("6468fcec94d14a349b478cb47fe1b189", Level.NOTICE),
-    EventKind.UNDRAINED: Entry("06b3c82b59474d8183446f0cbd1e7461", Level.NOTICE),
-    EventKind.BLIND: Entry("3242747512ef45eebe83c5b94bd8f90c", Level.ERR),
-    EventKind.SIGHTED: Entry("801cdf58920149f4b91ce80119ca5605", Level.NOTICE),
-    EventKind.NAME_LOST: Entry("048676fa33944039b502fba92717f7c3", Level.WARNING),
-    EventKind.NAME_BACK: Entry("4846ab583923457e93489da599580e0f", Level.NOTICE),
-    EventKind.NEVER_ANSWERED: Entry("3ac2d3d86d3242aa88a5914ca7a8ad05", Level.ERR),
-    EventKind.PULSE_IGNORED: Entry("8fa7587232084f558df3454f4726bec7", Level.INFO),
-    EventKind.STATUS_LOST: Entry("4e7bbd8851a5410ea89008fa6234f811", Level.WARNING),
-    EventKind.HOOK_FAILED: Entry("3cea9b33cc5e4c5fbb9c6835dd51ed4e", Level.WARNING),
-    EventKind.NOTICE_FAILED: Entry("c4f25aeab5e74b20a95ebff11e3a4838", Level.WARNING),
-    EventKind.METRICS_LOST: Entry("52a9eb59bd87486b9c34159ead22cb1d", Level.WARNING),
-    EventKind.UNTOLD: Entry("c61c1f9264b447bfa1505764f6e72bd7", Level.WARNING),
-    EventKind.FILE_DIFFERS: Entry("041ed0b17cb64a118d15e7cbe3811744", Level.WARNING),
-    EventKind.FILE_SAME: Entry("681a5aec4eb847c3aece7600a3e022cc", Level.INFO),
+    EventKind.STARTED: EntryType("193c96f03c08432f899b54460ac21624", Level.INFO),
+    EventKind.STOPPED: EntryType("f7358a726cae4b22a5d4d71e06fa87ba", Level.INFO),
+    EventKind.LEAVING: EntryType("dfde578972f34e80939d7d0d1ac46318", Level.NOTICE),
+    EventKind.RELOADED: EntryType("01ebec51cb664166b1fd3fe18490dd59", Level.INFO),
+    EventKind.RELOAD_REFUSED: EntryType("ce1b8f0dfd394668bca64901940ca9ce", Level.ERR),
+    EventKind.TOOK: EntryType("920b5b55184f4dabb7b6c8064bb16a41", Level.WARNING),
+    EventKind.RETURNED: EntryType("77fb20bea7e943cc92978477937649da", Level.NOTICE),
+    EventKind.RELEASED: EntryType("ba82acdc5ef04b839c82aaedae3525ea", Level.WARNING),
+    EventKind.HANDED_OVER: EntryType("d11ff9bc807b4dc8b86c24e3aa15d413", Level.NOTICE),
+    EventKind.WOULD_MOVE: EntryType("806795c4371245b5b4aaeeb7aa7d12aa", Level.NOTICE),
+    EventKind.MOVE_FAILED: EntryType("4f4b5d2755b1467d96795b32a6afc044", Level.ERR),
+    EventKind.MOVED_BY_ANOTHER: EntryType("2e57a53d313140f0a892b67921a26d87", Level.NOTICE),
+    EventKind.PEER_UP: EntryType("9a8af1c4afc647afb82867c04b74021f", Level.NOTICE),
+    EventKind.PEER_DOWN: EntryType("48b9bac16f62427cb18cc72149e1cd41", Level.WARNING),
+    EventKind.UPLINK_UP: EntryType("04b27f45396d47eda570b8ecd6d79842", Level.NOTICE),
+    EventKind.UPLINK_DOWN: EntryType("2d7f08988fc345f097bac397f742564e", Level.ERR),
+    EventKind.CONTESTED: EntryType("2222d4925e8a406480812e1a1c5d38ee", Level.ERR),
+    EventKind.FOREIGN: EntryType("2e59d0e14eb6488d919413bdbef92cde", Level.WARNING),
+    EventKind.ROUTE_MISSING: EntryType("360a93863bfb4f95bb55cffc5c96119f", Level.ERR),
+    EventKind.ROUTE_GUARDED: EntryType("9b2c63825cc247818447bc727e8e3d35", Level.NOTICE),
+    EventKind.DAMPED: EntryType("e09d0151ca2949bb9b3f83b5572c5645", Level.WARNING),
+    EventKind.PIN_VOID: EntryType("88b0c05883fe4826a103cef5ec58ea16", Level.ERR),
+    EventKind.PIN_GOOD: EntryType("8191327887e147a48e9bfee062867a09", Level.NOTICE),
+    EventKind.VIEW_LOST: EntryType("6086f4ef75b44de7bb51bc12b2abc815", Level.ERR),
+    EventKind.VIEW_BACK: EntryType("22da3ef35e8f453d8a8aeb7be4dc6e67", Level.NOTICE),
+    EventKind.STALLED: EntryType("29f8dde3cefb4f37aac21a31122b18d5", Level.WARNING),
+    EventKind.PAUSED: EntryType("fc7883a31a27497ab08ec0d31cc66190", Level.WARNING),
+    EventKind.STILL_PAUSED: EntryType("2d5b9e1275ba4404be1feedb1dbbdee8", Level.WARNING),
+    EventKind.RESUMED: EntryType("d4cb8c7a34484b5296be9c12dfd2e988", Level.NOTICE),
+    EventKind.DRAINED: EntryType("cfa5115249844c168f8d8de41f15580b", Level.NOTICE),
+    EventKind.STILL_DRAINED: EntryType("6468fcec94d14a349b478cb47fe1b189", Level.NOTICE),
+    EventKind.UNDRAINED: EntryType("06b3c82b59474d8183446f0cbd1e7461", Level.NOTICE),
+    EventKind.BLIND: EntryType("3242747512ef45eebe83c5b94bd8f90c", Level.ERR),
+    EventKind.SIGHTED: EntryType("801cdf58920149f4b91ce80119ca5605", Level.NOTICE),
+    EventKind.NAME_LOST: EntryType("048676fa33944039b502fba92717f7c3", Level.WARNING),
+    EventKind.NAME_BACK: EntryType("4846ab583923457e93489da599580e0f", Level.NOTICE),
+    EventKind.NEVER_ANSWERED: EntryType("3ac2d3d86d3242aa88a5914ca7a8ad05", Level.ERR),
+    EventKind.PULSE_IGNORED: EntryType("8fa7587232084f558df3454f4726bec7", Level.INFO),
+    EventKind.STATUS_LOST: EntryType("4e7bbd8851a5410ea89008fa6234f811", Level.WARNING),
+    EventKind.HOOK_FAILED: EntryType("3cea9b33cc5e4c5fbb9c6835dd51ed4e", Level.WARNING),
+    EventKind.NOTICE_FAILED: EntryType("c4f25aeab5e74b20a95ebff11e3a4838", Level.WARNING),
+    EventKind.METRICS_LOST: EntryType("52a9eb59bd87486b9c34159ead22cb1d", Level.WARNING),
+    EventKind.UNTOLD: EntryType("c61c1f9264b447bfa1505764f6e72bd7", Level.WARNING),
+    EventKind.FILE_DIFFERS: EntryType("041ed0b17cb64a118d15e7cbe3811744", Level.WARNING),
+    EventKind.FILE_SAME: EntryType("681a5aec4eb847c3aece7600a3e022cc", Level.INFO),
 }
 
 KINDS = {entry.message_id: kind for kind, entry in ENTRIES.items()}
 
-LOST = Entry("d3d282ddb66541358cd7f2fb383f3aa8", Level.WARNING)
+LOST = EntryType("d3d282ddb66541358cd7f2fb383f3aa8", Level.WARNING)
 """The journal's own kind: events that could not be told, told as a number."""
 
 
@@ -171,7 +171,7 @@ def lost_record(lost: int, group: str, node: str) -> Record:
     return _record(LOST, f"{events} lost: the journal did not take them in time", fields)
 
 
-def _record(entry: Entry, message: str, fields: dict[str, str]) -> Record:
+def _record(entry: EntryType, message: str, fields: dict[str, str]) -> Record:
     sentence = one_line(message)
     always = {
         "MESSAGE": sentence,

@@ -92,7 +92,7 @@ class Textfile:
     def _fail(self, why: str) -> None:
         if not self._failing:
             self._failing = True
-            self._journal.tell(lost(f"{self._path}: {why}"))
+            self._journal.emit(lost(f"{self._path}: {why}"))
 
 
 class Endpoint:
@@ -121,7 +121,7 @@ class Endpoint:
         try:
             server = _Server(self._where, family)
         except OSError as error:
-            self._journal.tell(
+            self._journal.emit(
                 lost(f"{self._address}: cannot listen: {error.strerror}; write another port")
             )
             return

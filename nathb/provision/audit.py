@@ -8,24 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from nathb.aws.responses import Interface, Machine
+from nathb.aws.responses import EC2Instance, Interface
 from nathb.core.ec2_state import Instance, InstanceState
 from nathb.core.findings import Finding, bad, good, warning
 from nathb.core.model import Node
-from nathb.provision.inventory import Survey
+from nathb.provision.inventory import Inventory
 from nathb.provision.steps import Plan
 
 ANYWHERE = {"0.0.0.0/0", "::/0"}
 
 
-def inspect_nodes(seen: Survey, planned: Plan) -> Iterator[Finding]:
+def inspect_nodes(seen: Inventory, planned: Plan) -> Iterator[Finding]:
     """Yield what is good, unwise or wrong about each node, and about all of them together."""
     for node in seen.group.nodes:
         yield from _node(seen, planned, node)
     yield from _apart(seen)
 
 
-def _node(seen: Survey, planned: Plan, node: Node) -> Iterator[Finding]:
+def _node(seen: Inventory, planned: Plan, node: Node) -> Iterator[Finding]:
     instance, name = seen.instance(node.name), node.name
     machine, note = seen.machines.get(name), planned.note(name)
     if instance.state is InstanceState.RUNNING and machine is not None:
@@ -83,7 +83,7 @@ def _source(node: Node, interface: Interface) -> Iterator[Finding]:
         yield good(node.name, f"heartbeats leave from {node.source}, which proves masquerade")
 
 
-def _way_out(seen: Survey, name: str) -> Iterator[Finding]:
+def _way_out(seen: Inventory, name: str) -> Iterator[Finding]:
     """Yield how the node's own packets leave: not through a node, least of all itself."""
     table = seen.steering(name)
     if table is None:
@@ -105,7 +105,7 @@ def _way_out(seen: Survey, name: str) -> Iterator[Finding]:
         yield good(name, f"its own packets leave through {default.target} ({where})")
 
 
-def _apart(seen: Survey) -> Iterator[Finding]:
+def _apart(seen: Inventory) -> Iterator[Finding]:
     """Yield whether the nodes are in one VPC, and in zones of their own."""
     vpcs = {machine.vpc_id for machine in seen.machines.values()}
     if len(vpcs) > 1:
@@ -117,10 +117,10 @@ def _apart(seen: Survey) -> Iterator[Finding]:
         yield warning(seen.group.name, f"several nodes are in the zone {zones[0]}", mend)
 
 
-def _zone(machine: Machine) -> str:
+def _zone(machine: EC2Instance) -> str:
     return machine.placement.availability_zone or "a zone that EC2 does not show"
 
 
-def _interface(machine: Machine, instance: Instance) -> Interface | None:
+def _interface(machine: EC2Instance, instance: Instance) -> Interface | None:
     shown = machine.network_interfaces
     return next((one for one in shown if one.network_interface_id == instance.eni), None)

@@ -10,11 +10,11 @@ from nathb.aws.routes import host_route, leads_to
 from nathb.aws.tags import DRAIN_TAG, FILE_TAG, PAUSE_TAG, REVERT_TAG, read_intent
 from nathb.core.findings import Finding, bad, good, warning
 from nathb.core.model import Node, Route
-from nathb.provision.inventory import Survey
+from nathb.provision.inventory import Inventory
 from nathb.provision.steps import Action, Plan, sharer
 
 
-def inspect_routes(seen: Survey, planned: Plan, utc: datetime) -> Iterator[Finding]:
+def inspect_routes(seen: Inventory, planned: Plan, utc: datetime) -> Iterator[Finding]:
     """Yield what is good, unwise or wrong: the pins, the guarded routes, all others, the tags.
 
     `utc` is the wall clock's idea of now, for wishes that carry their end.
@@ -28,7 +28,7 @@ def inspect_routes(seen: Survey, planned: Plan, utc: datetime) -> Iterator[Findi
     yield from _alike(seen, planned)
 
 
-def _pins(seen: Survey, planned: Plan, node: Node) -> Iterator[Finding]:
+def _pins(seen: Inventory, planned: Plan, node: Node) -> Iterator[Finding]:
     """Yield how the heartbeats of all others are pinned in this node's own table."""
     table = seen.steering(node.name)
     if table is None:
@@ -57,7 +57,7 @@ def _pins(seen: Survey, planned: Plan, node: Node) -> Iterator[Finding]:
 # --- routes -------------------------------------------------------------------------------------
 
 
-def _route(seen: Survey, planned: Plan, route: Route) -> Finding:
+def _route(seen: Inventory, planned: Plan, route: Route) -> Finding:
     """Return where a guarded route points, and whether its table may be guarded at all."""
     subject, home = str(route), seen.group.order(route)[0]
     tables = {node.name: seen.steering(node.name) for node in seen.group.nodes}
@@ -73,7 +73,7 @@ def _route(seen: Survey, planned: Plan, route: Route) -> Finding:
     return good(subject, f"points at its home {home}")
 
 
-def _unguarded(seen: Survey) -> Iterator[Finding]:
+def _unguarded(seen: Inventory) -> Iterator[Finding]:
     """Yield routes that lead to a node and would stay there when it dies."""
     guarded = {(route.table, route.destination) for route in seen.group.routes()}
     pins = {host_route(address) for node in seen.group.nodes for address in node.heartbeat}
@@ -92,7 +92,7 @@ def _unguarded(seen: Survey) -> Iterator[Finding]:
 # --- tags ---------------------------------------------------------------------------------------
 
 
-def _tags(seen: Survey, utc: datetime) -> Iterator[Finding]:
+def _tags(seen: Inventory, utc: datetime) -> Iterator[Finding]:
     """Yield what operators have asked for and may have forgotten."""
     for table in sorted({route.table for route in seen.group.routes()} & seen.tables.keys()):
         for tag in seen.tables[table].tags:
@@ -102,7 +102,7 @@ def _tags(seen: Survey, utc: datetime) -> Iterator[Finding]:
                 yield warning(table, f"carries the tag {tag.key} = {tag.value}", mend or by_hand)
 
 
-def _end_of(seen: Survey, tag: Tag, utc: datetime) -> str | None:
+def _end_of(seen: Inventory, tag: Tag, utc: datetime) -> str | None:
     """Return the verbs that end what a tag asks for; None when it asks for nothing now.
 
     Empty when no verb does: a drain of none of these nodes, or a revert that somebody tagged.
@@ -116,7 +116,7 @@ def _end_of(seen: Survey, tag: Tag, utc: datetime) -> str | None:
     return "" if tag.key == REVERT_TAG and intent.revert else None
 
 
-def _alike(seen: Survey, planned: Plan) -> Iterator[Finding]:
+def _alike(seen: Inventory, planned: Plan) -> Iterator[Finding]:
     """Yield whether this file is the one that was applied last."""
     tagging = [step for step in planned.steps if step.action is Action.TAG]
     if tagging:

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from nathb.aws.instances import describe
 from nathb.aws.reader import Reader
-from nathb.aws.responses import Entry, Machine, Table
+from nathb.aws.responses import EC2Instance, RouteEntry, Table
 from nathb.aws.routes import leads_to
 from nathb.core.ec2_state import Instance
 from nathb.core.errors import UsageError
@@ -41,7 +41,7 @@ class Draft(Struct, frozen=True):
     """Tables of its VPC that steer none of the nodes, for a node to which no route leads yet."""
 
 
-def find(reader: Reader, called: Sequence[str], region: str) -> list[Machine]:
+def find(reader: Reader, called: Sequence[str], region: str) -> list[EC2Instance]:
     """Return the instances called so, by id or by Name tag, in that order. `region` is the one that
     is asked, and where it comes from, for messages.
 
@@ -50,7 +50,7 @@ def find(reader: Reader, called: Sequence[str], region: str) -> list[Machine]:
     return [_one(reader, name, region) for name in called]
 
 
-def _one(reader: Reader, called: str, region: str) -> Machine:
+def _one(reader: Reader, called: str, region: str) -> EC2Instance:
     by_id = called.startswith("i-")
     filters = [("instance-id", [called])] if by_id else [("tag:Name", [called])]
     found = [one for one in reader.instances(called, filters) if one.state.name not in GONE]
@@ -66,7 +66,7 @@ def _one(reader: Reader, called: str, region: str) -> Machine:
     return found[0]
 
 
-def draft(reader: Reader, machines: Sequence[Machine]) -> list[Draft]:
+def draft(reader: Reader, machines: Sequence[EC2Instance]) -> list[Draft]:
     """Return one node for each machine: its name, interface, routes, and a heartbeat of its own."""
     vpcs = dict.fromkeys(machine.vpc_id for machine in machines)
     tables = [table for vpc in vpcs for table in tables_of_vpc(reader, vpc)]
@@ -126,7 +126,7 @@ def _node(one: Draft) -> Iterator[str]:
         yield f"      - {short if route.destination == '0.0.0.0/0' else full}"
 
 
-def _names(machines: Sequence[Machine]) -> list[str]:
+def _names(machines: Sequence[EC2Instance]) -> list[str]:
     """Name each node after its machine, as far as a file's names go, and each differently."""
     names: list[str] = []
     for machine in machines:
@@ -157,7 +157,7 @@ def _called(table: Table) -> str:
     return f"{table.route_table_id}    # {name}" if name else table.route_table_id
 
 
-def _is_pin(entry: Entry) -> bool:
+def _is_pin(entry: RouteEntry) -> bool:
     """Whether a route covers one public address, as a heartbeat's does."""
     try:
         network = ip_network(entry.destination)

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from nathb.aws.instances import describe, machines_of
 from nathb.aws.reader import named
-from nathb.aws.responses import Entry, Machine, Table
+from nathb.aws.responses import EC2Instance, RouteEntry, Table
 from nathb.aws.routes import find, holder_of
 from nathb.core.ec2_state import Instance
 from nathb.core.model import Group
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from nathb.aws.reader import Reader
 
 
-class Survey(Struct, frozen=True):
+class Inventory(Struct, frozen=True):
     """One look at EC2 around a group. Pure: all questions are answered from what was read."""
 
     group: Group
-    machines: dict[str, Machine]
+    machines: dict[str, EC2Instance]
     """What stands for each node, by its name; a node that EC2 shows nothing of is not there."""
     tables: dict[str, Table]
     """Every route table of the machines' VPCs, and every one that the file names, by its id."""
@@ -47,16 +47,16 @@ class Survey(Struct, frozen=True):
         machine = self.machines.get(node)
         return None if machine is None else steering(machine, self.tables.values())
 
-    def entry(self, table: str, destination: str) -> Entry | None:
+    def entry(self, table: str, destination: str) -> RouteEntry | None:
         """Return the route with this destination in a table; None when there is none."""
         return find(self.tables.get(table), destination)
 
-    def holder_of(self, entry: Entry) -> str:
+    def holder_of(self, entry: RouteEntry) -> str:
         """Name the node that holds a route, on any of its interfaces; empty for none of them."""
         return holder_of(entry, (self.instance(node.name) for node in self.group.nodes))
 
 
-def survey(reader: Reader, group: Group) -> Survey:
+def survey(reader: Reader, group: Group) -> Inventory:
     """Look at EC2 around a group. CloudError when a read fails, or a `match` finds two."""
     found = machines_of(group, reader)
     machines = {name: machine for name, machine in found.items() if machine is not None}
@@ -67,7 +67,7 @@ def survey(reader: Reader, group: Group) -> Survey:
         filters = named([("route-table-id", sorted(named_ids))])
         others = reader.tables(f"the tables of {group.name}", Filters=filters)
         listed |= {table.route_table_id: table for table in others}
-    return Survey(group, machines, listed, reader.region(group.region))
+    return Inventory(group, machines, listed, reader.region(group.region))
 
 
 def tables_of_vpc(reader: Reader, vpc: str) -> list[Table]:
@@ -75,7 +75,7 @@ def tables_of_vpc(reader: Reader, vpc: str) -> list[Table]:
     return reader.tables(f"the tables of {vpc}", Filters=named([("vpc-id", [vpc])]))
 
 
-def steering(machine: Machine, tables: Iterable[Table]) -> Table | None:
+def steering(machine: EC2Instance, tables: Iterable[Table]) -> Table | None:
     """Return the table that steers what a machine sends: its subnet's own, or its VPC's main one.
 
     https://docs.aws.amazon.com/vpc/latest/userguide/subnet-route-tables.html
@@ -89,5 +89,5 @@ def steering(machine: Machine, tables: Iterable[Table]) -> Table | None:
     return main
 
 
-def _vpcs(machines: Iterable[Machine]) -> list[str]:
+def _vpcs(machines: Iterable[EC2Instance]) -> list[str]:
     return list(dict.fromkeys(machine.vpc_id for machine in machines if machine.vpc_id))

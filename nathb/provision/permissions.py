@@ -16,7 +16,7 @@ from nathb.aws.tags import FILE_TAG
 from nathb.core.errors import CloudError
 from nathb.core.findings import Finding, bad, good, warning
 from nathb.core.model import Failure, Route
-from nathb.provision.inventory import Survey
+from nathb.provision.inventory import Inventory
 
 ALLOWED = "DryRunOperation"
 TARGETS = {
@@ -28,7 +28,7 @@ TARGETS = {
 """The fields of a route that name a target, and the parameters that name the same one."""
 
 
-def inspect_permissions(client: Any, seen: Survey) -> Iterator[Finding]:
+def inspect_permissions(client: Any, seen: Inventory) -> Iterator[Finding]:
     """Yield what this role may do with each guarded route, and with the tags of its table."""
     name = seen.group.name
     for route in seen.group.routes():
@@ -68,7 +68,7 @@ def _refusal(
     return None  # an endpoint without DryRun: it has just written what was there already
 
 
-def _target(seen: Survey, route: Route) -> dict[str, Any]:
+def _target(seen: Inventory, route: Route) -> dict[str, Any]:
     """Return a ReplaceRoute that changes nothing; empty where the route has no such target."""
     entry = seen.entry(route.table, route.destination)
     for field, parameter in TARGETS.items():
@@ -78,7 +78,7 @@ def _target(seen: Survey, route: Route) -> dict[str, Any]:
     return {}
 
 
-def _tags(seen: Survey, table: str) -> dict[str, Any]:
+def _tags(seen: Inventory, table: str) -> dict[str, Any]:
     """Return a CreateTags that changes nothing."""
     now = {tag.key: tag.value for tag in seen.tables[table].tags}
     return {"Resources": [table], "Tags": [{"Key": FILE_TAG, "Value": now.get(FILE_TAG, "")}]}

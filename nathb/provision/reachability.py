@@ -12,7 +12,7 @@ from nathb.core.errors import BlindError, ResolveError
 from nathb.core.findings import Finding, bad, good, warning
 from nathb.net.icmp import Wire
 from nathb.net.names import resolve
-from nathb.provision.inventory import Survey
+from nathb.provision.inventory import Inventory
 
 TRIES = 3
 PATIENCE = 1.0
@@ -29,7 +29,7 @@ class Question(Struct, frozen=True):
     source: str = ""
 
 
-def inspect_reach(seen: Survey, me: str, never: frozenset[str]) -> Iterator[Finding]:
+def inspect_reach(seen: Inventory, me: str, never: frozenset[str]) -> Iterator[Finding]:
     """Yield who answers this node: its uplink, and the peers, through them and straight.
 
     `never` names the peers whose heartbeats have never answered the daemon of this node.

@@ -14,12 +14,12 @@ from enum import Enum
 
 from msgspec import Struct
 
-from nathb.aws.responses import Entry, Table
+from nathb.aws.responses import RouteEntry, Table
 from nathb.aws.routes import family, host_route, leads_to
 from nathb.aws.tags import FILE_TAG
 from nathb.core.ec2_state import Instance, InstanceState
 from nathb.core.model import Node, Route
-from nathb.provision.inventory import Survey
+from nathb.provision.inventory import Inventory
 
 FORWARDING = {InstanceState.PENDING, InstanceState.RUNNING}
 
@@ -73,7 +73,7 @@ class Plan(Struct, frozen=True):
         return next((one for one in self.notes if one.subject == subject), None)
 
 
-def plan(seen: Survey, digest: str, adopted: frozenset[Route] = frozenset()) -> Plan:
+def plan(seen: Inventory, digest: str, adopted: frozenset[Route] = frozenset()) -> Plan:
     """Compare EC2 with the file.
 
     `digest` is that of the file; `adopted` routes are moved home even from a target outside of
@@ -89,7 +89,7 @@ def plan(seen: Survey, digest: str, adopted: frozenset[Route] = frozenset()) -> 
 # --- nodes --------------------------------------------------------------------------------------
 
 
-def _nodes(seen: Survey) -> Iterator[Step | Note]:
+def _nodes(seen: Inventory) -> Iterator[Step | Note]:
     """Yield what keeps a node from forwarding at all."""
     for node in seen.group.nodes:
         instance = seen.instance(node.name)
@@ -108,7 +108,7 @@ def _nodes(seen: Survey) -> Iterator[Step | Note]:
             )
 
 
-def _gone(seen: Survey, node: Node, instance: Instance) -> Note:
+def _gone(seen: Inventory, node: Node, instance: Instance) -> Note:
     """Say that nothing forwards for a node, and how something will again."""
     group = seen.group.name
     replacing = f"nathb replace {group} {node.name} i-NEW"
@@ -124,7 +124,7 @@ def _gone(seen: Survey, node: Node, instance: Instance) -> Note:
     return Note(node.name, f"{instance.instance} is {instance.state.value}", replacing)
 
 
-def _is_checked(seen: Survey, node: str, eni: str) -> bool:
+def _is_checked(seen: Inventory, node: str, eni: str) -> bool:
     interfaces = seen.machines[node].network_interfaces
     return any(one.network_interface_id == eni and one.source_dest_check for one in interfaces)
 
@@ -132,7 +132,7 @@ def _is_checked(seen: Survey, node: str, eni: str) -> bool:
 # --- pins ---------------------------------------------------------------------------------------
 
 
-def _pins(seen: Survey) -> Iterator[Step | Note]:
+def _pins(seen: Inventory) -> Iterator[Step | Note]:
     """Yield, for every node, what its own table lacks of the pins to the others."""
     for node in seen.group.nodes:
         table = seen.steering(node.name)
@@ -154,14 +154,14 @@ def _pins(seen: Survey) -> Iterator[Step | Note]:
                 yield from _pins_to(seen, table, peer)
 
 
-def sharer(seen: Survey, node: Node) -> str:
+def sharer(seen: Inventory, node: Node) -> str:
     """Name the first other node that the same table steers; empty when there is none."""
     own = seen.steering(node.name)
     others = (one.name for one in seen.group.nodes if one is not node)
     return next((name for name in others if own and seen.steering(name) == own), "")
 
 
-def _pins_to(seen: Survey, table: Table, peer: Node) -> Iterator[Step]:
+def _pins_to(seen: Inventory, table: Table, peer: Node) -> Iterator[Step]:
     instance = seen.instance(peer.name)
     if instance.state not in FORWARDING or not instance.eni:
         return  # noted already; a pin to what is not there is no evidence
@@ -185,7 +185,7 @@ def _pins_to(seen: Survey, table: Table, peer: Node) -> Iterator[Step]:
 # --- routes -------------------------------------------------------------------------------------
 
 
-def _routes(seen: Survey, adopted: frozenset[Route]) -> Iterator[Step | Note]:
+def _routes(seen: Inventory, adopted: frozenset[Route]) -> Iterator[Step | Note]:
     """Yield what is to be done about each guarded route."""
     for route in seen.group.routes():
         home = seen.group.order(route)[0]
@@ -210,7 +210,7 @@ def _routes(seen: Survey, adopted: frozenset[Route]) -> Iterator[Step | Note]:
 
 
 def _left_alone(
-    seen: Survey, route: Route, entry: Entry | None, holder: str, *, is_adopted: bool
+    seen: Inventory, route: Route, entry: RouteEntry | None, holder: str, *, is_adopted: bool
 ) -> Note | None:
     """Say why a route is not pointed at its home; None when it should be, or is already."""
     subject, home = str(route), seen.group.order(route)[0]
@@ -247,7 +247,7 @@ def _replace(route: Route, eni: str) -> str:
     )
 
 
-def _fault(entry: Entry | None, holder: str, home: Instance) -> str:
+def _fault(entry: RouteEntry | None, holder: str, home: Instance) -> str:
     """Say what is wrong with a route that is to be pointed at its home."""
     if entry is None:
         return "the route is missing"
@@ -260,7 +260,7 @@ def _fault(entry: Entry | None, holder: str, home: Instance) -> str:
     return f"the route points at {entry.target or 'nowhere'}, {how}"
 
 
-def _digest(seen: Survey, digest: str) -> Iterator[Step]:
+def _digest(seen: Inventory, digest: str) -> Iterator[Step]:
     """Yield steps that leave the file's digest where every node can compare it with its own."""
     for table in dict.fromkeys(route.table for route in seen.group.routes()):
         shown = seen.tables.get(table)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from datetime import datetime
 
-from nathb.core.errors import DiaryError, UsageError
+from nathb.core.errors import JournalError, UsageError
 from nathb.core.events import Event, EventKind
 from nathb.core.text import humane
-from nathb.core.timeline import Happened
-from nathb.host.journal_reader import Diary, Where, read
+from nathb.core.timeline import Occurrence
+from nathb.host.journal_reader import JournalExcerpt, Where, read
 from nathb.host.time_points import FORMS, point
 from nathb.ui.group_file import add_group, locate
 
@@ -47,8 +47,8 @@ def add_reading(verb: argparse.ArgumentParser) -> None:
     )
 
 
-def gather(given: argparse.Namespace) -> Diary:
-    """Return what the journals hold of the group; DiaryError when that cannot be.
+def gather(given: argparse.Namespace) -> JournalExcerpt:
+    """Return what the journals hold of the group; JournalError when that cannot be.
 
     UsageError when the time that was asked for ends before it begins.
     """
@@ -62,18 +62,18 @@ def gather(given: argparse.Namespace) -> Diary:
     return read(locate(given.group).stem, where, since, until)
 
 
-def nothing(given: argparse.Namespace, diary: Diary, what: str) -> DiaryError:
+def nothing(given: argparse.Namespace, diary: JournalExcerpt, what: str) -> JournalError:
     """Return what to say when the journals hold nothing of the kind in that time."""
     name = locate(given.group).stem
     if name not in diary.groups:
         known = ", ".join(sorted(diary.groups))
         mend = f"it knows {known}" if known else "nathb has never written to it: nathb run"
-        return DiaryError(f"the journal knows no group {name}; {mend}")
+        return JournalError(f"the journal knows no group {name}; {mend}")
     spelled = [f"{key} {value}" for key, value in (("since", given.since), ("until", given.until))
                if value]  # fmt: skip
     time = f" {' '.join(spelled)}" if spelled else ""
     reach = f"; the journal begins {moment(diary.begins_at)}" if diary.begins_at else ""
-    return DiaryError(f"{name}: nathb {what}{time}{reach}")
+    return JournalError(f"{name}: nathb {what}{time}{reach}")
 
 
 def moment(at: float) -> str:
@@ -82,13 +82,13 @@ def moment(at: float) -> str:
     return local.strftime("%a %Y-%m-%d %H:%M:%S %Z")
 
 
-def numbers(happened: tuple[Happened, ...]) -> dict[int, int]:
+def numbers(happened: tuple[Occurrence, ...]) -> dict[int, int]:
     """Return, by position, which of the decided moves it is, counted from the last, which is 1."""
     decided = [index for index, one in enumerate(happened) if one.is_decided]
     return {index: len(decided) - place for place, index in enumerate(decided)}
 
 
-def word(one: Happened) -> str:
+def word(one: Occurrence) -> str:
     """Say in a word or two what happened."""
     if one.event is None:
         return "GAP"
@@ -100,7 +100,7 @@ def word(one: Happened) -> str:
     return WORDS.get(kind, str(kind.value).replace("-", " "))
 
 
-def why(one: Happened) -> str:
+def why(one: Occurrence) -> str:
     """Say why it happened, and what stood in the way."""
     event = one.event
     if event is None:

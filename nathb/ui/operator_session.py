@@ -15,7 +15,7 @@ import msgspec
 
 from nathb import config
 from nathb.aws.client import make_client
-from nathb.aws.tag_writer import Wishes
+from nathb.aws.tag_writer import TagWriter
 from nathb.config import fields
 from nathb.config.mistakes import WrongError
 from nathb.core.ec2_state import View
@@ -61,13 +61,13 @@ class Report:
         return 0 if good else 1
 
 
-class Desk:
+class OperatorSession:
     """One wish for one group. `here` is the node whose daemon on this machine looks at once."""
 
     def __init__(
         self,
         group: Group,
-        wishes: Wishes,
+        wishes: TagWriter,
         report: Report,
         *,
         clock: Callable[[], float] = time.monotonic,
@@ -88,10 +88,10 @@ class Desk:
         self._look_now = look_now
 
     @classmethod
-    def open(cls, given: argparse.Namespace) -> Desk:
+    def open(cls, given: argparse.Namespace) -> OperatorSession:
         """Read the file and reach for EC2, by one command line."""
         group = config.load(locate(given.group))
-        return cls(group, Wishes(make_client(group.region), group), Report(as_json=given.json))
+        return cls(group, TagWriter(make_client(group.region), group), Report(as_json=given.json))
 
     def node(self, name: str) -> str:
         """Return the name of a node of this group; UsageError for any other."""
@@ -173,13 +173,17 @@ def add_wish(verb: argparse.ArgumentParser, carry_out: Callable[..., int]) -> No
     """Add what every wish takes to the command line."""
     add_group(verb)
     verb.add_argument("--json", action="store_true", help="print what was done as JSON")
-    verb.set_defaults(carry_out=lambda given: carried_out(carry_out, Desk.open(given), given))
+    verb.set_defaults(
+        carry_out=lambda given: carried_out(carry_out, OperatorSession.open(given), given)
+    )
 
 
-def carried_out(verb: Callable[..., int], desk: Desk, given: argparse.Namespace) -> int:
+def carried_out(
+    verb: Callable[..., int], session: OperatorSession, given: argparse.Namespace
+) -> int:
     """Return a verb's exit code; when it is ended early, say what stays."""
-    with told(desk.stays):
-        return verb(desk, given)
+    with told(session.stays):
+        return verb(session, given)
 
 
 def add_waiting(verb: argparse.ArgumentParser) -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from nathb.core import timeline as chronicle
-from nathb.core.errors import DiaryError, UsageError
+from nathb.core.errors import JournalError, UsageError
 from nathb.core.events import EventKind
 from nathb.core.model import Route
-from nathb.core.timeline import Happened, Span
+from nathb.core.timeline import Occurrence, Span
 
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00")
 """Okabe and Ito's, which colour-blind people tell apart: https://jfly.uni-koeln.de/color/."""
@@ -21,22 +21,24 @@ ENDINGS = {".svg", ".png", ".pdf"}
 STYLE = {"svg.fonttype": "none", "svg.hashsalt": "nathb", "font.size": 9.0}
 
 
-def draw(path: Path, group: str, happened: tuple[Happened, ...], begin: float, end: float) -> None:
+def draw(
+    path: Path, group: str, happened: tuple[Occurrence, ...], begin: float, end: float
+) -> None:
     """Write the picture; times are seconds since 1970.
 
-    UsageError for a file of another kind, DiaryError when matplotlib is missing, no route is known
-    or the file cannot be written.
+    UsageError for a file of another kind, JournalError when matplotlib is missing, no route is
+    known or the file cannot be written.
     """
     if path.suffix not in ENDINGS:
         raise UsageError(f"{path}: cannot be drawn; end the name in .svg, .png or .pdf")
     spans = chronicle.spans(happened, begin, end)
     if not spans:
-        raise DiaryError(f"{group}: no route was moved in that time, so there is nothing to draw")
+        raise JournalError(f"{group}: no route was moved in that time, so there is nothing to draw")
     try:
         import matplotlib as mpl  # noqa: PLC0415
         from matplotlib.figure import Figure  # noqa: PLC0415
     except ImportError as error:
-        raise DiaryError(
+        raise JournalError(
             "matplotlib, which draws the plot, is not installed; install nathb again with it: "
             "sudo make install EXTRAS=plot"
         ) from error
@@ -57,7 +59,7 @@ def draw(path: Path, group: str, happened: tuple[Happened, ...], begin: float, e
         try:
             figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
         except OSError as error:
-            raise DiaryError(f"{path}: cannot be written: {error.strerror}") from error
+            raise JournalError(f"{path}: cannot be written: {error.strerror}") from error
 
 
 def _bars(axes: Any, spans: tuple[Span, ...]) -> None:
@@ -86,7 +88,7 @@ def _bars(axes: Any, spans: tuple[Span, ...]) -> None:
     axes.legend(handles=named, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
 
 
-def _failures(axes: Any, happened: Iterable[Happened], routes: list[Route]) -> int:
+def _failures(axes: Any, happened: Iterable[Occurrence], routes: list[Route]) -> int:
     """Mark each move that failed; return how many there are."""
     failed = [
         (_local(one.at), routes.index(one.event.route))

@@ -5,13 +5,13 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Iterator
 
-from nathb.core.context import Known
+from nathb.core.context import Facts
 from nathb.core.errors import UsageError
 from nathb.core.memory import RouteMemory
 from nathb.core.model import Evidence, Route
 from nathb.core.replay import Round, parse
 from nathb.core.text import humane
-from nathb.core.timeline import Happened
+from nathb.core.timeline import Occurrence
 from nathb.ui import journal_query as reading
 
 BEFORE = 120.0
@@ -28,8 +28,8 @@ Moment = tuple[float, str]
 
 
 def moments(
-    happened: tuple[Happened, ...], wanted: int, known: Known | None
-) -> tuple[tuple[float, Happened], ...]:
+    happened: tuple[Occurrence, ...], wanted: int, known: Facts | None
+) -> tuple[tuple[float, Occurrence], ...]:
     """Return what else was told around an entry, with its seconds from that entry's decision."""
     one = happened[wanted]
     first = min((at for at, _ in _facts(known)), default=0.0) if known is not None else 0.0
@@ -40,7 +40,7 @@ def moments(
 
 
 def picture(
-    around: Iterable[tuple[float, Happened]], recorded: Round | None, one: Happened
+    around: Iterable[tuple[float, Occurrence]], recorded: Round | None, one: Occurrence
 ) -> Iterator[str]:
     """Yield the moments of a decision in order, a line each: from the round and the journal."""
     told = [(at, f"{_by(other, one)}{_words(other, one)}") for at, other in around]
@@ -53,7 +53,7 @@ def picture(
         yield from _line(at, words)
 
 
-def evidence(known: Known, route: Route | None) -> Iterator[str]:
+def evidence(known: Facts, route: Route | None) -> Iterator[str]:
     """Yield the evidence table of a round, and what its view and memory had of the route."""
     rows: list[tuple[str, ...]] = [
         ("path", "verdict", "for", "last answer", "silent for", "missed", "asked of")
@@ -74,7 +74,7 @@ def evidence(known: Known, route: Route | None) -> Iterator[str]:
 # --- moments ------------------------------------------------------------------------------------
 
 
-def _apart(other: Happened, one: Happened) -> float:
+def _apart(other: Occurrence, one: Occurrence) -> float:
     """Seconds from a decision to another entry.
 
     Where both carry a round of one boot, those tell; on one machine, its monotonic clock; between
@@ -93,12 +93,12 @@ def _apart(other: Happened, one: Happened) -> float:
     return other.at - one.at + late
 
 
-def _clock(one: Happened) -> float | None:
+def _clock(one: Occurrence) -> float | None:
     known = _known(one)
     return known.now if known is not None else None
 
 
-def _known(one: Happened) -> Known | None:
+def _known(one: Occurrence) -> Facts | None:
     if one.event is None or not one.event.trace:
         return None
     try:
@@ -107,11 +107,11 @@ def _known(one: Happened) -> Known | None:
         return None
 
 
-def _by(other: Happened, one: Happened) -> str:
+def _by(other: Occurrence, one: Occurrence) -> str:
     return "" if other.node == one.node else f"[{other.node}] "
 
 
-def _words(other: Happened, one: Happened) -> str:
+def _words(other: Occurrence, one: Occurrence) -> str:
     """The entry's sentence, and what the rules then said of the route in question."""
     said = other.event.message if other.event is not None else reading.why(other)
     assert one.event is not None
@@ -127,7 +127,7 @@ def _words(other: Happened, one: Happened) -> str:
     return f"{said}; the rules then said ({ruling.rule.value}): {ruling.reason}"
 
 
-def _facts(known: Known) -> Iterator[Moment]:
+def _facts(known: Facts) -> Iterator[Moment]:
     """Yield the moments that a round remembers, in seconds from the decision."""
     for name, one in (("my uplink", known.uplink), *known.peers.items()):
         what = "check" if name == "my uplink" else "heartbeat"
@@ -167,7 +167,7 @@ def _row(name: str, one: Evidence, now: float) -> tuple[str, ...]:
     )
 
 
-def _remarks(known: Known) -> Iterator[str]:
+def _remarks(known: Facts) -> Iterator[str]:
     for name, one in (("the uplink", known.uplink), *known.peers.items()):
         if one.gone:
             yield f"EC2 says that {name} is stopped or gone: one missed check is enough."
@@ -179,7 +179,7 @@ def _remarks(known: Known) -> Iterator[str]:
         yield f"{known.me} was shutting down."
 
 
-def _route(known: Known, route: Route | None) -> Iterator[str]:
+def _route(known: Facts, route: Route | None) -> Iterator[str]:
     """What the view and the memory had of the route."""
     if known.view is None or route is None:
         yield "EC2's route tables had not been read yet."

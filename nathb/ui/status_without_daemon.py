@@ -12,13 +12,13 @@ from nathb.core.findings import Finding, Level
 from nathb.core.model import Route
 from nathb.core.node_service import SERVES, Service
 from nathb.core.snapshot import Home
-from nathb.provision.inventory import Survey
+from nathb.provision.inventory import Inventory
 from nathb.provision.steps import plan
 from nathb.ui.status_screen import INKS, headline, to_do
 from nathb.ui.terminal import Ink, Paint, plain
 
 
-def bystander(seen: Survey, why: str, paint: Paint = plain) -> Iterator[str]:
+def bystander(seen: Inventory, why: str, paint: Paint = plain) -> Iterator[str]:
     """Yield the lines that show what EC2 tells; `why` is why there is no daemon to be read."""
     group = seen.group
     services = {node.name: service(seen, node.name) for node in group.nodes}
@@ -54,7 +54,7 @@ def bystander(seen: Survey, why: str, paint: Paint = plain) -> Iterator[str]:
         yield from to_do(one)
 
 
-def service(seen: Survey, node: str) -> Service:
+def service(seen: Inventory, node: str) -> Service:
     """Say whether a node could serve, as far as EC2 tells; whether it does, only pings can tell."""
     instance = seen.instance(node)
     if instance.state is InstanceState.UNSEEN:
@@ -69,7 +69,7 @@ def service(seen: Survey, node: str) -> Service:
     return Service(Level.BAD, wrong.fault) if wrong is not None else SERVES
 
 
-def _holding(seen: Survey, route: Route) -> Holding | None:
+def _holding(seen: Inventory, route: Route) -> Holding | None:
     entry = seen.entry(route.table, route.destination)
     if entry is None:
         return None
@@ -77,7 +77,7 @@ def _holding(seen: Survey, route: Route) -> Holding | None:
     return Holding(route, seen.holder_of(entry), entry.target, state)
 
 
-def _intent(seen: Survey) -> Intent:
+def _intent(seen: Inventory) -> Intent:
     tables = (seen.tables[table] for table in guarded(seen.group) if table in seen.tables)
     names = (node.name for node in seen.group.nodes)
     return read_intent((tag for table in tables for tag in table.tags), names, wall_clock())

@@ -19,11 +19,11 @@ HOUSE = Path(__file__).parents[2] / "nathb"
 CALLED_BY: dict[str, set[Feature | None]] = {
     # file: what the role is used for when the calls in it are made; None is the daemon itself
     "aws/ec2.py": {None},
-    "aws/reading.py": {None},
-    "aws/apply.py": {Feature.APPLY},
-    "aws/permissions.py": {Feature.APPLY},
+    "aws/reader.py": {None},
+    "provision/calls.py": {Feature.APPLY},
+    "provision/permissions.py": {Feature.APPLY},
     "aws/sns.py": {Feature.SNS},
-    "aws/wishes.py": {Feature.DRAIN},
+    "aws/tag_writer.py": {Feature.DRAIN},
 }
 GROUP = Group(
     name="tokyo",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nathb.aws.instances import choose, describe
-from nathb.aws.responses import Attachment, Interface, Machine, State
+from nathb.aws.responses import Attachment, EC2Instance, Interface, State
 from nathb.core.ec2_state import Instance, InstanceState
 from nathb.core.model import Node
 
@@ -17,8 +17,8 @@ PRIMARY = Interface("eni-1", "10.0.1.4", Attachment(0))
 OTHER_CARD = Interface("eni-3", "10.0.3.4", Attachment(0, network_card_index=1))
 
 
-def machine(an_id: str, state: str = "running", *interfaces: Interface) -> Machine:
-    return Machine(an_id, State(state), network_interfaces=interfaces)
+def machine(an_id: str, state: str = "running", *interfaces: Interface) -> EC2Instance:
+    return EC2Instance(an_id, State(state), network_interfaces=interfaces)
 
 
 def test_the_primary_interface_is_chosen_wherever_it_is_listed():

@@ -9,12 +9,12 @@ from msgspec.structs import replace
 
 from nathb.aws.reader import Reader
 from nathb.core.model import Route
-from nathb.provision.inventory import Survey, survey
+from nathb.provision.inventory import Inventory, survey
 from tests.aws.world import ANYWHERE, HEARTBEATS, World
 
 
 @pytest.fixture
-def seen(world: World) -> Survey:
+def seen(world: World) -> Inventory:
     return survey(Reader(world.ec2), world.group)
 
 
@@ -24,13 +24,15 @@ def test_a_pair_is_surveyed_in_two_calls(world: World, calls: list[str]) -> None
 
 
 def test_every_table_of_the_vpc_is_seen_also_what_the_file_does_not_name(
-    world: World, seen: Survey
+    world: World, seen: Inventory
 ) -> None:
     assert {*world.public.values(), *world.private.values()} < seen.tables.keys()
 
 
 @pytest.mark.parametrize("node", HEARTBEATS)
-def test_a_node_is_steered_by_its_subnets_own_table(world: World, seen: Survey, node: str) -> None:
+def test_a_node_is_steered_by_its_subnets_own_table(
+    world: World, seen: Inventory, node: str
+) -> None:
     table = seen.steering(node)
     assert table is not None
     assert table.route_table_id == world.public[node]
@@ -45,7 +47,7 @@ def test_a_subnet_without_a_table_of_its_own_is_steered_by_the_vpcs_main_one(wor
     assert any(one.main for one in table.associations)
 
 
-def test_a_route_names_the_node_that_it_leads_to(world: World, seen: Survey) -> None:
+def test_a_route_names_the_node_that_it_leads_to(world: World, seen: Inventory) -> None:
     entry = seen.entry(world.private["nat-a"], ANYWHERE)
     assert entry is not None
     assert seen.holder_of(entry) == "nat-a"

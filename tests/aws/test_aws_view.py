@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from nathb.aws.responses import Entry, Table, Tag
+from nathb.aws.responses import RouteEntry, Table, Tag
 from nathb.aws.route_tables import reduce_view, tables_of
 from nathb.core.ec2_state import (
     Holding,
@@ -49,19 +49,19 @@ def view(*tables: Table) -> View:
     return reduce_view(7.0, GROUP, ROSTER, tables, NOON)
 
 
-def v4(destination: str, state: str = "active", **rest: str) -> Entry:
-    return Entry(destination_cidr_block=destination, state=state, **rest)
+def v4(destination: str, state: str = "active", **rest: str) -> RouteEntry:
+    return RouteEntry(destination_cidr_block=destination, state=state, **rest)
 
 
-def held(*entries: Entry) -> Holding | None:
+def held(*entries: RouteEntry) -> Holding | None:
     return view(Table("rtb-a", entries)).holding(DEFAULT)
 
 
-def pins(*entries: Entry) -> tuple[Pin, ...]:
+def pins(*entries: RouteEntry) -> tuple[Pin, ...]:
     return view(Table("rtb-own", entries)).pins
 
 
-def pin(*entries: Entry) -> Pin:
+def pin(*entries: RouteEntry) -> Pin:
     return pins(*entries)[0]
 
 
@@ -136,7 +136,9 @@ def test_a_static_route_counts_before_a_propagated_one_of_the_same_destination()
 
 
 def test_an_ipv6_route_is_found_however_the_file_spells_it():
-    entry = Entry(destination_ipv6_cidr_block="::/0", network_interface_id="eni-a", state="active")
+    entry = RouteEntry(
+        destination_ipv6_cidr_block="::/0", network_interface_id="eni-a", state="active"
+    )
     assert view(Table("rtb-a", (entry,))).holding(DEFAULT6) == Holding(DEFAULT6, "nat-a", "eni-a")
 
 
@@ -159,7 +161,7 @@ def test_a_pin_that_shows_only_the_instance_is_good():
 
 
 def test_an_ipv6_heartbeat_is_pinned_by_its_128():
-    entry = Entry(
+    entry = RouteEntry(
         destination_ipv6_cidr_block="2001:4860:4860:0::8844/128",
         network_interface_id="eni-c",
         state="active",

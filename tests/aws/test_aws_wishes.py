@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from nathb.aws.ec2 import Cloud
-from nathb.aws.tag_writer import Wishes
+from nathb.aws.tag_writer import TagWriter
 from nathb.core.ec2_state import Intent
 from nathb.core.errors import CloudError
 from nathb.core.model import Failure, Route
@@ -21,8 +21,8 @@ NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
 @pytest.fixture
-def wishes(world: World) -> Wishes:
-    return Wishes(world.ec2, world.group, lambda: NOON)
+def wishes(world: World) -> TagWriter:
+    return TagWriter(world.ec2, world.group, lambda: NOON)
 
 
 def tags(world: World) -> dict[str, list[tuple[str, str]]]:
@@ -40,7 +40,7 @@ def on_all(world: World, *tags: tuple[str, str]) -> dict[str, list[tuple[str, st
 
 
 def test_a_wish_is_on_every_guarded_table_after_one_write(
-    world: World, wishes: Wishes, calls: list[str]
+    world: World, wishes: TagWriter, calls: list[str]
 ) -> None:
     wishes.drain({"nat-c", "nat-a"})
     assert calls == ["DescribeRouteTables", "CreateTags"]
@@ -48,7 +48,9 @@ def test_a_wish_is_on_every_guarded_table_after_one_write(
     assert wishes.view().intent == Intent(drained=frozenset({"nat-a", "nat-c"}))
 
 
-def test_a_drain_of_nobody_leaves_no_tag_and_can_be_repeated(world: World, wishes: Wishes) -> None:
+def test_a_drain_of_nobody_leaves_no_tag_and_can_be_repeated(
+    world: World, wishes: TagWriter
+) -> None:
     wishes.drain({"nat-a"})
     for _ in range(2):
         wishes.drain(())
@@ -56,11 +58,11 @@ def test_a_drain_of_nobody_leaves_no_tag_and_can_be_repeated(world: World, wishe
 
 
 def test_a_pause_carries_its_end_and_a_daemon_reads_it_so(
-    world: World, wishes: Wishes, cloud: Cloud
+    world: World, wishes: TagWriter, cloud: Cloud
 ) -> None:
     assert wishes.pause(7200.0) == "until 2026-11-21T14:00:00Z"
     assert wishes.view().intent == Intent(paused=True, until="until 2026-11-21T14:00:00Z")
-    late = Wishes(world.ec2, world.group, lambda: NOON + timedelta(hours=2))
+    late = TagWriter(world.ec2, world.group, lambda: NOON + timedelta(hours=2))
     assert late.view().intent == Intent()
     wishes.pause(None)
     assert cloud.view(cloud.roster("nat-a")).intent == Intent(paused=True)
@@ -69,16 +71,16 @@ def test_a_pause_carries_its_end_and_a_daemon_reads_it_so(
     assert tags(world) == on_all(world)
 
 
-def test_a_revert_ends_by_itself_or_when_it_is_taken_back(world: World, wishes: Wishes) -> None:
+def test_a_revert_ends_by_itself_or_when_it_is_taken_back(world: World, wishes: TagWriter) -> None:
     wishes.revert(600.0)
     assert wishes.view().intent == Intent(revert=True)
-    late = Wishes(world.ec2, world.group, lambda: NOON + timedelta(minutes=10))
+    late = TagWriter(world.ec2, world.group, lambda: NOON + timedelta(minutes=10))
     assert late.view().intent == Intent()
     wishes.reverted()
     assert tags(world) == on_all(world)
 
 
-def test_tags_of_others_stay(world: World, wishes: Wishes) -> None:
+def test_tags_of_others_stay(world: World, wishes: TagWriter) -> None:
     name = [{"Key": "Name", "Value": "private"}]
     world.ec2.create_tags(Resources=[world.private["nat-a"]], Tags=name)
     wishes.pause(None)
@@ -87,7 +89,7 @@ def test_tags_of_others_stay(world: World, wishes: Wishes) -> None:
 
 
 def test_a_view_needs_no_node_to_look_from_and_shows_who_holds_what(
-    world: World, wishes: Wishes
+    world: World, wishes: TagWriter
 ) -> None:
     world.point(world.private["nat-a"], ANYWHERE, NetworkInterfaceId=world.enis["nat-c"])
     assert [one.node for one in wishes.view().holdings] == ["nat-c", "nat-c"]
@@ -97,7 +99,7 @@ def test_a_table_that_is_gone_does_not_keep_wishes_from_the_others(world: World)
     first, *others = world.group.nodes
     gone = Route("rtb-00000000000000000", ANYWHERE)
     group = replace(world.group, nodes=(replace(first, routes=(*first.routes, gone)), *others))
-    Wishes(world.ec2, group).drain({"nat-a"})
+    TagWriter(world.ec2, group).drain({"nat-a"})
     assert tags(world) == on_all(world, ("nathb:drain", "nat-a"))
 
 
@@ -106,7 +108,7 @@ def test_without_any_guarded_table_there_is_nowhere_to_keep_a_wish(world: World)
     gone = replace(first, routes=(Route("rtb-00000000000000000", ANYWHERE),))
     group = replace(world.group, nodes=(gone,), region="eu-west-1")
     with pytest.raises(CloudError) as caught:
-        Wishes(world.ec2, group).drain({"nat-a"})
+        TagWriter(world.ec2, group).drain({"nat-a"})
     assert caught.value.failure is Failure.MISSING
     assert str(caught.value) == (
         "the guarded tables of tokyo: EC2 shows none of rtb-00000000000000000 in eu-west-1 (from"
@@ -114,7 +116,7 @@ def test_without_any_guarded_table_there_is_nowhere_to_keep_a_wish(world: World)
     )
 
 
-@pytest.mark.parametrize("act", [Wishes.resume, lambda wishes: wishes.drain({"nat-a"})])
+@pytest.mark.parametrize("act", [TagWriter.resume, lambda wishes: wishes.drain({"nat-a"})])
 @pytest.mark.parametrize(
     ("reply", "failure", "says"),
     [
@@ -125,11 +127,11 @@ def test_without_any_guarded_table_there_is_nowhere_to_keep_a_wish(world: World)
 )
 def test_a_write_that_fails_says_why_and_is_not_repeated(
     world: World, script: Server, script_client: Any,
-    act: Callable[[Wishes], None], reply: Any, failure: Failure, says: str,
+    act: Callable[[TagWriter], None], reply: Any, failure: Failure, says: str,
 ) -> None:  # fmt: skip
     listed = [f"<routeTableId>rtb-{number}</routeTableId>" for number in (1, 2)]
     script.will(tables(*listed), reply, answer("CreateTags"))
     with pytest.raises(CloudError, match=says) as caught:
-        act(Wishes(script_client, world.group))
+        act(TagWriter(script_client, world.group))
     assert caught.value.failure is failure
     assert len(script.asked) == 2

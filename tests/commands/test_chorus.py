@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from nathb.core.events import TRANSITIONS, Event, EventKind
 from nathb.core.model import Notify
-from nathb.daemon.notifier import Chorus
+from nathb.daemon.notifier import Notifier
 from nathb.host.hooks import TIMEOUT
 from tests.core.build import PAIR
 from tests.fakes import FakeJournal
@@ -28,7 +28,7 @@ class Stage:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.journal = FakeJournal()
-        self.chorus = Chorus(self.journal, "nat-a")
+        self.chorus = Notifier(self.journal, "nat-a")
         self.word = folder / "word"
 
     def hook(self, script: str) -> None:
@@ -65,7 +65,7 @@ def test_the_journal_is_told_everything_and_hooks_are_told_transitions(stage: St
     stage.hook(f'echo "$NATHB_GROUP/$NATHB_NODE/$NATHB_EVENT" >> {stage.word}')
     stage.chorus.follow(PAIR, stage.folder)
     for kind in EventKind:
-        stage.chorus.tell(Event(kind=kind, message="x"))
+        stage.chorus.emit(Event(kind=kind, message="x"))
     assert stage.journal.kinds() == [kind.value for kind in EventKind]
     eventually(lambda: len(stage.said()) == len(TOLD))
     told = [f"{PAIR.name}/nat-a/{kind.value}" for kind in EventKind if kind.value in TOLD]
@@ -74,7 +74,7 @@ def test_the_journal_is_told_everything_and_hooks_are_told_transitions(stage: St
 
 def test_before_it_follows_a_file_nobody_but_the_journal_is_told(stage: Stage) -> None:
     stage.hook(f"echo run >> {stage.word}")
-    stage.chorus.tell(Event(kind=EventKind.TOOK, message="x"))
+    stage.chorus.emit(Event(kind=EventKind.TOOK, message="x"))
     stage.chorus.close()
     assert stage.said() == []
     assert stage.journal.kinds() == ["took"]
@@ -83,7 +83,7 @@ def test_before_it_follows_a_file_nobody_but_the_journal_is_told(stage: Stage) -
 def test_what_is_told_just_before_the_end_still_reaches_a_quick_hook(stage: Stage) -> None:
     stage.hook(f"echo run >> {stage.word}")
     stage.chorus.follow(PAIR, stage.folder)
-    stage.chorus.tell(Event(kind=EventKind.TOOK, message="x"))
+    stage.chorus.emit(Event(kind=EventKind.TOOK, message="x"))
     stage.chorus.close()
     assert stage.said() == ["run"] or "untold" in stage.journal.kinds()
 
@@ -92,7 +92,7 @@ def test_at_the_end_a_hook_that_hangs_is_killed_and_the_rest_is_owned_up_to(stag
     stage.hook(f"echo $$ >> {stage.word}; {FOR_EVER}")
     stage.chorus.follow(PAIR, stage.folder)
     for _ in range(3):
-        stage.chorus.tell(Event(kind=EventKind.TOOK, message="x"))
+        stage.chorus.emit(Event(kind=EventKind.TOOK, message="x"))
     eventually(stage.said)
     begun = time.monotonic()
     stage.chorus.close()
@@ -110,13 +110,13 @@ def test_a_reload_names_a_topic_and_another_one_names_none(
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
     named = replace(PAIR, notify=Notify("arn:aws:sns:eu-west-1:123456789012:nathb"))
     stage.chorus.follow(PAIR, stage.folder)
-    stage.chorus.tell(Event(kind=EventKind.PEER_DOWN, message="nobody but the journal"))
+    stage.chorus.emit(Event(kind=EventKind.PEER_DOWN, message="nobody but the journal"))
     stage.chorus.follow(named, stage.folder)
     stage.chorus.follow(named, stage.folder)
-    stage.chorus.tell(Event(kind=EventKind.TOOK, message="x"))
+    stage.chorus.emit(Event(kind=EventKind.TOOK, message="x"))
     eventually(lambda: "notice-failed" in stage.journal.kinds())
     stage.chorus.follow(PAIR, stage.folder)
-    stage.chorus.tell(Event(kind=EventKind.PEER_UP, message="nobody but the journal"))
+    stage.chorus.emit(Event(kind=EventKind.PEER_UP, message="nobody but the journal"))
     failed = [e.message for e in stage.journal.events if e.kind is EventKind.NOTICE_FAILED]
     assert len(failed) == 1
     assert failed[0].startswith("cannot notify of took: it is tried again for five minutes")

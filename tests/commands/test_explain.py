@@ -13,7 +13,7 @@ from nathb.commands.explain import as_json, explain, screen
 from nathb.core.events import Event, EventKind
 from nathb.core.model import Failure
 from nathb.core.replay import parse, render
-from nathb.core.timeline import Happened
+from nathb.core.timeline import Occurrence
 from tests.commands.told import nathb, tell
 from tests.host.journald import Journald
 from tests.test_agent import A, C, dead, pair, refusing
@@ -26,17 +26,17 @@ Sat 2026-11-21 00:00:00 JST, 60 s ago, by nat-a, nathb 1.2.3
 """
 
 
-def happened(events: list[Event]) -> tuple[Happened, ...]:
+def happened(events: list[Event]) -> tuple[Occurrence, ...]:
     """Lay events out as the journal has them, a minute before NOW."""
     return tuple(
-        Happened(
+        Occurrence(
             at=NOW - 60, monotonic=5.0 + number, boot="boot", node=A, event=event, version="1.2.3"
         )
         for number, event in enumerate(events)
     )
 
 
-def takeover() -> tuple[Happened, ...]:
+def takeover() -> tuple[Occurrence, ...]:
     world = pair(A)
     world.answers = dead(C)
     world.run(5.0)

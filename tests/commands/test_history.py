@@ -10,10 +10,10 @@ import pytest
 
 from nathb.cli import main
 from nathb.commands.history import as_json, table
-from nathb.core.errors import DiaryError, UsageError
+from nathb.core.errors import JournalError, UsageError
 from nathb.core.events import Event, EventKind
 from nathb.core.model import Route
-from nathb.core.timeline import Happened
+from nathb.core.timeline import Occurrence
 from nathb.ui.plot import draw
 from tests.commands.told import nathb, tell
 from tests.host.journald import Journald
@@ -25,9 +25,9 @@ MIDNIGHT = 1795186800.0
 NEEDED = "heartbeat 8.8.4.4 missed 3 of 3, uplink up"
 
 
-def told(at: float, kind: EventKind, node: str = A, **fields: Any) -> Happened:
+def told(at: float, kind: EventKind, node: str = A, **fields: Any) -> Occurrence:
     event = Event(kind=kind, message=f"{kind.value} happened", **fields)
-    return Happened(at=MIDNIGHT + at, monotonic=at, boot="boot", node=node, event=event)
+    return Occurrence(at=MIDNIGHT + at, monotonic=at, boot="boot", node=node, event=event)
 
 
 STORY = (
@@ -66,7 +66,7 @@ STORY = (
         api_ms=7,
     ),
     told(700.0, EventKind.MOVED_BY_ANOTHER, route=ROUTE, source=C, target=A),
-    Happened(at=MIDNIGHT + 800, monotonic=800.0, boot="boot", node=A, lost=12),
+    Occurrence(at=MIDNIGHT + 800, monotonic=800.0, boot="boot", node=A, lost=12),
 )
 SCREEN = """\
   #  time      what         route                            from → to      detected  moved in
@@ -136,9 +136,9 @@ def test_the_picture_names_routes_and_nodes_and_is_the_same_each_time(tmp_path: 
 def test_a_picture_of_another_kind_or_into_nowhere_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"end the name in \.svg"):
         draw(tmp_path / "one.doc", "tokyo", STORY, MIDNIGHT, MIDNIGHT + 1)
-    with pytest.raises(DiaryError, match="cannot be written"):
+    with pytest.raises(JournalError, match="cannot be written"):
         draw(tmp_path / "no" / "one.svg", "tokyo", STORY, MIDNIGHT, MIDNIGHT + 1)
-    with pytest.raises(DiaryError, match="nothing to draw"):
+    with pytest.raises(JournalError, match="nothing to draw"):
         draw(tmp_path / "one.svg", "tokyo", (), MIDNIGHT, MIDNIGHT + 1)
 
 

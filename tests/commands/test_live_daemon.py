@@ -14,8 +14,8 @@ from nathb.commands import check
 from nathb.core.findings import Level
 from nathb.host.metrics import registry
 from nathb.host.status_file import publish
-from nathb.provision.inventory import Survey
-from nathb.ui.operator_session import Desk, Report
+from nathb.provision.inventory import Inventory
+from nathb.ui.operator_session import OperatorSession, Report
 from tests.core.build import PAIR
 from tests.host.samples import SNAPSHOT
 
@@ -26,13 +26,13 @@ def answers(path: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, bool]:
     """Ask all who know whether the daemon lives."""
     main(["status", "pair", "--json"])
     shown = capsys.readouterr()
-    finding = list(check._here(Survey(PAIR, {}, {}, ""), "nat-a"))[-1]
-    desk = Desk(PAIR, None, Report(as_json=True))  # type: ignore[arg-type]  it asks EC2 nothing
+    finding = list(check._here(Inventory(PAIR, {}, {}, ""), "nat-a"))[-1]
+    session = OperatorSession(PAIR, None, Report(as_json=True))  # type: ignore[arg-type]  it asks EC2 nothing
     metrics = generate_latest(registry(path)).decode()
     return {
         "status": shown.out != "",
         "check": finding.level is Level.GOOD,
-        "drain": desk.local() is not None,
+        "drain": session.local() is not None,
         "metrics": 'nathb_daemon_live{group="pair",node="nat-a"} 1.0' in metrics,
     }
 

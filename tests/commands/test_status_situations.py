@@ -9,7 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from nathb.commands.status import all_is_well
-from nathb.core.context import Known
+from nathb.core.context import Facts
 from nathb.core.ec2_state import InstanceState, Intent, Pin, PinState
 from nathb.core.memory import Contest, RouteMemory
 from nathb.core.model import Evidence, Preempt, Verdict
@@ -30,7 +30,7 @@ DENIED = FailedRead(
 CONTESTED = {str(ROUTE_C): RouteMemory(contests=(Contest(C, NOW - 1),))}
 
 
-def seen(facts: Known | None = None, **more: object) -> Snapshot:
+def seen(facts: Facts | None = None, **more: object) -> Snapshot:
     """What the daemon of nat-a would show of these facts, with what its rules say to them."""
     facts = facts or known()
     told = Snapshot(

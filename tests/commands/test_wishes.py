@@ -19,7 +19,7 @@ from nathb.core.errors import CloudError, OutputError, RefusalError, SnapshotErr
 from nathb.core.model import Failure, Group, Preempt, Rule, Ruling
 from nathb.core.snapshot import Snapshot
 from nathb.ui.interruption import TerminatedError
-from nathb.ui.operator_session import Desk, Report, carried_out
+from nathb.ui.operator_session import OperatorSession, Report, carried_out
 from tests.commands.test_status_screen import HEALTHY
 from tests.core.build import NOW, PAIR, ROUTE_A, ROUTE_C, down, view
 
@@ -48,7 +48,7 @@ class World:
         if self.now >= self.obeyed_at:
             self.then()
 
-    # Wishes
+    # TagWriter
 
     def view(self) -> View:
         if self.fails is not None and self.now > 0:
@@ -78,7 +78,7 @@ class World:
 
 
 class Ask:
-    """One command line's end: the desk, and the last exit code, on a machine with or without."""
+    """One command line's end: the session, and the last exit code, on a machine with or without."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -92,7 +92,7 @@ class Ask:
 
     def __call__(
         self,
-        verb: Callable[[Desk, argparse.Namespace], int],
+        verb: Callable[[OperatorSession, argparse.Namespace], int],
         node: str = "",
         *,
         group: Group = PAIR,
@@ -101,13 +101,13 @@ class Ask:
         as_json: bool = False,
         seconds: float | None = None,
     ) -> int:
-        desk = Desk(
+        session = OperatorSession(
             group, self.world, Report(as_json=as_json),
             clock=lambda: self.world.now, sleep=self.world.sleep,
             find=self.find, look_now=lambda _snapshot: self.deaf,
         )  # fmt: skip
         given = argparse.Namespace(node=node, wait=wait, force=force, seconds=seconds)
-        return carried_out(verb, desk, given)
+        return carried_out(verb, session, given)
 
 
 @pytest.fixture
@@ -395,7 +395,7 @@ def test_output_that_is_lost_after_the_write_says_what_stays(
     world: World,
     monkeypatch: pytest.MonkeyPatch,
     capsys: Shown,
-    verb: Callable[[Desk, argparse.Namespace], int],
+    verb: Callable[[OperatorSession, argparse.Namespace], int],
     stays: str,
 ) -> None:
     def lost(*_: object) -> None:

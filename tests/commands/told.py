@@ -26,7 +26,7 @@ def tell(world: World, node: str, journald: Journald) -> str:
             address=journald.address,
         )
         for event in world.posts[node].journal.events:
-            journal.tell(event)
+            journal.emit(event)
         assert journal.close(PATIENCE)
     journald.journalctl("--sync")
     return journald.directory

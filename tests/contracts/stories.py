@@ -8,7 +8,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from nathb.core import event_texts as sentences
-from nathb.core.change_detector import Teller
+from nathb.core.change_detector import ChangeDetector
 from nathb.core.ec2_state import Intent, Pin, PinState
 from nathb.core.errors import SnapshotError
 from nathb.core.events import Event, EventKind
@@ -39,9 +39,9 @@ def events() -> Iterator[Event]:
     yield metrics.lost("the file cannot be written")
     yield from hooks.Hooks(Path(__file__)).carry({})
     yield from (Event(kind=kind, message="a sentence") for kind in BARE)
-    teller = Teller()
-    yield from teller.files(("a1",), "b2")
-    yield from teller.files(("b2",), "b2")
+    changes = ChangeDetector()
+    yield from changes.files(("a1",), "b2")
+    yield from changes.files(("b2",), "b2")
 
 
 def _worlds() -> Iterator[World]:
@@ -139,7 +139,7 @@ def _interrupted() -> World:
     """A reload, and a process that was frozen."""
     world = pair()
     post = world.posts[A]
-    post.agent.reload(replace(PAIR, preempt=Preempt.MANUAL), post.edges)
+    post.agent.reload(replace(PAIR, preempt=Preempt.MANUAL), post.ports)
     world.run(60.0)
     post.frozen = True
     world.run(12.0)

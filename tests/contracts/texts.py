@@ -23,7 +23,7 @@ from nathb.core.events import TRANSITIONS, EventKind
 from nathb.core.model import Group, Metrics, Node, Notify, Timers
 from nathb.core.replay import Round
 from nathb.core.snapshot import schema
-from nathb.core.timeline import Happened
+from nathb.core.timeline import Occurrence
 from nathb.daemon import notifier as chorus
 from nathb.host import status_file as runtime
 from nathb.host.journal_schema import ENTRIES, LOST, lost_record, notice, record
@@ -89,7 +89,7 @@ def explain_json() -> str:
     return _versionless(shown) + "\n"
 
 
-def _takeover() -> tuple[Happened, ...]:
+def _takeover() -> tuple[Occurrence, ...]:
     """A takeover as an agent tells it, with the rounds of a recorded one: their clock stands."""
     world = pair(A)
     world.answers = dead(C)
@@ -99,7 +99,7 @@ def _takeover() -> tuple[Happened, ...]:
         replace(down, trace=round_named("R3 verdict")),
         replace(took, trace=round_named("R3 take")),
     )
-    one = Happened(at=AT, monotonic=175.0, boot="boot", node=A, version="1.2.3")
+    one = Occurrence(at=AT, monotonic=175.0, boot="boot", node=A, version="1.2.3")
     return tuple(replace(one, event=event) for event in told)
 
 

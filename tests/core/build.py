@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nathb.core.context import Known
+from nathb.core.context import Facts
 from nathb.core.ec2_state import Holding, Intent, RouteState, View
 from nathb.core.memory import RouteMemory
 from nathb.core.model import Evidence, Group, Node, Route, Ruling, Verdict
@@ -70,9 +70,9 @@ def known(
     leaving: bool = False,
     dry_run: bool = False,
     now: float = NOW,
-) -> Known:
+) -> Facts:
     other = "nat-c" if me == "nat-a" else "nat-a"
-    return Known(
+    return Facts(
         now=now,
         me=me,
         group=group,
@@ -86,12 +86,12 @@ def known(
     )
 
 
-def ruling(what: Known, route: Route = ROUTE_C) -> Ruling:
+def ruling(what: Facts, route: Route = ROUTE_C) -> Ruling:
     """The ruling on one route."""
     return next(one for one in decide(what) if one.route == route)
 
 
-def moves(what: Known) -> list[tuple[str, str, str]]:
+def moves(what: Facts) -> list[tuple[str, str, str]]:
     """What would be written: (table, node, rule)."""
     return [
         (one.move.route.table, one.move.to, one.move.rule.value)

@@ -6,7 +6,7 @@ from nathb.core.events import Event, EventKind
 from nathb.core.model import Route
 from nathb.core.replay import render
 from nathb.core.rules import decide
-from nathb.core.timeline import CHANGES, DECIDED, Happened, Span, spans, without_echoes
+from nathb.core.timeline import CHANGES, DECIDED, Occurrence, Span, spans, without_echoes
 from tests.core.build import ROUTE_A, ROUTE_C, known
 
 A, C = "nat-a", "nat-c"
@@ -21,11 +21,11 @@ def told(
     route: Route = ROUTE_C,
     node: str = A,
     trace: str = "",
-) -> Happened:
+) -> Occurrence:
     event = Event(
         kind=kind, message="words", route=route, source=source, target=target, trace=trace
     )
-    return Happened(at=at, monotonic=at, boot="boot", node=node, event=event)
+    return Occurrence(at=at, monotonic=at, boot="boot", node=node, event=event)
 
 
 TOOK = told(100.0, EventKind.TOOK, C, A)
@@ -91,6 +91,6 @@ def test_what_saw_a_move_that_nobody_has_a_record_of_stays() -> None:
 
 def test_every_move_is_a_change_and_a_gap_is_one_too() -> None:
     assert DECIDED < CHANGES
-    gap = Happened(at=1.0, monotonic=1.0, boot="boot", node=A, lost=3)
+    gap = Occurrence(at=1.0, monotonic=1.0, boot="boot", node=A, lost=3)
     assert gap.is_change
     assert not gap.is_decided

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from nathb.core.context import Known
+from nathb.core.context import Facts
 from nathb.core.damping import Penalty, taken
 from nathb.core.ec2_state import Intent
-from nathb.core.memory import Contest, Given, RouteMemory, Write, WriteState
+from nathb.core.memory import Contest, Handover, RouteMemory, Write, WriteState
 from nathb.core.model import Cause, Evidence, Move, Node, Preempt, Route, Rule, Verdict
 from nathb.core.rules import decide
 from nathb.core.split import Split
@@ -133,7 +133,7 @@ def test_r3_a_blackhole_asks_for_a_witness_heard_since_it_was_first_seen() -> No
     assert ruling(stale).fresh == "nat-a"
 
 
-def three_nodes(**nodes: Evidence) -> Known:
+def three_nodes(**nodes: Evidence) -> Facts:
     """Seen from nat-a, whose turn for nat-c's route comes after nat-b's."""
     b = Node("nat-b", heartbeat=("8.8.4.5",), instance="i-0000000b")
     three = replace(PAIR, nodes=(PAIR.nodes[0], PAIR.nodes[1], b))
@@ -235,7 +235,7 @@ def test_r4_a_revert_that_was_left_standing_is_none_for_what_is_moved_later() ->
 
 
 def test_r4_what_a_node_gave_away_while_up_returns_after_it_was_down_and_back() -> None:
-    given = held_since(NOW - 200, given=Given("nat-c", NOW - 200))
+    given = held_since(NOW - 200, given=Handover("nat-c", NOW - 200))
     still_up = known(peer=up(since=0.0), seen=view(c="nat-a"), memory=given)
     assert moves(still_up) == []
     assert ruling(still_up).due == NOW + 100
@@ -244,7 +244,7 @@ def test_r4_what_a_node_gave_away_while_up_returns_after_it_was_down_and_back() 
 
 
 def test_r4_or_after_five_times_the_delay() -> None:
-    given = held_since(NOW - 300, given=Given("nat-c", NOW - 300))
+    given = held_since(NOW - 300, given=Handover("nat-c", NOW - 300))
     assert moves(known(peer=up(since=0.0), seen=view(c="nat-a"), memory=given)) == [RETURN_C]
 
 
@@ -292,7 +292,7 @@ def test_r5_a_route_is_released_once_in_an_outage_of_the_uplink_and_then_kept() 
 
 
 def test_r5_nothing_is_released_to_the_node_that_gave_it_away_itself() -> None:
-    given = {str(ROUTE_C): RouteMemory(holder="nat-a", given=Given("nat-c", NOW - 20))}
+    given = {str(ROUTE_C): RouteMemory(holder="nat-a", given=Handover("nat-c", NOW - 20))}
     theirs = {"uplink": silent_uplink(), "seen": view(c="nat-a"), "memory": given}
     assert RELEASE_C not in moves(known(peer=up(since=0.0), **theirs))
     assert RELEASE_C in moves(known(peer=up(since=NOW - 10), **theirs))
@@ -377,7 +377,7 @@ def test_r6_two_drained_nodes_do_not_hand_routes_to_and_fro() -> None:
 
 
 def test_r6_a_machine_that_shuts_down_hands_a_route_over_once_whoever_it_came_from() -> None:
-    given = RouteMemory(holder="nat-a", given=Given("nat-c", NOW - 1))
+    given = RouteMemory(holder="nat-a", given=Handover("nat-c", NOW - 1))
     came = known(seen=view(c="nat-a"), leaving=True, memory={str(ROUTE_C): given})
     assert (ROUTE_C.table, "nat-c", "R6") in moves(came)
     back = replace(given, handed_over=True)
@@ -432,12 +432,12 @@ def test_r7_a_contest_with_another_holder_is_none_with_this_one() -> None:
     assert moves(known(peer=down(), memory=memory)) == [TAKE_C]
 
 
-def robbed(**evidence: object) -> Known:
+def robbed(**evidence: object) -> Facts:
     """nat-a's own route is with nat-c, which is DOWN."""
     return known(peer=replace(down(), **evidence), seen=view(a="nat-c", c="nat-c"))
 
 
-def home_taken(what: Known) -> bool:
+def home_taken(what: Facts) -> bool:
     return (ROUTE_A.table, "nat-a", "R3") in moves(what)
 
 
@@ -461,7 +461,7 @@ def test_r7b_nor_when_pulses_are_answered_all_the_while() -> None:
     assert not home_taken(robbed(pulsing_since=NOW - 3.9))
 
 
-def split(acted_at: float, holder_of_a: str = "nat-a") -> Known:
+def split(acted_at: float, holder_of_a: str = "nat-a") -> Facts:
     facts = known(peer=down(), seen=view(a=holder_of_a))
     return replace(facts, splits={"nat-c": Split(acted_at)})
 
@@ -563,7 +563,7 @@ def test_r10_a_stale_describe_inside_settle_is_no_news() -> None:
 def test_r10_a_write_ages_like_a_view_and_a_failing_describe_does_not_strand_the_route() -> None:
     gave = Move(ROUTE_A, "nat-a", "nat-c", Rule.R5, Cause("uplink", "down", 0.0), "")
 
-    def given_away(at: float) -> Known:
+    def given_away(at: float) -> Facts:
         accepted = Write(gave, WriteState.ACCEPTED, at)
         memory = {str(ROUTE_A): RouteMemory(holder="nat-c", changed_at=at, accepted=accepted)}
         return known(peer=down(), seen=view(at=at - 1), memory=memory)
@@ -614,5 +614,5 @@ def test_r11_damping_never_delays_a_take() -> None:
 
 
 def test_the_same_facts_give_the_same_rulings() -> None:
-    facts: Known = known(peer=down())
+    facts: Facts = known(peer=down())
     assert decide(facts) == decide(facts)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from nathb.core.model import Failure
-from nathb.core.polling import GAP, GIVE_UP, Looking
+from nathb.core.polling import GAP, GIVE_UP, PollSchedule
 
 
-def looked(now: float) -> Looking:
-    looking = Looking(refresh=30.0, brisk=2.0)
+def looked(now: float) -> PollSchedule:
+    looking = PollSchedule(refresh=30.0, brisk=2.0)
     looking.begun(now)
     looking.succeeded()
     return looking
 
 
 def test_the_first_look_is_due_at_once_and_the_next_after_refresh() -> None:
-    assert Looking(30.0, 2.0).due_at(0.0) <= 0.0
+    assert PollSchedule(30.0, 2.0).due_at(0.0) <= 0.0
     assert looked(0.0).due_at(0.1) == 30.0
 
 
@@ -84,7 +84,7 @@ def test_a_failed_look_is_repeated_after_its_backoff_and_told_once() -> None:
 
 
 def test_a_look_that_never_ends_is_begun_anew_when_it_is_given_up_and_not_a_refresh_later() -> None:
-    looking = Looking(refresh=300.0, brisk=2.0)
+    looking = PollSchedule(refresh=300.0, brisk=2.0)
     looking.begun(10.0)
     assert looking.due_at(15.0) == 10.0 + GIVE_UP
     assert looking.due_at(40.0) == 10.0 + GIVE_UP

@@ -10,8 +10,8 @@ from nathb.core.memory import (
     BACKOFF,
     CONTEST_MEMORY,
     Contest,
-    Given,
-    Onlooker,
+    Handover,
+    Observer,
     RouteMemory,
     backoff,
     begun,
@@ -38,7 +38,7 @@ def sees(
     """nat-a reads a view of nat-c's route."""
     holdings = (holding,) if holding is not None else ()
     view = View(at, holdings, intent=Intent(drained=frozenset(filter(None, [drained]))))
-    return observed(memory, ROUTE_C, view, Onlooker("nat-a", PAIR, frozenset({up})))
+    return observed(memory, ROUTE_C, view, Observer("nat-a", PAIR, frozenset({up})))
 
 
 def does(memory: RouteMemory, move: Move, result: Done | Undone, at: float) -> RouteMemory:
@@ -147,14 +147,14 @@ def test_r4_the_time_of_a_routes_last_change_is_kept() -> None:
 
 def test_r4_a_route_that_its_holder_gave_to_this_node_while_up_is_remembered_as_given() -> None:
     before = sees(RouteMemory(), AT_C, 5.0)
-    assert sees(before, AT_A, 50.0, up="nat-c").given == Given("nat-c", 50.0)
+    assert sees(before, AT_A, 50.0, up="nat-c").given == Handover("nat-c", 50.0)
     assert sees(before, AT_A, 50.0).given is None
     assert sees(RouteMemory(), AT_A, 50.0, up="nat-c").given is None
     assert after_take().given is None
 
 
 def test_r4_a_route_that_comes_home_is_not_given_but_returned() -> None:
-    onlooker = Onlooker("nat-c", PAIR, frozenset({"nat-a"}))
+    onlooker = Observer("nat-c", PAIR, frozenset({"nat-a"}))
     away = observed(RouteMemory(), ROUTE_C, View(5.0, (AT_A,)), onlooker)
     assert observed(away, ROUTE_C, View(50.0, (AT_C,)), onlooker).given is None
 

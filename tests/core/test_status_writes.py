@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nathb.core.memory import Onlooker, RouteMemory, begun, ended, observed
+from nathb.core.memory import Observer, RouteMemory, begun, ended, observed
 from nathb.core.model import Cause, Done, Failure, Move, Rule, Undone
 from nathb.core.snapshot import Write, WriteState, write_of
 from tests.core.build import NOW, PAIR, ROUTE_C, view
@@ -37,7 +37,7 @@ def test_an_accepted_write_is_shown_until_a_view_begun_after_it_shows_it() -> No
 
 def test_a_write_that_was_undone_is_no_longer_shown_once_that_is_news() -> None:
     later = view(at=NOW + PAIR.settle + 1)
-    memory = observed(ACCEPTED, ROUTE_C, later, Onlooker("nat-a", PAIR))
+    memory = observed(ACCEPTED, ROUTE_C, later, Observer("nat-a", PAIR))
     assert write_of(ROUTE_C, memory, later) is None
 
 

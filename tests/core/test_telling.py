@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from nathb.core import event_texts as sentences
-from nathb.core.change_detector import Teller
+from nathb.core.change_detector import ChangeDetector
 from nathb.core.ec2_state import Intent, Pin, PinState
 from nathb.core.events import EventKind
 from nathb.core.memory import Contest, RouteMemory
@@ -19,18 +19,18 @@ def kinds(events) -> list[EventKind]:  # type: ignore[no-untyped-def]
     return [event.kind for event in events]
 
 
-def told(teller: Teller, facts) -> list[EventKind]:  # type: ignore[no-untyped-def]
+def told(teller: ChangeDetector, facts) -> list[EventKind]:  # type: ignore[no-untyped-def]
     """What the teller says of one round."""
     rulings = decide(facts)
     return kinds(teller.rulings(rulings, facts.view, facts.now, dry_run=facts.dry_run))
 
 
 def test_a_healthy_round_is_silent() -> None:
-    assert told(Teller(), known()) == []
+    assert told(ChangeDetector(), known()) == []
 
 
 def test_a_foreign_route_is_told_once_per_target_and_again_when_it_is_guarded() -> None:
-    teller = Teller()
+    teller = ChangeDetector()
     assert told(teller, known(seen=view(c="nat-gateway"))) == [EventKind.FOREIGN]
     assert told(teller, known(seen=view(c="nat-gateway"))) == []
     assert told(teller, known(seen=view(c="igw-1"))) == [EventKind.FOREIGN]
@@ -39,11 +39,11 @@ def test_a_foreign_route_is_told_once_per_target_and_again_when_it_is_guarded() 
 
 
 def test_a_missing_route_is_told_as_missing_and_not_as_foreign() -> None:
-    assert told(Teller(), known(seen=view(c=""))) == [EventKind.ROUTE_MISSING]
+    assert told(ChangeDetector(), known(seen=view(c=""))) == [EventKind.ROUTE_MISSING]
 
 
 def test_a_contested_route_is_told_loudly_once_and_its_end_too() -> None:
-    teller, peer = Teller(), down(since=NOW - 5)
+    teller, peer = ChangeDetector(), down(since=NOW - 5)
     contest = Contest("nat-c", NOW - 5)
     fighting = known(peer=peer, memory={str(ROUTE_C): RouteMemory(contests=(contest,))})
     assert told(teller, fighting) == [EventKind.CONTESTED]
@@ -52,21 +52,21 @@ def test_a_contested_route_is_told_loudly_once_and_its_end_too() -> None:
 
 
 def test_what_would_be_moved_is_told_once_for_each_verdict() -> None:
-    teller = Teller()
+    teller = ChangeDetector()
     assert told(teller, known(peer=down(since=1.0), dry_run=True)) == [EventKind.WOULD_MOVE]
     assert told(teller, known(peer=down(since=1.0), dry_run=True)) == []
     assert told(teller, known(peer=down(since=2.0), dry_run=True)) == [EventKind.WOULD_MOVE]
 
 
 def test_between_a_write_and_its_view_nothing_is_told_and_nothing_forgotten() -> None:
-    teller = Teller()
+    teller = ChangeDetector()
     told(teller, known(seen=view(c="nat-gateway")))
     assert told(teller, known(seen=view(at=0.0))) == []
     assert told(teller, known(seen=view(c="nat-gateway"))) == []
 
 
 def test_a_first_up_is_no_change_and_unknown_is_not_told_by_itself() -> None:
-    teller = Teller()
+    teller = ChangeDetector()
     assert kinds(teller.verdict("nat-c", up())) == []
     assert kinds(teller.verdict("nat-c", down())) == [EventKind.PEER_DOWN]
     assert kinds(teller.verdict("nat-c", Evidence(Verdict.UNKNOWN))) == []
@@ -76,7 +76,7 @@ def test_a_first_up_is_no_change_and_unknown_is_not_told_by_itself() -> None:
 
 
 def test_r12_a_pin_is_told_when_it_becomes_void_and_when_it_is_good_again() -> None:
-    teller = Teller()
+    teller = ChangeDetector()
     states = (
         PinState.GOOD,
         PinState.MISSING,
@@ -94,7 +94,7 @@ def test_r12_a_pin_is_told_when_it_becomes_void_and_when_it_is_good_again() -> N
 
 
 def test_intent_is_told_as_it_begins_and_ends() -> None:
-    teller = Teller()
+    teller = ChangeDetector()
     asked = Intent(frozenset({"nat-a"}), paused=True)
     assert kinds(teller.intent(asked, NOW)) == [EventKind.PAUSED, EventKind.DRAINED]
     assert kinds(teller.intent(asked, NOW)) == []
@@ -102,7 +102,7 @@ def test_intent_is_told_as_it_begins_and_ends() -> None:
 
 
 def test_a_pause_says_until_when_and_says_it_again_when_that_has_changed() -> None:
-    teller = Teller()
+    teller = ChangeDetector()
     (begun,) = teller.intent(Intent(paused=True), NOW)
     assert begun.message == "the group is paused: no moves until `nathb resume`"
     (longer,) = teller.intent(Intent(paused=True, until="until 2026-11-21T14:00:00Z"), NOW)
@@ -111,7 +111,7 @@ def test_a_pause_says_until_when_and_says_it_again_when_that_has_changed() -> No
 
 
 def test_wishes_in_force_are_reminded_of_every_hour_each_by_its_own() -> None:
-    teller = Teller()
+    teller = ChangeDetector()
     paused = Intent(paused=True, until="until 2026-11-21T14:00:00Z")
     both = replace(paused, drained=frozenset({"nat-a"}))
     list(teller.intent(paused, NOW))
@@ -134,7 +134,7 @@ def test_wishes_in_force_are_reminded_of_every_hour_each_by_its_own() -> None:
 
 
 def test_what_has_ended_is_not_reminded_of_and_counts_anew_when_it_begins_again() -> None:
-    teller, paused = Teller(), Intent(paused=True)
+    teller, paused = ChangeDetector(), Intent(paused=True)
     list(teller.intent(paused, NOW))
     list(teller.intent(Intent(), NOW + 3599))
     assert list(teller.reminders(NOW + 3600)) == []
@@ -144,7 +144,7 @@ def test_what_has_ended_is_not_reminded_of_and_counts_anew_when_it_begins_again(
 
 
 def test_a_heartbeat_that_has_never_answered_is_told_once_while_the_pulse_answers() -> None:
-    teller = Teller()
+    teller = ChangeDetector()
     silent = Evidence(addresses=("8.8.1.8",), missed=3, needed=3, never_answered=True)
     assert list(teller.heartbeats({"nat-c": replace(silent, missed=2)})) == []
     (event,) = teller.heartbeats({"nat-c": silent})
@@ -158,14 +158,14 @@ def test_a_heartbeat_that_has_never_answered_is_told_once_while_the_pulse_answer
 
 
 def test_a_peer_that_is_down_and_has_never_answered_is_told_as_down_with_that() -> None:
-    teller, lost = Teller(), replace(down(), heard_at=None, never_answered=True)
+    teller, lost = ChangeDetector(), replace(down(), heard_at=None, never_answered=True)
     assert list(teller.heartbeats({"nat-c": lost})) == []
     (event,) = teller.verdict("nat-c", lost)
     assert event.message == "nat-c is down: heartbeat 8.8.4.4 has never answered: missed 3 of 3"
 
 
 def test_a_pulse_that_is_ignored_is_told_once_with_the_mend() -> None:
-    teller = Teller()
+    teller = ChangeDetector()
     assert list(teller.pulses({"nat-c": "lost"})) == []
     (event,) = teller.pulses({"nat-c": "ignored"})
     assert "let ICMP echo in" in event.message
@@ -173,7 +173,7 @@ def test_a_pulse_that_is_ignored_is_told_once_with_the_mend() -> None:
 
 
 def test_r12_a_pin_for_which_there_is_no_table_is_told_without_one() -> None:
-    (event,) = Teller().pins([Pin("nat-c", "192.0.2.1", PinState.MISSING)])
+    (event,) = ChangeDetector().pins([Pin("nat-c", "192.0.2.1", PinState.MISSING)])
     assert event.message == (
         "heartbeat 192.0.2.1 of nat-c is not pinned: EC2 shows no route table that steers this "
         "node's own subnet: nat-c counts as unknown; associate the subnet with a table"
@@ -204,7 +204,7 @@ def test_a_move_of_another_node_is_told_with_who_is_likely_to_have_made_it(
 
 
 def test_r17_a_file_that_is_not_the_one_that_was_applied_is_told_once_and_its_end_too() -> None:
-    teller = Teller()
+    teller = ChangeDetector()
     assert kinds(teller.files(("aaaa",), "aaaa")) == []
     assert kinds(teller.files(("aaaa", "bbbb"), "aaaa")) == [EventKind.FILE_DIFFERS]
     assert kinds(teller.files(("aaaa", "bbbb"), "aaaa")) == []
@@ -212,5 +212,5 @@ def test_r17_a_file_that_is_not_the_one_that_was_applied_is_told_once_and_its_en
 
 
 def test_r17_where_nothing_was_applied_there_is_nothing_to_compare() -> None:
-    assert kinds(Teller().files((), "aaaa")) == []
-    assert kinds(Teller().files(("aaaa",), "")) == []
+    assert kinds(ChangeDetector().files((), "aaaa")) == []
+    assert kinds(ChangeDetector().files(("aaaa",), "")) == []

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from nathb.core.ec2_state import Intent
 from nathb.core.errors import OtherVersionError, UsageError
-from nathb.core.memory import Contest, Given, RouteMemory, Write, WriteState
+from nathb.core.memory import Contest, Handover, RouteMemory, Write, WriteState
 from nathb.core.model import Cause, Move, Rule
 from nathb.core.replay import Round, parse, render, replay
 from nathb.core.rules import decide
@@ -27,7 +27,7 @@ FULL = RouteMemory(
     blackhole_since=2.5,
     accepted=Write(MOVE, WriteState.ACCEPTED, 4.0),
     pending=Write(MOVE, WriteState.SENT, 5.0, 4.5),
-    given=Given("nat-c", 1.5),
+    given=Handover("nat-c", 1.5),
     contests=(Contest("nat-a", 600.0, 2),),
     attempts=3,
     retry_at=7.5,

@@ -8,7 +8,7 @@ import pytest
 
 from nathb.core.model import Evidence, Timers, Verdict
 from nathb.core.path import Path, Pulse
-from nathb.core.prober import UPLINK, Watch
+from nathb.core.prober import UPLINK, Prober
 
 HEARTBEAT, GATEWAY, PRIVATE = "8.8.4.4", "1.1.1.1", "10.0.1.10"
 RTT = 0.002
@@ -16,16 +16,16 @@ TICK = 0.001
 
 
 class World:
-    """A Watch on virtual time, whose checks are answered while `answers(address, now)`."""
+    """A Prober on virtual time, whose checks are answered while `answers(address, now)`."""
 
     def __init__(self, timers: Timers, *, pulse: bool = True, pinned: bool = True) -> None:
         self.now = 0.0
-        self.watch = Watch(timers, {"nat-c": (HEARTBEAT,)}, self.now)
-        self.watch.set_uplink([GATEWAY])
+        self.prober = Prober(timers, {"nat-c": (HEARTBEAT,)}, self.now)
+        self.prober.set_uplink([GATEWAY])
         if pulse:
-            self.watch.set_pulse("nat-c", PRIVATE)
+            self.prober.set_pulse("nat-c", PRIVATE)
         if pinned:
-            self.watch.set_pins([("nat-c", HEARTBEAT)])
+            self.prober.set_pins([("nat-c", HEARTBEAT)])
         self.answers: Callable[[str, float], bool] = lambda _address, _now: True
         self.sent: list[tuple[float, str]] = []
         self.coming: list[tuple[float, int]] = []
@@ -35,20 +35,20 @@ class World:
     def step(self) -> None:
         for at, ticket in [one for one in self.coming if one[0] <= self.now]:
             self.coming.remove((at, ticket))
-            self.watch.heard(ticket, self.now)
-        self.watch.expire(self.now)
-        for asked in self.watch.due(self.now):
-            self.ask(asked)
+            self.prober.replied(ticket, self.now)
+        self.prober.expire(self.now)
+        for asked in self.prober.due(self.now):
+            self.send(asked)
         for name in ("nat-c", UPLINK):
             verdict = self.evidence(name).verdict
             last = [turn for turn in self.turned if turn[1] == name]
             if verdict is not (last[-1][2] if last else Verdict.UNKNOWN):
                 self.turned.append((self.now, name, verdict))
 
-    def ask(self, asked: Path | Pulse) -> None:
+    def send(self, asked: Path | Pulse) -> None:
         self.tickets += 1
         self.sent.append((self.now, asked.address))
-        self.watch.asked(asked, self.tickets, self.now)
+        self.prober.sent(asked, self.tickets, self.now)
         if self.answers(asked.address, self.now):
             self.coming.append((self.now + RTT, self.tickets))
 
@@ -56,7 +56,7 @@ class World:
         while self.now < end:
             self.step()
             arrivals = [at for at, _ in self.coming]
-            following = min([self.watch.wake_at(), *arrivals], default=end)
+            following = min([self.prober.wake_at(), *arrivals], default=end)
             self.now = min(end, max(self.now + TICK, following))
         self.step()
         return self
@@ -65,7 +65,7 @@ class World:
         return [at for at, to in self.sent if to == address and at >= since]
 
     def evidence(self, name: str) -> Evidence:
-        return self.watch.evidence(name, self.now)
+        return self.prober.evidence(name, self.now)
 
     def down_at(self, name: str = "nat-c") -> float:
         return next(at for at, who, verdict in self.turned if (who, verdict) == (name, DOWN))
@@ -127,13 +127,13 @@ def test_an_uplink_heard_since_the_peer_fell_silent_is_on_record() -> None:
 
 def test_a_check_is_no_repetition_though_what_was_sent_just_before_it_slows_the_pace() -> None:
     world = World(Timers(fast_interval=2.0, timeout=1.0), pulse=False).run_until(40.0)
-    uplink, heartbeat = world.watch.uplink.paths[0], world.watch.peers["nat-c"].paths[0]
-    world.watch.could_not_ask(uplink, "no buffer space", world.now)
+    uplink, heartbeat = world.prober.uplink.paths[0], world.prober.peers["nat-c"].paths[0]
+    world.prober.not_sent(uplink, "no buffer space", world.now)
     world.now += 2.5  # both are due at the fast pace, and the heartbeat not yet at the slow one
-    assert world.watch.due(world.now) == [uplink, heartbeat]
-    world.watch.asked(uplink, 901, world.now)
-    assert not world.watch.suspecting
-    world.watch.asked(heartbeat, 902, world.now)
+    assert world.prober.due(world.now) == [uplink, heartbeat]
+    world.prober.sent(uplink, 901, world.now)
+    assert not world.prober.suspecting
+    world.prober.sent(heartbeat, 902, world.now)
     assert heartbeat.sent_at == world.now
 
 
@@ -143,7 +143,7 @@ def test_a_check_without_an_answer_is_repeated_once_at_half_of_its_timeout() -> 
     world.answers = lambda address, now: address != HEARTBEAT or abs(now - lost) > 0.1
     world.run_until(80.0)
     assert world.sent_to(HEARTBEAT, since=40.0) == pytest.approx([lost, lost + 0.5], abs=0.01)
-    assert not world.watch.suspecting
+    assert not world.prober.suspecting
     assert world.evidence("nat-c").silent_since is None
 
 
@@ -154,7 +154,7 @@ def test_an_answer_to_the_repetition_is_an_answer_to_the_check_and_the_check_is_
     world.answers = gone_since(40.0, HEARTBEAT)
     world.run_until(63.1)
     assert world.evidence("nat-c").missed == 1
-    assert len(world.watch.tickets) <= 3
+    assert len(world.prober.tickets) <= 3
 
 
 def test_r15_rounds_that_no_uplink_answers_make_peers_fall_later_and_a_minute_halves_it() -> None:
@@ -172,7 +172,7 @@ def test_r15_rounds_that_no_uplink_answers_make_peers_fall_later_and_a_minute_ha
 
 def test_r15_one_of_two_uplinks_that_answers_is_no_reason_for_distrust() -> None:
     world = World(Timers(pulse=0.0))
-    world.watch.set_uplink([GATEWAY, "9.9.9.9"])
+    world.prober.set_uplink([GATEWAY, "9.9.9.9"])
     world.answers = gone_since(20.0, GATEWAY)
     assert world.run_until(100.0).evidence("nat-c").needed == 3
 
@@ -191,13 +191,13 @@ def test_a_heartbeat_that_never_answered_convicts_nobody_whose_pulse_answers() -
 def test_a_heartbeat_that_never_answered_convicts_whom_ec2_has_bad_news_of() -> None:
     world = World(Timers())
     world.answers = gone_since(0.0, HEARTBEAT)
-    world.watch.set_hastened([], ["nat-c"], world.now)
+    world.prober.set_hastened([], ["nat-c"], world.now)
     assert world.run_until(10.0).evidence("nat-c").verdict is DOWN
 
 
 def test_a_heartbeat_that_answered_before_a_stall_convicts_after_it() -> None:
     world = World(Timers()).run_until(40.0)
-    world.watch.restart(world.now)
+    world.prober.restart(world.now)
     world.answers = gone_since(40.0, HEARTBEAT)
     assert world.run_until(50.0).evidence("nat-c").verdict is DOWN
 
@@ -230,8 +230,8 @@ def test_a_pulse_never_heard_is_ignored_once_good_heartbeats_contradict_it() -> 
     world = World(Timers())
     world.answers = gone_since(0.0, PRIVATE)
     world.run_until(20.0)
-    assert world.watch.pulses["nat-c"].ignored
-    assert not world.watch.suspecting
+    assert world.prober.pulses["nat-c"].ignored
+    assert not world.prober.suspecting
     world.run_until(100.0)
     assert len(world.sent_to(HEARTBEAT, since=20.0)) <= 3
 
@@ -265,18 +265,18 @@ def test_r12_a_heartbeat_that_is_not_pinned_is_neither_asked_nor_read_as_health(
 
 def test_r12_a_pin_that_goes_astray_makes_its_peer_unknown_until_it_is_back() -> None:
     world = World(Timers()).run_until(40.0)
-    world.watch.set_pins([])
+    world.prober.set_pins([])
     assert world.run_until(50.0).evidence("nat-c").verdict is UNKNOWN
     asked = len(world.sent_to(HEARTBEAT))
     assert len(world.run_until(90.0).sent_to(HEARTBEAT)) == asked
-    world.watch.set_pins([("nat-c", HEARTBEAT)])
+    world.prober.set_pins([("nat-c", HEARTBEAT)])
     assert world.run_until(95.0).evidence("nat-c").verdict is UP
 
 
 def test_r13_with_ec2s_word_one_missed_check_is_enough() -> None:
     world = World(Timers()).run_until(40.0)
     world.answers = gone_since(40.0, HEARTBEAT, PRIVATE)
-    world.watch.set_hastened(["nat-c"], [], world.now)
+    world.prober.set_hastened(["nat-c"], [], world.now)
     world.run_until(50.0)
     assert world.down_at() - 40.0 <= 1.76
     assert world.evidence("nat-c").needed == 1
@@ -287,7 +287,7 @@ def test_r13_the_word_may_come_after_the_miss() -> None:
     world.answers = gone_since(40.0, HEARTBEAT, PRIVATE)
     world.run_until(41.9)
     assert world.evidence("nat-c").verdict is UP
-    world.watch.set_hastened([], ["nat-c"], world.now)
+    world.prober.set_hastened([], ["nat-c"], world.now)
     world.step()
     assert world.evidence("nat-c").verdict is DOWN
 
@@ -296,9 +296,9 @@ def test_r14_after_a_stall_all_is_unknown_and_what_was_in_flight_counts_for_noth
     world = World(Timers()).run_until(40.0)
     world.answers = gone_since(40.0, HEARTBEAT, PRIVATE)
     world.run_until(42.5)
-    assert world.watch.tickets
-    world.watch.restart(world.now)
-    assert not world.watch.tickets
+    assert world.prober.tickets
+    world.prober.restart(world.now)
+    assert not world.prober.tickets
     assert world.evidence("nat-c").verdict is UNKNOWN
     assert world.evidence(UPLINK).verdict is UNKNOWN
     world.answers = lambda _address, _now: True
@@ -308,31 +308,31 @@ def test_r14_after_a_stall_all_is_unknown_and_what_was_in_flight_counts_for_noth
 
 def test_r1_a_check_that_could_not_be_sent_moves_no_counter_and_is_tried_again_fast() -> None:
     world = World(Timers()).run_until(40.0)
-    path = world.watch.peers["nat-c"].paths[0]
+    path = world.prober.peers["nat-c"].paths[0]
     before = path.health
-    path.ask_now()
-    world.watch.could_not_ask(path, "no buffer space", world.now)
+    path.probe_now()
+    world.prober.not_sent(path, "no buffer space", world.now)
     assert path.health == before
-    assert world.watch.suspecting
-    assert path.due_at(world.watch.timers.fast_interval) == pytest.approx(world.now + 1.0)
+    assert world.prober.suspecting
+    assert path.due_at(world.prober.timers.fast_interval) == pytest.approx(world.now + 1.0)
 
 
 def test_r1_a_repetition_that_could_not_be_sent_changes_nothing() -> None:
     world = World(Timers(pulse=0.0)).run_until(40.0)
     world.answers = gone_since(40.0, HEARTBEAT)
     world.run_until(62.2)
-    path = world.watch.peers["nat-c"].paths[0]
-    world.now = path.repeat_at(world.watch.timers.timeout)
-    world.watch.could_not_ask(path, "no buffer space", world.now)
+    path = world.prober.peers["nat-c"].paths[0]
+    world.now = path.repeat_at(world.prober.timers.timeout)
+    world.prober.not_sent(path, "no buffer space", world.now)
     assert path.blind == ""
     assert world.run_until(63.1).evidence("nat-c").missed == 1
 
 
 def test_names_that_resolve_anew_keep_the_evidence_of_addresses_that_stay() -> None:
     world = World(Timers()).run_until(10.0)
-    world.watch.set_uplink([GATEWAY, "9.9.9.9"])
+    world.prober.set_uplink([GATEWAY, "9.9.9.9"])
     assert world.evidence(UPLINK).verdict is UP
-    world.watch.set_uplink(["9.9.9.9"])
+    world.prober.set_uplink(["9.9.9.9"])
     world.step()
     assert world.evidence(UPLINK).verdict is UNKNOWN
 

@@ -92,7 +92,7 @@ def test_journalctl_explains_a_takeover_by_its_names(
 ) -> None:
     compiled(tmp_path)
     journal = journal_for(journald)
-    journal.tell(TOOK)
+    journal.emit(TOOK)
     assert journal.close(PATIENCE)
     shown = journald.explained(tmp_path / "var/lib/systemd")
     assert "Subject: nat-a took rtb-0bee8f2dc00000003 0.0.0.0/0" in shown
@@ -107,6 +107,6 @@ def test_an_at_sign_before_a_field_is_kept(
 ) -> None:
     compiled(tmp_path)
     journal = journal_for(journald)
-    journal.tell(Event(kind=EventKind.STOPPED, message="stopped"))
+    journal.emit(Event(kind=EventKind.STOPPED, message="stopped"))
     assert journal.close(PATIENCE)
     assert "systemctl status nathb@tokyo\n" in journald.explained(tmp_path / "var/lib/systemd")

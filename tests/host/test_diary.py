@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from nathb.core.errors import DiaryError
+from nathb.core.errors import JournalError
 from nathb.core.events import Event, EventKind
 from nathb.host import journal_schema as entries
 from nathb.host.journal import Journal
@@ -21,11 +21,11 @@ from tests.host.journald import PATIENCE, Journald
 from tests.host.samples import TOOK, numbered
 
 READS = """
-from nathb.core.errors import DiaryError
+from nathb.core.errors import JournalError
 from nathb.host.journal_reader import Where, read
 try:
     read("tokyo", {where})
-except DiaryError as error:
+except JournalError as error:
     print(error)
 """
 JournalFor = Callable[[Journald], Journal]
@@ -34,7 +34,7 @@ JournalFor = Callable[[Journald], Journal]
 def told(journald: Journald, journal: Journal, *events: Event) -> Where:
     """Tell these events, and return where they can be read once they are written."""
     for event in events:
-        journal.tell(event)
+        journal.emit(event)
     assert journal.close(PATIENCE)
     journald.journalctl("--sync")
     return Where(directories=(journald.directory,))
@@ -130,12 +130,12 @@ def test_a_journal_that_is_absent_or_none_is_an_error_with_its_mend(tmp_path: Pa
         (Where(files=(str(tmp_path / "gone"),)), "no such file"),
         (Where(files=(str(tmp_path / "false.journal"),)), "no journal that can be read"),
     ):
-        with pytest.raises(DiaryError, match=words):
+        with pytest.raises(JournalError, match=words):
             read("tokyo", where)
 
 
 def test_a_machine_without_a_journal_is_told_of_copies(tmp_path: Path) -> None:
-    with pytest.raises(DiaryError, match="--directory DIR"):
+    with pytest.raises(JournalError, match="--directory DIR"):
         read("tokyo", Where(system=(str(tmp_path / "*" / "system*.journal"),)))
 
 

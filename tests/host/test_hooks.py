@@ -26,7 +26,7 @@ PATIENCE = 20.0
 FOR_EVER = "sleep 1000"
 
 
-class Desk:
+class HookRunner:
     """A directory of hooks, and where they leave word."""
 
     def __init__(self, folder: Path) -> None:
@@ -51,8 +51,8 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    return Desk(tmp_path)
+def runner(tmp_path: Path) -> HookRunner:
+    return HookRunner(tmp_path)
 
 
 def alive(pid: str) -> bool:
@@ -73,92 +73,100 @@ def eventually(what: Callable[[], object]) -> None:
 # --- who is run -------------------------------------------------------------------------------
 
 
-def test_hooks_run_one_after_the_other_in_the_order_of_their_names(desk: Desk) -> None:
+def test_hooks_run_one_after_the_other_in_the_order_of_their_names(
+    runner: HookRunner,
+) -> None:
     for name in ("20-second", "10-first.sh", "30-third"):
-        desk.hook(name, f'echo begin-{name} >> "$WORD"; sleep 0.05; echo end-{name} >> "$WORD"')
-    assert desk.carry() == []
+        runner.hook(name, f'echo begin-{name} >> "$WORD"; sleep 0.05; echo end-{name} >> "$WORD"')
+    assert runner.carry() == []
     names = ("10-first.sh", "20-second", "30-third")
-    assert desk.said() == [f"{step}-{name}" for name in names for step in ("begin", "end")]
+    assert runner.said() == [f"{step}-{name}" for name in names for step in ("begin", "end")]
 
 
-def test_what_is_not_executable_hidden_a_backup_or_no_file_is_no_hook(desk: Desk) -> None:
+def test_what_is_not_executable_hidden_a_backup_or_no_file_is_no_hook(
+    runner: HookRunner,
+) -> None:
     for name in (".hidden", "10-old~", "10-old.bak", "10-new.dpkg-new"):
-        desk.hook(name, 'echo run >> "$WORD"')
-    desk.hook("README", 'echo run >> "$WORD"', mode=0o644)
-    (desk.directory / "folder").mkdir()
-    (desk.directory / "nowhere").symlink_to("/nonexistent")
-    assert desk.carry() == []
-    assert desk.said() == []
+        runner.hook(name, 'echo run >> "$WORD"')
+    runner.hook("README", 'echo run >> "$WORD"', mode=0o644)
+    (runner.directory / "folder").mkdir()
+    (runner.directory / "nowhere").symlink_to("/nonexistent")
+    assert runner.carry() == []
+    assert runner.said() == []
 
 
-def test_a_link_to_an_executable_is_a_hook(desk: Desk, tmp_path: Path) -> None:
+def test_a_link_to_an_executable_is_a_hook(runner: HookRunner, tmp_path: Path) -> None:
     target = tmp_path / "target"
-    desk.hook("10-real", 'echo run >> "$WORD"').rename(target)
-    (desk.directory / "10-link").symlink_to(target)
-    assert desk.carry() == []
-    assert desk.said() == ["run"]
+    runner.hook("10-real", 'echo run >> "$WORD"').rename(target)
+    (runner.directory / "10-link").symlink_to(target)
+    assert runner.carry() == []
+    assert runner.said() == ["run"]
 
 
 def test_a_directory_may_be_named_from_where_we_are(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    runner: HookRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    desk.hook("10-here", 'echo run >> "$WORD"')
-    monkeypatch.chdir(desk.directory.parent)
-    desk.directory = Path("hooks.d")
-    assert desk.carry() == []
-    assert desk.said() == ["run"]
+    runner.hook("10-here", 'echo run >> "$WORD"')
+    monkeypatch.chdir(runner.directory.parent)
+    runner.directory = Path("hooks.d")
+    assert runner.carry() == []
+    assert runner.said() == ["run"]
 
 
-def test_without_a_directory_there_are_no_hooks_and_nothing_to_tell(desk: Desk) -> None:
-    desk.directory.rmdir()
-    assert desk.carry() == []
+def test_without_a_directory_there_are_no_hooks_and_nothing_to_tell(
+    runner: HookRunner,
+) -> None:
+    runner.directory.rmdir()
+    assert runner.carry() == []
 
 
-def test_a_directory_that_is_none_is_told(desk: Desk) -> None:
-    desk.directory.rmdir()
-    desk.directory.write_text("")
-    assert desk.carry() == [f"hook {desk.directory}: cannot be read: Not a directory; chmod a+rx"]
+def test_a_directory_that_is_none_is_told(runner: HookRunner) -> None:
+    runner.directory.rmdir()
+    runner.directory.write_text("")
+    assert runner.carry() == [
+        f"hook {runner.directory}: cannot be read: Not a directory; chmod a+rx"
+    ]
 
 
 @pytest.mark.parametrize("mode", [0o775, 0o757])
 def test_a_hook_that_others_may_write_is_refused_with_the_mend_and_the_rest_run(
-    desk: Desk, mode: int
+    runner: HookRunner, mode: int
 ) -> None:
-    refused = desk.hook("10-open", 'echo open >> "$WORD"', mode)
-    desk.hook("20-good", 'echo good >> "$WORD"')
-    assert desk.carry() == [
+    refused = runner.hook("10-open", 'echo open >> "$WORD"', mode)
+    runner.hook("20-good", 'echo good >> "$WORD"')
+    assert runner.carry() == [
         f"hook {refused}: not run, for others may write to {refused}: chmod go-w {refused} "
         "(told of took)"
     ]
-    assert desk.said() == ["good"]
+    assert runner.said() == ["good"]
 
 
-def test_in_a_directory_that_others_may_write_no_hook_is_run(desk: Desk) -> None:
-    desk.hook("10-good", 'echo good >> "$WORD"')
-    desk.directory.chmod(0o777)
-    [told] = desk.carry()
-    assert f"others may write to {desk.directory}: chmod go-w {desk.directory}" in told
-    assert desk.said() == []
+def test_in_a_directory_that_others_may_write_no_hook_is_run(runner: HookRunner) -> None:
+    runner.hook("10-good", 'echo good >> "$WORD"')
+    runner.directory.chmod(0o777)
+    [told] = runner.carry()
+    assert f"others may write to {runner.directory}: chmod go-w {runner.directory}" in told
+    assert runner.said() == []
 
 
 # --- with what --------------------------------------------------------------------------------
 
 
-def show(desk: Desk) -> dict[str, str]:
+def show(runner: HookRunner) -> dict[str, str]:
     """Have a hook write down its environment, as the kernel has it."""
     code = "import json, os, sys; json.dump(dict(os.environ), open(os.environ['WORD'], 'w'))"
-    desk.hook("10-show", f"exec {shlex.quote(sys.executable)} -I -S -c {shlex.quote(code)}")
-    assert desk.carry() == []
-    shown: dict[str, str] = json.loads(desk.word.read_text())
+    runner.hook("10-show", f"exec {shlex.quote(sys.executable)} -I -S -c {shlex.quote(code)}")
+    assert runner.carry() == []
+    shown: dict[str, str] = json.loads(runner.word.read_text())
     return shown
 
 
-def test_a_hook_gets_what_the_journal_knows_by_the_same_names(desk: Desk) -> None:
-    shown = show(desk)
+def test_a_hook_gets_what_the_journal_knows_by_the_same_names(runner: HookRunner) -> None:
+    shown = show(runner)
     added_by_shells = {"PWD", "OLDPWD", "SHLVL", "_", "LC_CTYPE"}
     assert {name: shown[name] for name in shown.keys() - added_by_shells} == {
         "PATH": os.environ["PATH"],
-        "WORD": str(desk.word),
+        "WORD": str(runner.word),
         "MESSAGE": TOOK.message,
         "MESSAGE_ID": "920b5b55184f4dabb7b6c8064bb16a41",
         "PRIORITY": "4",
@@ -180,10 +188,12 @@ def test_a_hook_gets_what_the_journal_knows_by_the_same_names(desk: Desk) -> Non
     }
 
 
-def test_what_the_service_manager_says_to_the_daemon_no_hook_hears(desk: Desk) -> None:
-    desk.environ |= dict.fromkeys(OURS, "/run/systemd/notify") | {"NATHB_LOST": "stale"}
-    desk.environ |= {"AWS_PROFILE": "routers", "https_proxy": "http://proxy:3128"}
-    shown = show(desk)
+def test_what_the_service_manager_says_to_the_daemon_no_hook_hears(
+    runner: HookRunner,
+) -> None:
+    runner.environ |= dict.fromkeys(OURS, "/run/systemd/notify") | {"NATHB_LOST": "stale"}
+    runner.environ |= {"AWS_PROFILE": "routers", "https_proxy": "http://proxy:3128"}
+    shown = show(runner)
     assert shown.keys() & OURS == set()
     assert {"NOTIFY_SOCKET", "WATCHDOG_USEC", "JOURNAL_STREAM"} <= OURS
     assert "NATHB_LOST" not in shown
@@ -191,14 +201,16 @@ def test_what_the_service_manager_says_to_the_daemon_no_hook_hears(desk: Desk) -
     assert shown["https_proxy"] == "http://proxy:3128"
 
 
-def test_a_hook_reads_nothing_and_inherits_no_descriptor(desk: Desk, tmp_path: Path) -> None:
+def test_a_hook_reads_nothing_and_inherits_no_descriptor(
+    runner: HookRunner, tmp_path: Path
+) -> None:
     with open(tmp_path / "ours", "w") as ours:
         os.set_inheritable(ours.fileno(), True)
-        desk.hook("10-ls", 'readlink /proc/$$/fd/* > "$WORD"; cat; pwd >> "$WORD"')
-        assert desk.carry() == []
-        assert str(tmp_path / "ours") not in desk.said()
-    assert "/dev/null" in desk.said()
-    assert desk.said()[-1] == "/"
+        runner.hook("10-ls", 'readlink /proc/$$/fd/* > "$WORD"; cat; pwd >> "$WORD"')
+        assert runner.carry() == []
+        assert str(tmp_path / "ours") not in runner.said()
+    assert "/dev/null" in runner.said()
+    assert runner.said()[-1] == "/"
 
 
 # --- what is told -----------------------------------------------------------------------------
@@ -213,26 +225,28 @@ FAILURES = {
 
 @pytest.mark.parametrize("script", FAILURES)
 def test_a_hook_that_fails_is_told_with_what_it_wrote_and_the_next_one_runs(
-    desk: Desk, script: str
+    runner: HookRunner, script: str
 ) -> None:
-    path = desk.hook("10-fails", script)
-    desk.hook("20-works", 'echo ran >> "$WORD"; echo chatter')
-    assert desk.carry() == [f"hook {path}: {FAILURES[script]} (told of took)"]
-    assert desk.said() == ["ran"]
+    path = runner.hook("10-fails", script)
+    runner.hook("20-works", 'echo ran >> "$WORD"; echo chatter')
+    assert runner.carry() == [f"hook {path}: {FAILURES[script]} (told of took)"]
+    assert runner.said() == ["ran"]
 
 
-def test_a_script_without_an_interpreter_or_with_a_missing_one_is_told(desk: Desk) -> None:
-    path = desk.hook("10-missing", "")
+def test_a_script_without_an_interpreter_or_with_a_missing_one_is_told(
+    runner: HookRunner,
+) -> None:
+    path = runner.hook("10-missing", "")
     path.write_text("#!/nonexistent/python\n")
-    [told] = desk.carry()
+    [told] = runner.carry()
     assert told.startswith(f"hook {path}: ended with status 12")
     assert "not found" in told
 
 
-def test_output_without_end_ends_the_hook_and_not_our_memory(desk: Desk) -> None:
-    desk.hook("10-yes", "exec yes")
+def test_output_without_end_ends_the_hook_and_not_our_memory(runner: HookRunner) -> None:
+    runner.hook("10-yes", "exec yes")
     begun = time.monotonic()
-    [told] = desk.carry()
+    [told] = runner.carry()
     assert "ended by SIGPIPE; it wrote last: y y" in told
     assert len(told) < 500
     assert time.monotonic() - begun < PATIENCE
@@ -243,60 +257,60 @@ def test_output_without_end_ends_the_hook_and_not_our_memory(desk: Desk) -> None
 
 
 def test_a_hook_that_hangs_is_killed_with_its_children_also_those_that_ignore_sigterm(
-    desk: Desk,
+    runner: HookRunner,
 ) -> None:
     deaf = f"trap '' TERM; {FOR_EVER}"
-    desk.hook("10-hangs", f'({deaf}) & echo $! >> "$WORD"\necho $$ >> "$WORD"\n{FOR_EVER}')
+    runner.hook("10-hangs", f'({deaf}) & echo $! >> "$WORD"\necho $$ >> "$WORD"\n{FOR_EVER}')
     begun = time.monotonic()
-    [told] = desk.carry(timeout=0.5)
+    [told] = runner.carry(timeout=0.5)
     assert time.monotonic() - begun >= 0.5
     assert "killed after 0.5 s" in told
-    assert len(desk.said()) == 2
-    eventually(lambda: not any(alive(pid) for pid in desk.said()))
+    assert len(runner.said()) == 2
+    eventually(lambda: not any(alive(pid) for pid in runner.said()))
 
 
-def test_a_hook_that_ignores_sigterm_is_killed_after_the_grace(desk: Desk) -> None:
-    desk.hook("10-deaf", f'trap "" TERM; echo $$ >> "$WORD"; while :; do {FOR_EVER}; done')
+def test_a_hook_that_ignores_sigterm_is_killed_after_the_grace(runner: HookRunner) -> None:
+    runner.hook("10-deaf", f'trap "" TERM; echo $$ >> "$WORD"; while :; do {FOR_EVER}; done')
     begun = time.monotonic()
-    [told] = desk.carry(timeout=0.5, grace=0.5)
+    [told] = runner.carry(timeout=0.5, grace=0.5)
     assert time.monotonic() - begun >= 1.0
     assert "killed after 0.5 s" in told
-    assert not any(alive(pid) for pid in desk.said())
+    assert not any(alive(pid) for pid in runner.said())
 
 
-def test_a_hook_may_clean_up_when_it_is_told_to_end(desk: Desk) -> None:
-    desk.hook("10-tidy", f"trap 'echo tidied >> \"$WORD\"; exit 0' TERM; {FOR_EVER} & wait")
-    [told] = desk.carry(timeout=0.5)
+def test_a_hook_may_clean_up_when_it_is_told_to_end(runner: HookRunner) -> None:
+    runner.hook("10-tidy", f"trap 'echo tidied >> \"$WORD\"; exit 0' TERM; {FOR_EVER} & wait")
+    [told] = runner.carry(timeout=0.5)
     assert "killed after 0.5 s" in told
-    assert desk.said() == ["tidied"]
+    assert runner.said() == ["tidied"]
 
 
 def test_a_child_that_keeps_the_pipe_open_is_not_waited_for_and_ends_with_its_hook(
-    desk: Desk,
+    runner: HookRunner,
 ) -> None:
-    desk.hook("10-leaves", f'{FOR_EVER} & echo $! >> "$WORD"')
+    runner.hook("10-leaves", f'{FOR_EVER} & echo $! >> "$WORD"')
     begun = time.monotonic()
-    assert desk.carry() == []
+    assert runner.carry() == []
     assert time.monotonic() - begun < PATIENCE / 2
-    eventually(lambda: not alive(desk.said()[0]))
+    eventually(lambda: not alive(runner.said()[0]))
 
 
-def test_a_child_in_a_session_of_its_own_is_not_waited_for_either(desk: Desk) -> None:
-    desk.hook(
+def test_a_child_in_a_session_of_its_own_is_not_waited_for_either(runner: HookRunner) -> None:
+    runner.hook(
         "10-escapes",
         f"setsid sh -c 'echo $$ >> \"$WORD\"; exec {FOR_EVER}' &\n"
         'while [ ! -s "$WORD" ]; do sleep 0.01; done',
     )
     begun = time.monotonic()
-    assert desk.carry() == []
+    assert runner.carry() == []
     assert time.monotonic() - begun < PATIENCE / 2
-    assert alive(desk.said()[0])
-    os.kill(int(desk.said()[0]), 9)
+    assert alive(runner.said()[0])
+    os.kill(int(runner.said()[0]), 9)
 
 
 @pytest.fixture
-def carried(desk: Desk) -> Iterator[tuple[Hooks, list[Event], threading.Thread]]:
-    hooks = Hooks(desk.directory, environ=desk.environ)
+def carried(runner: HookRunner) -> Iterator[tuple[Hooks, list[Event], threading.Thread]]:
+    hooks = Hooks(runner.directory, environ=runner.environ)
     failures: list[Event] = []
     thread = threading.Thread(target=lambda: failures.extend(hooks.carry(NOTICE)))
     yield hooks, failures, thread
@@ -305,18 +319,18 @@ def carried(desk: Desk) -> Iterator[tuple[Hooks, list[Event], threading.Thread]]
 
 
 def test_a_stop_ends_the_hook_that_runs_and_begins_no_other(
-    desk: Desk, carried: tuple[Hooks, list[Event], threading.Thread]
+    runner: HookRunner, carried: tuple[Hooks, list[Event], threading.Thread]
 ) -> None:
     hooks, failures, thread = carried
-    desk.hook("10-hangs", f'echo $$ >> "$WORD"; {FOR_EVER}')
-    desk.hook("20-later", 'echo later >> "$WORD"')
+    runner.hook("10-hangs", f'echo $$ >> "$WORD"; {FOR_EVER}')
+    runner.hook("20-later", 'echo later >> "$WORD"')
     thread.start()
-    eventually(desk.said)
+    eventually(runner.said)
     hooks.stop()
     thread.join(PATIENCE / 2)
     assert not thread.is_alive()
     assert [event.message.partition(": ")[2] for event in failures] == [
         "killed, for nathb stopped (told of took)"
     ]
-    assert not alive(desk.said()[0])
-    assert len(desk.said()) == 1
+    assert not alive(runner.said()[0])
+    assert len(runner.said()) == 1

@@ -28,7 +28,7 @@ from nathb.core.events import Event, EventKind
 from nathb.host.journal import Journal
 journal = Journal("tokyo", "nat-a", environ={})
 for _ in range(3):
-    journal.tell(Event(kind=EventKind.STARTED, message="x" * 100_000))
+    journal.emit(Event(kind=EventKind.STARTED, message="x" * 100_000))
 print(journal.close(timeout=0.1))
 """
 
@@ -93,7 +93,7 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
 def test_journald_gets_the_fields_and_stderr_nothing(stage: Stage) -> None:
     stage.listen()
     journal = stage.journal(under_journald=True)
-    journal.tell(TOOK)
+    journal.emit(TOOK)
     fields = stage.received()
     assert journal.close(PATIENCE)
     assert (fields["MESSAGE"], fields["NATHB_RULE"]) == (TOOK.message, "R3")
@@ -103,7 +103,7 @@ def test_journald_gets_the_fields_and_stderr_nothing(stage: Stage) -> None:
 def test_a_field_of_several_lines_arrives_whole(stage: Stage) -> None:
     stage.listen()
     journal = stage.journal(under_journald=True)
-    journal.tell(replace(TOOK, trace="one\nNATHB_RULE=R9\n\nfour"))
+    journal.emit(replace(TOOK, trace="one\nNATHB_RULE=R9\n\nfour"))
     fields = stage.received()
     assert fields["NATHB_TRACE"] == "one\nNATHB_RULE=R9\n\nfour"
     assert fields["NATHB_RULE"] == "R3"
@@ -112,22 +112,22 @@ def test_a_field_of_several_lines_arrives_whole(stage: Stage) -> None:
 def test_text_that_is_no_unicode_breaks_nothing(stage: Stage) -> None:
     stage.listen()
     journal = stage.journal(under_journald=True)
-    journal.tell(replace(TOOK, source="nat-\udcff"))
+    journal.emit(replace(TOOK, source="nat-\udcff"))
     assert stage.received()["NATHB_FROM"] == "nat-?"
 
 
 def test_a_stderr_that_is_not_journald_s_gets_stamped_lines(stage: Stage) -> None:
     stage.listen()
     journal = stage.journal(under_journald=False)
-    journal.tell(numbered(1))
-    journal.tell(Event(kind=EventKind.MOVE_FAILED, message="no\n<0>reply"))
+    journal.emit(numbered(1))
+    journal.emit(Event(kind=EventKind.MOVE_FAILED, message="no\n<0>reply"))
     assert journal.close(PATIENCE)
     assert stage.printed() == f"{STAMP} event 1\n{STAMP} no <0>reply\n"
 
 
 def test_without_journald_s_socket_stderr_gets_the_sentence_and_its_level(stage: Stage) -> None:
     journal = stage.journal(under_journald=True)
-    journal.tell(TOOK)
+    journal.emit(TOOK)
     assert journal.close(PATIENCE)
     assert stage.printed() == f"<4>{TOOK.message}\n"
 
@@ -135,20 +135,20 @@ def test_without_journald_s_socket_stderr_gets_the_sentence_and_its_level(stage:
 def test_a_journald_that_comes_back_is_used_again(stage: Stage) -> None:
     journal = stage.journal(under_journald=True)
     stage.listen()
-    journal.tell(numbered(1))
+    journal.emit(numbered(1))
     assert stage.received()["MESSAGE"] == "event 1"
     os.unlink(stage.address)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as again:
         again.settimeout(PATIENCE)
         again.bind(stage.address)
-        journal.tell(numbered(2))
+        journal.emit(numbered(2))
         assert parse(again.recv(1 << 20))["MESSAGE"] == "event 2"
 
 
 def test_a_terminal_shows_the_level_too() -> None:
     terminal, stderr = os.openpty()
     journal = Journal("tokyo", "nat-a", environ={}, stderr=stderr, now=lambda: NOON)
-    journal.tell(Event(kind=EventKind.MOVE_FAILED, message="no reply"))
+    journal.emit(Event(kind=EventKind.MOVE_FAILED, message="no reply"))
     assert journal.close(PATIENCE)
     assert os.read(terminal, 1000).decode().rstrip() == f"{STAMP} err     no reply"
     os.close(terminal)
@@ -158,7 +158,7 @@ def test_a_terminal_shows_the_level_too() -> None:
 def test_the_stamp_is_that_of_the_telling_in_local_time_with_its_offset(stage: Stage) -> None:
     before = datetime.now(UTC).replace(microsecond=0)
     journal = Journal("tokyo", "nat-a", environ={}, stderr=stage.stderr)
-    journal.tell(numbered(1))
+    journal.emit(numbered(1))
     assert journal.close(PATIENCE)
     stamp = datetime.fromisoformat(stage.printed().split(" ")[0])
     assert before <= stamp <= datetime.now(UTC)
@@ -169,7 +169,7 @@ def test_a_journald_that_does_not_read_holds_nobody_up_and_losses_are_told(stage
     stage.listen()
     journal = stage.journal(under_journald=True, backlog=50)
     for number in range(MORE_THAN_A_SOCKET_HOLDS):
-        journal.tell(numbered(number))
+        journal.emit(numbered(number))
     seen, lost = [], 0
     while len(seen) + lost < MORE_THAN_A_SOCKET_HOLDS:
         fields = stage.received()
@@ -187,7 +187,7 @@ def test_closing_gives_up_on_a_journald_that_does_not_read(stage: Stage) -> None
     stage.listen()
     journal = stage.journal(under_journald=True, backlog=MORE_THAN_A_SOCKET_HOLDS)
     for number in range(MORE_THAN_A_SOCKET_HOLDS):
-        journal.tell(numbered(number))
+        journal.emit(numbered(number))
     assert not journal.close(timeout=0.05)
 
 
@@ -207,7 +207,7 @@ def test_a_process_ends_though_nobody_reads_its_stderr() -> None:
 def test_a_stderr_that_takes_nothing_raises_nothing(path: str) -> None:
     stderr = os.open(path, os.O_RDONLY if path == "/dev/null" else os.O_WRONLY)
     journal = Journal("tokyo", "nat-a", environ={}, stderr=stderr)
-    journal.tell(numbered(1))
+    journal.emit(numbered(1))
     assert not journal.close(PATIENCE), "what was lost was told as written"
     os.close(stderr)
 
@@ -215,5 +215,5 @@ def test_a_stderr_that_takes_nothing_raises_nothing(path: str) -> None:
 def test_a_closed_stderr_raises_nothing() -> None:
     closed = 1_000_000
     journal = Journal("tokyo", "nat-a", environ={"JOURNAL_STREAM": "1:1"}, stderr=closed)
-    journal.tell(numbered(1))
+    journal.emit(numbered(1))
     assert not journal.close(PATIENCE)

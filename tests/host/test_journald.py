@@ -19,8 +19,8 @@ def test_a_takeover_is_found_by_its_identifier_with_every_field(
     journald: Journald, journal_for: Callable[[Journald], Journal]
 ) -> None:
     journal = journal_for(journald)
-    journal.tell(numbered(1))
-    journal.tell(TOOK)
+    journal.emit(numbered(1))
+    journal.emit(TOOK)
     assert journal.close(PATIENCE)
     [entry] = journald.entries("MESSAGE_ID=920b5b55184f4dabb7b6c8064bb16a41")
     assert entry["MESSAGE"] == TOOK.message
@@ -35,7 +35,7 @@ def test_a_round_too_large_for_a_datagram_arrives_whole(
 ) -> None:
     journal = journal_for(journald)
     trace = "0123456789" * 50_000
-    journal.tell(replace(TOOK, trace=trace))
+    journal.emit(replace(TOOK, trace=trace))
     assert journal.close(PATIENCE)
     [entry] = journald.entries()
     assert entry["NATHB_TRACE"] == trace
@@ -48,7 +48,7 @@ def test_a_frozen_journald_holds_nobody_up_and_gets_the_count_when_it_thaws(
     journal = journal_for(journald)
     journald.freeze()
     for number in range(5000):
-        journal.tell(numbered(number))
+        journal.emit(numbered(number))
     journald.thaw()
     assert journal.close(PATIENCE)
     *told, last = journald.entries()

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 import pytest
 
 from nathb.core.events import Event, EventKind
-from nathb.host.delivery_queue import Outbox
+from nathb.host.delivery_queue import DeliveryQueue
 from tests.fakes import FakeJournal
 
 PATIENCE = 20.0
@@ -36,7 +36,7 @@ class Listener:
         self.may_go_on.release(times)
 
 
-Maker = Callable[[int], Outbox]
+Maker = Callable[[int], DeliveryQueue]
 
 
 @pytest.fixture
@@ -51,10 +51,10 @@ def journal() -> FakeJournal:
 
 @pytest.fixture
 def make(listener: Listener, journal: FakeJournal) -> Iterator[Maker]:
-    made: list[Outbox] = []
+    made: list[DeliveryQueue] = []
 
-    def make(backlog: int) -> Outbox:
-        made.append(Outbox("hooks", listener.carry, journal, backlog))
+    def make(backlog: int) -> DeliveryQueue:
+        made.append(DeliveryQueue("hooks", listener.carry, journal, backlog))
         return made[-1]
 
     yield make
@@ -64,9 +64,9 @@ def make(listener: Listener, journal: FakeJournal) -> Iterator[Maker]:
         assert outbox.join(PATIENCE)
 
 
-def tell(outbox: Outbox, *messages: str) -> None:
+def tell(outbox: DeliveryQueue, *messages: str) -> None:
     for message in messages:
-        outbox.tell({"MESSAGE": message})
+        outbox.emit({"MESSAGE": message})
 
 
 def test_notices_are_carried_one_at_a_time_in_their_order(make: Maker, listener: Listener) -> None:

@@ -10,7 +10,7 @@ from nathb.core.ec2_state import Holding, View
 from nathb.core.errors import CloudError
 from nathb.core.events import Event, EventKind
 from nathb.core.model import Done, Failure, Move, Route, Verdict
-from nathb.core.prober import Watch
+from nathb.core.prober import Prober
 from tests.sim.deed import LONGEST_MOVE, QUESTIONS, Deed, Past
 from tests.sim.net import GATEWAY
 from tests.sim.witness import UPLINK
@@ -57,7 +57,7 @@ class Judge:
         if agent is None or not (isinstance(ticket, tuple) and ticket[0] == "move"):
             return
         wishes = (one.move for one in agent.rulings if str(one.route) == ticket[1])
-        move, view = next(wishes, None), agent.sight.view
+        move, view = next(wishes, None), agent.ec2_watcher.view
         if move is None:
             raise self._violation(f"R8: wrote {ticket[1]}, which nobody wished for", now)
         if view is None:
@@ -147,11 +147,11 @@ class Judge:
         agent = self.post.agent
         if agent is None:
             return
-        self._hold_against_packets(agent.watch, now)
-        if agent.sight.view is None:
+        self._hold_against_packets(agent.prober, now)
+        if agent.ec2_watcher.view is None:
             return
-        self.look(agent.sight.view, now)
-        self._look_for_the_undrained(agent.sight.view, now)
+        self.look(agent.ec2_watcher.view, now)
+        self._look_for_the_undrained(agent.ec2_watcher.view, now)
 
     def left(self, now: float) -> None:
         """Judge a process that says it may leave: has it handed over all that it could?"""
@@ -219,7 +219,7 @@ class Judge:
         if move.to == self.post.me:
             past.takes.append(now)
 
-    def _hold_against_packets(self, watch: Watch, now: float) -> None:
+    def _hold_against_packets(self, watch: Prober, now: float) -> None:
         """A verdict rests on packets: DOWN on `fall` misses at least, UP on `rise` answers.
 
         More than `fall` may be asked for, by whoever distrusts itself. So UP may last longer than

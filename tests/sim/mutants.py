@@ -9,15 +9,15 @@ from msgspec.structs import replace
 
 from nathb.core import memory, rules
 from nathb.core.awareness import Awareness
-from nathb.core.context import Case, Known
+from nathb.core.context import Facts, RouteContext
 from nathb.core.errors import CloudError
 from nathb.core.memory import RouteMemory
 from nathb.core.model import Evidence, Failure, Move, Ruling, Timers, Verdict
 from nathb.core.path import Path, Pulse
-from nathb.core.prober import Watch
+from nathb.core.prober import Prober
 from nathb.core.rules import RULES, decide
 from nathb.daemon.agent import Agent
-from nathb.daemon.ec2_watcher import Sight
+from nathb.daemon.ec2_watcher import EC2Watcher
 from nathb.daemon.mover import Mover
 from tests.sim.draw import Plot
 from tests.sim.rewire import (
@@ -42,16 +42,16 @@ def _never(*_anything: object) -> bool:
     return False
 
 
-def _silent(_case: Case) -> None:
+def _silent(_case: RouteContext) -> None:
     """A rule that has nothing to say."""
 
 
-def _sure_of_uplink(known: Known) -> object:
+def _sure_of_uplink(known: Facts) -> object:
     sure = Evidence(Verdict.UP, 0.0, known.now, addresses=("1.1.1.1",))
     return decide(replace(known, uplink=sure))
 
 
-def _unless_up(known: Known) -> object:
+def _unless_up(known: Facts) -> object:
     """Take UNKNOWN for DOWN."""
     peers = {
         name: one
@@ -62,30 +62,30 @@ def _unless_up(known: Known) -> object:
     return decide(replace(known, peers=peers))
 
 
-def _blind_to_drains(known: Known) -> object:
+def _blind_to_drains(known: Facts) -> object:
     if known.view is None:
         return decide(known)
     intent = replace(known.view.intent, drained=frozenset())
     return decide(replace(known, view=replace(known.view, intent=intent)))
 
 
-def _deaf_to_shutdown(known: Known) -> object:
+def _deaf_to_shutdown(known: Facts) -> object:
     return decide(replace(known, leaving=False))
 
 
-def _drained_whatever_the_uplink(case: Case) -> object:
+def _drained_whatever_the_uplink(case: RouteContext) -> object:
     sure = Evidence(Verdict.UP, 0.0, case.known.now, addresses=("1.1.1.1",))
     return rules.r6_drain(replace(case, known=replace(case.known, uplink=sure)))
 
 
-def _blind_to_pause(known: Known) -> object:
+def _blind_to_pause(known: Facts) -> object:
     if known.view is None:
         return decide(known)
     intent = replace(known.view.intent, paused=False)
     return decide(replace(known, view=replace(known.view, intent=intent)))
 
 
-def _take_foreign(case: Case) -> object:
+def _take_foreign(case: RouteContext) -> object:
     """Take what points outside the group for a blackhole."""
     if case.holding is None or case.holding.node:
         return rules.r8_foreign(case)
@@ -97,20 +97,20 @@ def _in_flight_forgotten(recalled: RouteMemory, _move: Move, _now: float) -> Rou
     return recalled
 
 
-def _blind_is_missed(self: Watch, asked: Path | Pulse, why: str, now: float) -> None:
-    Watch.could_not_ask(self, asked, why, now)
+def _blind_is_missed(self: Prober, asked: Path | Pulse, why: str, now: float) -> None:
+    Prober.not_sent(self, asked, why, now)
     if isinstance(asked, Path):
-        asked.asked(-1, now)
+        asked.sent(-1, now)
         subject = self._subject(asked.subject)
         asked.missed(now, [-1], self._needed(subject, now))
         subject.conclude(now, self.pulses.get(asked.subject))
 
 
-def _sourceless(self: Watch, timers: Timers, heartbeats: object, now: float, _source: str) -> None:
-    Watch.__init__(self, timers, heartbeats, now)
+def _sourceless(self: Prober, timers: Timers, heartbeats: object, now: float, _source: str) -> None:
+    Prober.__init__(self, timers, heartbeats, now)
 
 
-def _astray(self: Mover, ruling: Ruling, move: Move, known: Known, *rest: object) -> None:
+def _astray(self: Mover, ruling: Ruling, move: Move, known: Facts, *rest: object) -> None:
     """Write the route next to the one that was meant."""
     route = replace(move.route, destination="::/0")
     first, *others = known.group.nodes
@@ -119,7 +119,7 @@ def _astray(self: Mover, ruling: Ruling, move: Move, known: Known, *rest: object
     Mover.start(self, ruling, replace(move, route=route), known, *rest)
 
 
-def _every_pin(self: Sight) -> tuple[tuple[str, str], ...]:
+def _every_pin(self: EC2Watcher) -> tuple[tuple[str, str], ...]:
     nodes = self.group.nodes if self.view is not None else ()
     return tuple((node.name, address) for node in nodes for address in node.heartbeat)
 
@@ -184,11 +184,11 @@ def _without_damping() -> type[Agent]:
     )
 
 
-def _any_age(case: Case) -> object:
+def _any_age(case: RouteContext) -> object:
     return rules.r10_views(replace(case, as_of=case.known.now))
 
 
-def _in_its_turn(case: Case, since: float) -> Ruling | None:
+def _in_its_turn(case: RouteContext, since: float) -> Ruling | None:
     """Wait for its turn, and then go by any view."""
     seen = replace(case, view=replace(case.view, at=float("inf")))
     return rules._not_my_turn(seen, since)
@@ -211,18 +211,18 @@ class _SelfAssured(Awareness):
         pass
 
 
-class _Hasty(Case, frozen=True):
+class _Hasty(RouteContext, frozen=True):
     """A case in which every return is due at once."""
 
     def return_due(self, _node: str) -> float:
         return float("-inf")
 
 
-def _returns_at_once(case: Case) -> object:
+def _returns_at_once(case: RouteContext) -> object:
     return rules.r4_return(_Hasty(*[getattr(case, name) for name in case.__struct_fields__]))
 
 
-def _any_contest_blocks(case: Case) -> Ruling | None:
+def _any_contest_blocks(case: RouteContext) -> Ruling | None:
     blocked = case.stay(rules.Rule.R7, "contested once", float("inf"))
     return blocked if case.memory.contests else None
 
@@ -231,14 +231,14 @@ def _held_for_ever(*_contest: object) -> float:
     return float("inf")
 
 
-def _hurried(case: Case) -> object:
+def _hurried(case: RouteContext) -> object:
     """Hand over when drained, whatever doubts there are about the next node."""
     known = case.known
     peers = {name: replace(one, doubted_since=None) for name, one in known.peers.items()}
     return rules.r6_drain(replace(case, known=replace(known, peers=peers)))
 
 
-def _to_the_last(case: Case) -> Ruling | None:
+def _to_the_last(case: RouteContext) -> Ruling | None:
     """Release to whoever comes last in the order, of all that are alive."""
     ruling = rules.r5_release(case)
     if ruling is None or ruling.move is None:
@@ -264,7 +264,7 @@ def _late() -> type[Agent]:
     return type("Mutant", (Agent,), {"__init__": slow})
 
 
-def _whenever(self: Mover, ruling: Ruling, move: Move, known: Known, eni: str, _at: float) -> None:
+def _whenever(self: Mover, ruling: Ruling, move: Move, known: Facts, eni: str, _at: float) -> None:
     """Let a write reach EC2 however late it is."""
     Mover.start(self, ruling, move, known, eni, float("inf"))
 
@@ -295,7 +295,7 @@ class Mutant:
 MUTANTS: dict[str, Mutant] = {
     # what is broken: the agent, what the world must object to, and in which seeds to look
     "R1: UNKNOWN counts as DOWN": Mutant(deciding(_unless_up), "R1|R3|taken"),
-    "R1: Blind counts as Missed": Mutant(watching(could_not_ask=_blind_is_missed), "R1", "blind"),
+    "R1: Blind counts as Missed": Mutant(watching(not_sent=_blind_is_missed), "R1", "blind"),
     "R2 is dropped": Mutant(ruled_by(*without(rules.r2_never_from_up)), "R2", "stand-in-stopped"),
     "R3 needs no uplink": Mutant(deciding(_sure_of_uplink), "R1|R3", "all-gateways-cut"),
     "R3 needs no witness": Mutant(
@@ -382,7 +382,7 @@ MUTANTS: dict[str, Mutant] = {
         "frozen-in-doubt",
     ),
     "R15: awareness never rises": Mutant(
-        watching(__init__=rewired(Watch.__init__, Awareness=_SelfAssured)),
+        watching(__init__=rewired(Prober.__init__, Awareness=_SelfAssured)),
         "taken",
         "mild-loss-between",
         lasts=900.0,

@@ -16,7 +16,7 @@ from random import Random
 from nathb.core.errors import BlindError, CloudError, ResolveError
 from nathb.core.events import Event
 from nathb.core.model import Failure, Group
-from nathb.core.ports import Edges
+from nathb.core.ports import Ports
 from nathb.daemon.agent import Agent
 from tests.sim.clock import SimClock
 from tests.sim.ec2 import SimCloud, SimEC2
@@ -178,7 +178,7 @@ class Post:
             before, self.group = self.group, self.file
             self.renewals += 1
             self.cloud.read(self.group)
-            self.agent.reload(self.group, self.agent.edges)
+            self.agent.reload(self.group, self.agent.ports)
             if _targets(self.group) != _targets(before):
                 self.witness.restart(self.group)
             self.expected_at = FOREVER
@@ -226,18 +226,18 @@ class Post:
     def look(self) -> None:
         """Let the witness see what EC2 has shown to the process by now."""
         if self.agent is not None:
-            sight = self.agent.sight
+            sight = self.agent.ec2_watcher
             self.witness.look(sight.view, sight.roster, sight.addresses, self.now)
 
-    def tell(self, event: Event) -> None:
+    def emit(self, event: Event) -> None:
         """Take a record into the journal."""
         self.place.trace.append(
             f"{self.place.clock.now:.3f} {self.me} {event.kind.value}: {event.message}"
         )
         self.judge.told(event)
 
-    def _edges(self) -> Edges:
-        return Edges(
+    def _edges(self) -> Ports:
+        return Ports(
             clock=self,
             wire=self.wire,
             cloud=self.cloud,

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from types import FunctionType
 
 from nathb.core import rules
-from nathb.core.prober import Watch
+from nathb.core.prober import Prober
 from nathb.core.rules import RULES, decide
 from nathb.daemon.agent import Agent
-from nathb.daemon.ec2_watcher import Sight
+from nathb.daemon.ec2_watcher import EC2Watcher
 from nathb.daemon.mover import Mover
 
 Rules = tuple[Callable[..., object], ...]
@@ -50,14 +50,14 @@ def ruled_by(*rulebook: Callable[..., object], **names: object) -> type[Agent]:
 
 def watching(**methods: object) -> type[Agent]:
     """An agent whose watch is another."""
-    bent = type("BentWatch", (Watch,), methods)
-    return type("Mutant", (Agent,), {"_begin": rewired(Agent._begin, Watch=bent)})
+    bent = type("BentProber", (Prober,), methods)
+    return type("Mutant", (Agent,), {"_begin": rewired(Agent._begin, Prober=bent)})
 
 
 def seeing(**methods: object) -> type[Agent]:
     """An agent whose sight of the cloud is another."""
-    bent = type("BentSight", (Sight,), methods)
-    return type("Mutant", (Agent,), {"_begin": rewired(Agent._begin, Sight=bent)})
+    bent = type("BentEC2Watcher", (EC2Watcher,), methods)
+    return type("Mutant", (Agent,), {"_begin": rewired(Agent._begin, EC2Watcher=bent)})
 
 
 def moving(base: type[Agent] = Agent, **methods: object) -> type[Agent]:

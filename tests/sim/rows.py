@@ -264,7 +264,7 @@ def peer_down_answers_twice_misses_one(agent: type[Agent]) -> Stage:
     scene.pause(paused=True)
     with scene.forwards_nothing(C):
         scene.run(60.0)
-    heard = scene.agent(A).watch.peers[C]
+    heard = scene.agent(A).prober.peers[C]
     answers: list[float | None] = [heard.paths[0].heard_at]
 
     def answered_twice() -> bool:
@@ -290,7 +290,7 @@ def heartbeat_that_never_answered(agent: type[Agent]) -> Stage:
     scene = stage(agent=agent, before=lambda one: one.net.unanswered.add("8.8.1.8"), settle=0.0)
     scene.run(600.0)
     at_most(len(scene.writes), 0, "writes", scene)
-    assert scene.agent(A).watch.peers[C].verdict is not Verdict.DOWN
+    assert scene.agent(A).prober.peers[C].verdict is not Verdict.DOWN
     return scene
 
 

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from nathb.core.model import Group, Move, Route, Timers
-from nathb.core.ports import Edges
+from nathb.core.ports import Ports
 from nathb.daemon.agent import Agent
 from tests.sim.clock import START
 from tests.sim.draw import Fault, Plot
@@ -45,9 +45,9 @@ class Idle(Agent):
 class Meddler(Agent):
     """An agent that takes the other's route every forty seconds, however well that one serves."""
 
-    def __init__(self, group: Group, me: str, edges: Edges, **how: object) -> None:
-        super().__init__(group, me, edges, **how)  # type: ignore[arg-type]
-        self.next_at = edges.clock.monotonic() + 20.0
+    def __init__(self, group: Group, me: str, ports: Ports, **how: object) -> None:
+        super().__init__(group, me, ports, **how)  # type: ignore[arg-type]
+        self.next_at = ports.clock.monotonic() + 20.0
 
     def _decide(self, now: float, news: list[object]) -> None:  # type: ignore[override]
         super()._decide(now, news)  # type: ignore[arg-type]
@@ -55,8 +55,8 @@ class Meddler(Agent):
             self.next_at = now + 40.0
             held = self.group.node(C).routes[0]
             move = Move(held, C, A, None, None, "meddles")  # type: ignore[arg-type]
-            take = lambda: self.edges.cloud.move(move, "eni-nat-a", now + 2.0)  # noqa: E731
-            self.edges.calls.start(object(), take)
+            take = lambda: self.ports.cloud.move(move, "eni-nat-a", now + 2.0)  # noqa: E731
+            self.ports.calls.start(object(), take)
 
 
 def judged(plot: Plot, agent: type[Agent]) -> str:
