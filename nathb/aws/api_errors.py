@@ -1,4 +1,4 @@
-"""What went wrong, as one of core's eight failures, with the cause and the mend in the message.
+"""What went wrong, as one of core's eight failures, with the cause and the fix in the message.
 
 The question behind every row is the one that decides what to do next: was it applied? Not sent
 or refused is certain; sent and unanswered is not, and only the next look at the tables tells.
@@ -74,7 +74,7 @@ same again, is never wrong.
 BAD_CERTIFICATE = "CERTIFICATE_VERIFY_FAILED"
 """In the words of an SSLError that came before the request; others may come after it."""
 
-MENDS = {
+FIXES = {
     Failure.THROTTLED: "all of the account's callers in this region share one request limit:"
     " find who spends it, or have it raised",
     Failure.UNAVAILABLE: "not applied, as far as can be told; if it lasts, check this node's DNS,"
@@ -91,7 +91,7 @@ MENDS = {
 
 READ = re.compile("Describe|Get|List|Simulate")
 """How the calls that change nothing begin."""
-MENDS_OF_READS = MENDS | {
+FIXES_OF_READS = FIXES | {
     Failure.UNAVAILABLE: "if it lasts, check this node's DNS, clock and route to the endpoint, and"
     " AWS's health page",
     Failure.NO_REPLY: "if it lasts, check this node's path to the endpoint",
@@ -120,11 +120,11 @@ def cloud_error(
     else:
         failure, request_id = _failure_of_exception(error), ""
         cause = str(error) if isinstance(error, boto.BotoCoreError | TooLate) else repr(error)
-    mends = MENDS_OF_READS if READ.match(action) else MENDS
-    mend = mends[failure].format(
+    fixes = FIXES_OF_READS if READ.match(action) else FIXES
+    fix = fixes[failure].format(
         prefix=service.lower(), action=action, resource=resource, service=service
     )
-    return CloudError(failure, f"{action} of {thing}: {_plain(cause)}; {mend}", request_id)
+    return CloudError(failure, f"{action} of {thing}: {_plain(cause)}; {fix}", request_id)
 
 
 def request_id_of(answer: object) -> str:

@@ -14,21 +14,21 @@ from typing import TYPE_CHECKING, Any
 from nathb.aws.api_errors import cloud_error, request_id_of
 from nathb.aws.instances import describe, machines_of
 from nathb.aws.reader import Reader, named
-from nathb.aws.route_tables import reduce_view, tables_of
-from nathb.aws.routes import family
-from nathb.aws.tags import wall_clock
-from nathb.core.ec2_state import Roster
-from nathb.core.errors import CloudError
+from nathb.aws.routes import family, find, holder_of, leads_to
+from nathb.aws.tags import FILE_TAG, read_intent, wall_clock
+from nathb.core.ec2_state import Holding, Pin, PinState, Roster, RouteState, View
+from nathb.core.errors import CloudError, IdentityError
 from nathb.core.model import Done, Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
 
     from nathb.aws.reader import Filters
-    from nathb.aws.responses import EC2Instance, Table
-    from nathb.core.ec2_state import Instance, View
-    from nathb.core.model import Group, Move
+    from nathb.aws.responses import EC2Instance, RouteEntry, Table
+    from nathb.core.ec2_state import Instance
+    from nathb.core.model import Group, Move, Route
+
 
 BATCH = 100
 """Route tables per call; DescribeRouteTables gives no more on one page."""
@@ -177,3 +177,91 @@ class Cloud:
 
 def _batches(ids: Sequence[str]) -> list[Sequence[str]]:
     return [ids[start : start + BATCH] for start in range(0, len(ids), BATCH)]
+
+
+def tables_of(group: Group, roster: Roster) -> tuple[str, ...]:
+    """Return the ids of the tables that a view is made from: the guarded ones, and this node's."""
+    wanted = [*guarded(group), roster.own_table]
+    return tuple(dict.fromkeys(table for table in wanted if table))
+
+
+def reduce_view(
+    at: float, group: Group, roster: Roster, tables: Iterable[Table], utc: datetime
+) -> View:
+    """Reduce the tables to what matters. A route that is nowhere in them has no holding.
+
+    `at` is monotonic; `utc` is the wall clock's idea of now, for wishes that carry their end.
+    """
+    listed = {table.route_table_id: table for table in tables}
+    tags = [tag for one in guarded(group) if one in listed for tag in listed[one].tags]
+    return View(
+        at=at,
+        holdings=tuple(
+            _holding(route, entry, roster)
+            for route in group.routes()
+            if (entry := find(listed.get(route.table), route.destination))
+        ),
+        pins=_pins(group, roster, listed.get(roster.own_table)),
+        intent=read_intent(tags, (node.name for node in group.nodes), utc),
+        digests=tuple(sorted({tag.value for tag in tags if tag.key == FILE_TAG})),
+    )
+
+
+def guarded(group: Group) -> tuple[str, ...]:
+    """Return the ids of the tables whose routes are guarded."""
+    return tuple(dict.fromkeys(route.table for route in group.routes()))
+
+
+def _holding(route: Route, entry: RouteEntry, roster: Roster) -> Holding:
+    return Holding(route, holder_of(entry, roster.instances), entry.target, _state(entry))
+
+
+def _pins(group: Group, roster: Roster, own: Table | None) -> tuple[Pin, ...]:
+    """Say how each heartbeat of every *other* node is routed from here."""
+    return tuple(
+        _pin(node.name, address, roster, find(own, address))
+        for node in group.nodes
+        if node.name != roster.me
+        for address in node.heartbeat
+    )
+
+
+def _pin(node: str, address: str, roster: Roster, entry: RouteEntry | None) -> Pin:
+    if entry is None:
+        return Pin(node, address, PinState.MISSING, table=roster.own_table)
+    if not leads_to(entry, roster.instance(node)):
+        state = PinState.ELSEWHERE
+    elif _state(entry) is RouteState.BLACKHOLE:
+        state = PinState.BLACKHOLE
+    else:
+        state = PinState.GOOD
+    return Pin(node, address, state, entry.target, roster.own_table)
+
+
+def _state(entry: RouteEntry) -> RouteState:
+    """Only the word `blackhole` is evidence that a route leads nowhere."""
+    return RouteState.BLACKHOLE if entry.state == "blackhole" else RouteState.ACTIVE
+
+
+def find_me(group: Group, cloud: Cloud, instance_id: str) -> str:
+    """Return the name of the node that an instance id (i-…) stands for.
+
+    Where the file names the id itself, EC2 is not asked. IdentityError when it is none of the
+    group's; CloudError when EC2 had to be asked and did not answer.
+    """
+    for node in group.nodes:
+        if node.instance == instance_id:
+            return node.name
+    if any(node.match for node in group.nodes):
+        instances = cloud.instances()
+        for one in instances:
+            if one.instance == instance_id:
+                return one.node
+        known = {one.node: one.instance or f"not found in {cloud.region}" for one in instances}
+    else:
+        known = {node.name: node.instance for node in group.nodes}
+    nodes = ", ".join(f"{name} {known[name]}" for name in known)
+    raise IdentityError(
+        f"this machine, {instance_id}, is none of the nodes of {group.name} ({nodes}):"
+        " give one of them this id in the file, or pass --node NAME"
+    )

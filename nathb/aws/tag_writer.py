@@ -12,8 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from nathb.aws.api_errors import cloud_error
-from nathb.aws.ec2 import Cloud
-from nathb.aws.route_tables import guarded
+from nathb.aws.ec2 import Cloud, guarded
 from nathb.aws.tags import DRAIN_TAG, PAUSE_TAG, REVERT_TAG, until, wall_clock
 from nathb.core.ec2_state import Roster
 from nathb.core.errors import CloudError

@@ -13,25 +13,27 @@ import msgspec
 
 from nathb import config
 from nathb.aws.client import make_client
-from nathb.aws.ec2 import Cloud
-from nathb.aws.identity import find_me
+from nathb.aws.ec2 import Cloud, find_me
 from nathb.aws.imds import Metadata
 from nathb.aws.reader import Reader
 from nathb.aws.tags import wall_clock
 from nathb.core.errors import (
     CloudError,
     FileError,
+    Finding,
     IdentityError,
+    Level,
     Mistake,
     SnapshotError,
     UsageError,
+    bad,
+    good,
+    warning,
 )
-from nathb.core.findings import Finding, Level, bad, good, warning
 from nathb.core.model import Group, Metrics
 from nathb.daemon import metrics_exporter as prometheus
-from nathb.host.live_daemon import live_daemon
-from nathb.provision.audit import inspect_nodes
-from nathb.provision.audit_routes import inspect_routes
+from nathb.host.status_file import live_daemon
+from nathb.provision.audit import inspect_nodes, inspect_routes
 from nathb.provision.forwarding import inspect_forwarding
 from nathb.provision.inventory import Inventory, survey
 from nathb.provision.permissions import inspect_permissions
@@ -49,7 +51,7 @@ def add_parser(verbs: Any) -> None:
     verb: argparse.ArgumentParser = verbs.add_parser(
         "check",
         help="check the file of a group, and with --aws all that it rests on",
-        description="Check the file of a group: every mistake at once, each with its mend. With "
+        description="Check the file of a group: every mistake at once, each with its fix. With "
         "--aws also EC2 and this node: identity, instances, pins, routes, permissions, forwarding, "
         "masquerade, and who answers. Nothing is changed. Exit 0 when nothing is bad, 1 when "
         "something is, 78 when the file is.",
@@ -162,8 +164,8 @@ def _here(seen: Inventory, me: str | IdentityError) -> Iterator[Finding]:
         daemon = live_daemon(seen.group.name)
     except SnapshotError as error:
         yield from inspect_reach(seen, me, frozenset())
-        mend = f"systemctl enable --now nathb@{seen.group.name}"
-        yield warning("this node", f"its daemon is not seen to run: {error}", mend)
+        fix = f"systemctl enable --now nathb@{seen.group.name}"
+        yield warning("this node", f"its daemon is not seen to run: {error}", fix)
     else:
         peers = daemon.peers.items()
         yield from inspect_reach(seen, me, frozenset(n for n, one in peers if one.never_answered))

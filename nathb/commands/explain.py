@@ -16,8 +16,7 @@ from nathb.commands.history import record
 from nathb.core import timeline as chronicle
 from nathb.core.errors import JournalError, OtherVersionError, UsageError
 from nathb.core.model import Ruling
-from nathb.core.replay import Round, parse
-from nathb.core.rule_trace import RuleResult, RuleTrace, decides_alike, evaluate
+from nathb.core.replay import Round, RuleResult, RuleTrace, decides_alike, evaluate, parse
 from nathb.core.text import humane
 from nathb.core.timeline import Occurrence
 from nathb.host.journal_schema import one_line

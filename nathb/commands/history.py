@@ -15,7 +15,7 @@ import msgspec
 from nathb.core import timeline as chronicle
 from nathb.core.events import EventKind
 from nathb.core.timeline import Occurrence
-from nathb.host.time_points import point
+from nathb.host.clock import point
 from nathb.ui import journal_query as reading
 from nathb.ui.group_file import locate
 

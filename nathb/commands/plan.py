@@ -15,9 +15,9 @@ from nathb.aws.client import make_client
 from nathb.aws.reader import Reader
 from nathb.core.errors import CloudError, UsageError
 from nathb.core.model import Group, Route
-from nathb.provision.calls import carry_out as call
 from nathb.provision.inventory import survey
 from nathb.provision.steps import Plan, plan
+from nathb.provision.steps import carry_out as call
 from nathb.ui.group_file import add_group, locate
 from nathb.ui.interruption import told
 
@@ -161,7 +161,7 @@ def is_done(found: Plan) -> bool:
 def page(group: Group, found: Plan) -> list[str]:
     """Return the lines that show a plan to people."""
     notes = [
-        f"  {'!' if note.bad else '-'} {note.subject}: {note.text}; {note.mend}"
+        f"  {'!' if note.bad else '-'} {note.subject}: {note.text}; {note.fix}"
         for note in found.notes
     ]
     if not found.steps:

@@ -12,8 +12,8 @@ from typing import Any
 
 from nathb.core.errors import RefusalError, SnapshotError
 from nathb.core.events import EventKind
-from nathb.core.snapshot import Told, Snapshot
-from nathb.host import live_daemon as daemon
+from nathb.core.snapshot import Snapshot, Told
+from nathb.host import status_file as daemon
 from nathb.host.status_file import default_path, read
 from nathb.ui.group_file import add_group, locate
 

@@ -12,8 +12,7 @@ from typing import Any
 
 from nathb import config
 from nathb.aws.client import make_client
-from nathb.aws.ec2 import Cloud
-from nathb.aws.identity import find_me
+from nathb.aws.ec2 import Cloud, find_me
 from nathb.aws.imds import Metadata
 from nathb.core.errors import UsageError
 from nathb.core.model import Group

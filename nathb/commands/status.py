@@ -18,7 +18,7 @@ from nathb.aws.reader import Reader
 from nathb.core.diagnosis import diagnose, is_well
 from nathb.core.errors import CloudError, FileError, IdentityError, SnapshotError
 from nathb.core.snapshot import Snapshot, schema
-from nathb.host.live_daemon import live_daemon, live_dry_run
+from nathb.host.status_file import live_daemon, live_dry_run
 from nathb.provision.inventory import survey
 from nathb.ui.group_file import add_group, locate
 from nathb.ui.status_screen import screen

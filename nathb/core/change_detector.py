@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from nathb.core import event_texts as sentences
+from nathb.core import events as sentences
 from nathb.core.ec2_state import Intent, Pin, PinState, View
 from nathb.core.events import Event, EventKind
 from nathb.core.model import Evidence, Route, Rule, Ruling, Verdict

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 
 from msgspec.structs import replace
 
-from nathb.core import event_texts as sentences
+from nathb.core import events as sentences
 from nathb.core.ec2_state import Holding, Intent, PinState, RouteState
-from nathb.core.findings import Finding, Level, bad, good, warning
+from nathb.core.errors import Finding, Level, bad, good, warning
 from nathb.core.memory import WriteState
 from nathb.core.model import Preempt, Rule, Verdict
 from nathb.core.node_service import SERVES, Service, evidence_of, gone, pinged, service_of
@@ -132,8 +132,8 @@ def _files(snapshot: Snapshot) -> Iterator[Finding]:
     others = [digest for digest in applied if own and digest != own]
     if others:
         text = f"DIFFERS from the one that was applied: {own} here, {', '.join(others)} applied"
-        mend = f"compare the nodes' files, then: nathb apply {snapshot.group}"
-        yield warning(FILE, text, mend)
+        fix = f"compare the nodes' files, then: nathb apply {snapshot.group}"
+        yield warning(FILE, text, fix)
 
 
 def intended(group: str, intent: Intent) -> Iterator[Finding]:
@@ -143,8 +143,8 @@ def intended(group: str, intent: Intent) -> Iterator[Finding]:
         text = f"PAUSED: no route is moved{until}"
         yield warning(OPERATORS, text, f"nathb resume {group}, to have routes moved again")
     for node in sorted(intent.drained):
-        mend = f"nathb undrain {group} {node}, when the work on it is done"
-        yield warning(OPERATORS, f"DRAINED: {node}", mend)
+        fix = f"nathb undrain {group} {node}, when the work on it is done"
+        yield warning(OPERATORS, f"DRAINED: {node}", fix)
 
 
 # --- routes -------------------------------------------------------------------------------------
@@ -163,8 +163,8 @@ def _route(snapshot: Snapshot, home: Home) -> Finding:
     found = placed(
         snapshot.group, home, holding, lambda node: service_of(snapshot, node), aged=aged
     )
-    mend = _person(snapshot, home, holding)
-    return replace(found, level=_at_least_warning(found.level), mend=mend) if mend else found
+    fix = _person(snapshot, home, holding)
+    return replace(found, level=_at_least_warning(found.level), fix=fix) if fix else found
 
 
 def _failed(snapshot: Snapshot, home: Home) -> Iterator[Finding]:
@@ -193,11 +193,11 @@ def placed(
         return bad(route, f"the table has no such route{aged}", f"nathb apply {group} creates it")
     is_blackhole = holding.state is RouteState.BLACKHOLE
     if not holding.node:
-        mend = f"if nathb is to guard it: nathb apply {group} --adopt"
+        fix = f"if nathb is to guard it: nathb apply {group} --adopt"
         where = f"points at {holding.target or 'nothing known'}, outside the group{aged}"
         if is_blackhole:
-            return bad(route, f"{where}, and EC2 shows a blackhole", mend)
-        return warning(route, f"{where}: nathb leaves it alone", mend)
+            return bad(route, f"{where}, and EC2 shows a blackhole", fix)
+        return warning(route, f"{where}: nathb leaves it alone", fix)
     served = service(holding.node)
     buts = [but for but in (served.but, "EC2 shows a blackhole" if is_blackhole else "") if but]
     at_home = holding.node == home.node

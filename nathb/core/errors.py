@@ -7,7 +7,7 @@
     ├── IdentityError           which node or region this machine is could not be learned
     ├── CloudError              EC2 did not do what was asked; `failure` says in which way
     ├── SnapshotError           the daemon's state could not be written, or not be read
-    ├── JournalError              the journal could not be read, or holds nothing of the kind
+    ├── JournalError            the journal could not be read, or holds nothing of the kind
     ├── HeldError               another daemon of this machine has the group, or one of its tables
     ├── BusyError               so many calls hang already that another one is refused
     ├── RefusalError            what was asked would do harm, or nothing, as things stand
@@ -16,14 +16,15 @@
     └── UsageError              a command was given what it cannot work with
         └── OtherVersionError   a recorded round that another version of nathb wrote
 
-A message names the thing, the cause and the mend, in that order.
+A message names the thing, the cause and the fix, in that order.
 """
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +37,7 @@ class NathbError(Exception):
 
 
 class Mistake(Struct, frozen=True, order=True):
-    """One mistake in the file: where it stands and how to mend it.
+    """One mistake in the file: where it stands and how to fix it.
 
     `line` counts from 1; 0 stands for the file as a whole. `path` is dotted, as in
     `nodes.nat-a.heartbeat`, and empty for the file as a whole.
@@ -127,3 +128,41 @@ class OtherVersionError(UsageError):
             f"the NATHB_TRACE field is from another version of nathb: {unknown}; "
             "read it with the version that wrote it"
         )
+
+
+class Level(Enum):
+    """How a finding stands."""
+
+    GOOD = "good"
+    WARNING = "warning"
+    """It works, but not as well, or not as long, as it could."""
+    BAD = "bad"
+    """A takeover, a return or clients' packets fail for it."""
+
+
+class Finding(Struct, frozen=True):
+    """One thing that was looked at. `fix` is what to do about it, a command where there is one."""
+
+    level: Level
+    subject: str
+    text: str
+    fix: str = field(default="", name="mend")
+
+    def __str__(self) -> str:
+        fix = f"; {self.fix}" if self.fix else ""
+        return f"{self.level.value:<8} {self.subject}: {self.text}{fix}"
+
+
+def good(subject: str, text: str) -> Finding:
+    """Return a finding that needs no fix."""
+    return Finding(Level.GOOD, subject, text)
+
+
+def warning(subject: str, text: str, fix: str) -> Finding:
+    """Return a finding that can wait for a working day."""
+    return Finding(Level.WARNING, subject, text, fix)
+
+
+def bad(subject: str, text: str, fix: str) -> Finding:
+    """Return a finding that cannot."""
+    return Finding(Level.BAD, subject, text, fix)

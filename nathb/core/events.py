@@ -9,8 +9,10 @@ from __future__ import annotations
 from enum import Enum
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from nathb.core.model import Route
+from nathb.core.ec2_state import Intent, Pin, PinState
+from nathb.core.model import Done, Evidence, Move, Route, Rule, Ruling, Undone, Verdict
 
 
 class EventKind(Enum):
@@ -104,3 +106,182 @@ class Event(Struct, frozen=True, kw_only=True):
     """What EC2, or whatever stood in its way, said to a move that failed."""
     trace: str = ""
     """The round that led here, as `core.replay` writes it; empty where no decision was made."""
+
+
+MOVED: dict[Rule, tuple[EventKind, str]] = {
+    Rule.R3: (EventKind.TOOK, "took {route} from {holder}"),
+    Rule.R4: (EventKind.RETURNED, "returned {route} to {to}"),
+    Rule.R5: (EventKind.RELEASED, "released {route} to {to}"),
+    Rule.R6: (EventKind.HANDED_OVER, "handed {route} over to {to}"),
+}
+
+WISHED: dict[Rule, str] = {
+    Rule.R3: "take {route} from {holder}",
+    Rule.R4: "return {route} to {to}",
+    Rule.R5: "release {route} to {to}",
+    Rule.R6: "hand {route} over to {to}",
+}
+
+PINS: dict[PinState, str] = {
+    PinState.GOOD: "is pinned to {node} again: heartbeats count",
+    PinState.BLACKHOLE: "is pinned to {node}, and EC2 shows a blackhole",
+    PinState.MISSING: "is not pinned in {table}: {node} counts as unknown; "
+    "create the route {address} to {node} in that table",
+    PinState.ELSEWHERE: "is pinned to {target} in {table}, not to {node}, which counts as unknown; "
+    "point that route at {node}",
+}
+
+
+def moved(move: Move, done: Done | None, trace: str = "") -> Event:
+    """Tell a move that was carried out; `done` is None when only the view shows that it was."""
+    kind, words = MOVED[move.rule]
+    took = "the call's answer was lost, the table shows it"
+    if done is not None:
+        took = f"moved in {done.took * 1000:.0f} ms"
+    detected = f"detected in {move.detected_in:.1f} s, " if move.rule in {Rule.R3, Rule.R5} else ""
+    event = _event(kind, f"{_fill(words, move)}: {move.reason} ({detected}{took})", move)
+    if done is None:
+        return replace(event, trace=trace)
+    api_ms = round(done.took * 1000)
+    return replace(event, api_ms=api_ms, request_id=done.request_id, trace=trace)
+
+
+def move_failed(move: Move, undone: Undone, trace: str = "") -> Event:
+    """Tell a move that EC2 did not confirm."""
+    message = f"could not {_fill(WISHED[move.rule], move)}: {undone.message}"
+    event = _event(EventKind.MOVE_FAILED, message, move)
+    return replace(event, request_id=undone.request_id, error=undone.message, trace=trace)
+
+
+def moved_by_another(route: Route, holder: str, to: str, me: str) -> Event:
+    """Tell a move that `me`, this node, did not make; `holder` is empty for a target outside of
+    the group. Nodes move routes from themselves or to themselves, so one of the two it was, or a
+    person.
+    """
+    was = holder or "a target outside of the group"
+    nodes = " or ".join(node for node in (holder, to) if node not in {"", me})
+    likely = f"{nodes} probably did" if nodes and holder else "see CloudTrail for who did"
+    message = f"{route} now points at {to}, no longer at {was}; this node did not move it: {likely}"
+    return Event(
+        kind=EventKind.MOVED_BY_ANOTHER, message=message, route=route, source=holder, target=to
+    )
+
+
+def would_move(move: Move, why: str) -> Event:
+    """Tell a move that is not carried out because of `why`: a pause, or a dry run."""
+    message = f"would {_fill(WISHED[move.rule], move)}: {move.reason} ({why})"
+    return _event(EventKind.WOULD_MOVE, message, move)
+
+
+def left_alone(kind: EventKind, ruling: Ruling, now: float) -> Event:
+    """Tell that a route is not, or is again, subject to moves, and why."""
+    wait = "" if ruling.due is None else f" for another {span(ruling.due - now)}"
+    return Event(
+        kind=kind,
+        message=f"{ruling.route}: {ruling.reason}{wait}",
+        route=ruling.route,
+        reason=ruling.reason,
+        rule=ruling.rule.value,
+    )
+
+
+def verdict(name: str, evidence: Evidence, *, peer: bool) -> Event:
+    """Tell that the uplink or a peer is now UP or DOWN."""
+    up = evidence.verdict is Verdict.UP
+    addresses = ", ".join(evidence.addresses)
+    what = "heartbeat" if peer else "uplink"
+    never = "has never answered: " if evidence.never_answered else ""
+    because = (
+        f"{what} {addresses} answers"
+        if up
+        else f"{what} {addresses} {never}missed {evidence.missed} of {evidence.needed}"
+    )
+    if peer:
+        kind = EventKind.PEER_UP if up else EventKind.PEER_DOWN
+        return Event(
+            kind=kind, message=f"{name} is {evidence.verdict.value}: {because}", source=name
+        )
+    kind = EventKind.UPLINK_UP if up else EventKind.UPLINK_DOWN
+    return Event(kind=kind, message=f"my uplink is {evidence.verdict.value}: {because}")
+
+
+def never_answered(node: str, evidence: Evidence) -> Event:
+    """Tell of a peer whose pulse answers, and no heartbeat has ever since this process started."""
+    addresses = ", ".join(evidence.addresses)
+    message = (
+        f"heartbeat {addresses} of {node} has never answered, its pulse does: {node} counts as "
+        "unknown, and its routes are not taken; check that the address is right and answers "
+        f"pings, then run nathb check --aws on {node}"
+    )
+    return Event(kind=EventKind.NEVER_ANSWERED, message=message, source=node, rule="R1")
+
+
+NO_TABLE = (
+    "is not pinned: EC2 shows no route table that steers this node's own subnet: {node} counts as "
+    "unknown; associate the subnet with a table"
+)
+
+
+def pin(one: Pin) -> Event:
+    """Tell how a heartbeat is pinned now (R12)."""
+    is_looked_up = one.table or one.state is not PinState.MISSING
+    words = (PINS[one.state] if is_looked_up else NO_TABLE).format(
+        node=one.node, address=one.address, table=one.table, target=one.target
+    )
+    good = one.state in {PinState.GOOD, PinState.BLACKHOLE}
+    return Event(
+        kind=EventKind.PIN_GOOD if good else EventKind.PIN_VOID,
+        message=f"heartbeat {one.address} of {one.node} {words}",
+        source=one.node,
+        target=one.target,
+        rule="R12",
+    )
+
+
+def paused(intent: Intent) -> Event:
+    """Tell that nothing is moved, and until when (R9)."""
+    message = f"the group is paused: no moves {_until(intent)}"
+    return Event(kind=EventKind.PAUSED, message=message, rule="R9")
+
+
+def still_paused(intent: Intent, seconds: float) -> Event:
+    """Remind of a pause that this node has seen for so long."""
+    message = f"still paused, for {span(seconds)} now: nobody takes over {_until(intent)}"
+    return Event(kind=EventKind.STILL_PAUSED, message=message, rule="R9")
+
+
+def still_drained(node: str, seconds: float) -> Event:
+    """Remind of a drain that this node has seen for so long."""
+    message = f"{node} is still drained, for {span(seconds)} now: `nathb undrain` ends it"
+    return Event(kind=EventKind.STILL_DRAINED, message=message, source=node, rule="R6")
+
+
+def _until(intent: Intent) -> str:
+    end = "`nathb resume`"
+    return f"{intent.until}, or {end}" if intent.until else f"until {end}"
+
+
+def _fill(words: str, move: Move) -> str:
+    return words.format(route=move.route, holder=move.holder or "a blackhole", to=move.to)
+
+
+def _event(kind: EventKind, message: str, move: Move) -> Event:
+    return Event(
+        kind=kind,
+        message=message,
+        route=move.route,
+        source=move.holder,
+        target=move.to,
+        reason=move.reason,
+        rule=move.rule.value,
+        detect_ms=round(move.detected_in * 1000),
+    )
+
+
+def span(seconds: float) -> str:
+    """Spell a time for people, in the unit that leaves one or two digits."""
+    if seconds < 90:
+        return f"{max(0.0, seconds):.0f} s"
+    if seconds < 90 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f}".removesuffix(".0") + " h"

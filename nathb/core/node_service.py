@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from nathb.core.ec2_state import InstanceState
-from nathb.core.findings import Level
+from nathb.core.errors import Level
 from nathb.core.model import Evidence, Verdict
 from nathb.core.snapshot import Snapshot
 

@@ -1,6 +1,8 @@
-"""Durations as people say them."""
+"""Text for people that several rooms need: durations, and what counts as an IP address."""
 
 from __future__ import annotations
+
+from ipaddress import ip_address
 
 STEPS = (
     # up to so many seconds; the unit in seconds and its name; the next smaller one
@@ -30,3 +32,12 @@ def ago(seconds: float) -> str:
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"
     return f"{max(0.0, seconds):.0f} s"
+
+
+def is_address(text: str) -> bool:
+    """Whether the text is an IPv4 or IPv6 address, written in full and without a zone (%eth0)."""
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return "%" not in text

@@ -9,7 +9,6 @@ from collections.abc import Callable, Hashable, Iterator
 
 from msgspec.structs import replace
 
-from nathb.core.addresses import is_address
 from nathb.core.ec2_state import InstanceState, Pin, PinState, Roster, RouteState, View
 from nathb.core.errors import CloudError
 from nathb.core.events import Event, EventKind
@@ -17,6 +16,7 @@ from nathb.core.model import Failure, Group
 from nathb.core.polling import PollSchedule
 from nathb.core.ports import Ports
 from nathb.core.snapshot import FailedRead
+from nathb.core.text import is_address
 
 BRISK = 2.0
 """Seconds between two looks while something is going on; spares EC2's token buckets."""

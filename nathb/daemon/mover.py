@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
 
-from nathb.core import event_texts as sentences
+from nathb.core import events as sentences
 from nathb.core.context import Facts
 from nathb.core.ec2_state import View
 from nathb.core.errors import CloudError, NathbError

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from nathb.core.errors import NathbError
 from nathb.core.events import Event, EventKind
 from nathb.core.ports import Ports
-from nathb.core.snapshot import Told, Snapshot
+from nathb.core.snapshot import Snapshot, Told
 
 TOLD = 10
 """How many of the last sentences the snapshot shows."""

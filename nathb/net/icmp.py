@@ -30,8 +30,8 @@ from typing import TYPE_CHECKING, Self
 
 from msgspec import Struct
 
-from nathb.core.addresses import is_address
 from nathb.core.errors import BlindError
+from nathb.core.text import is_address
 from nathb.net.echo import Arrival, Echo
 from nathb.net.sockets import EchoSocket, open_socket
 
@@ -81,7 +81,7 @@ class Wire:
         family; else from the address that the kernel chooses.
         The check stays open until `receive` returns its ticket or `forget` is called with it.
         BlindError when no request has left this machine; its message names the address, the
-        errno and the mend. What could not be opened is tried again at the next call.
+        errno and the fix. What could not be opened is tried again at the next call.
         """
         if not is_address(address):
             raise BlindError(f"{address}: cannot be pinged: give an IP address without a zone")
@@ -89,7 +89,7 @@ class Wire:
         try:
             socket = self._socket(target.version, _of_family(source, target.version))
         except OSError as error:
-            raise BlindError(_blind(address, "no ICMP socket", error, _OPEN_MENDS)) from error
+            raise BlindError(_blind(address, "no ICMP socket", error, _OPEN_FIXES)) from error
         request = Echo(
             next(self._ids) & 0xFFFF, secrets.randbits(16), secrets.token_bytes(_PAYLOAD)
         )
@@ -97,7 +97,7 @@ class Wire:
             sent = socket.send(str(target), request)
         except OSError as error:
             self._release(socket)
-            raise BlindError(_blind(address, "request not sent", error, _SEND_MENDS)) from error
+            raise BlindError(_blind(address, "request not sent", error, _SEND_FIXES)) from error
         ticket = next(self._numbers)
         check = _Check(Arrival(target, sent), socket)
         self._checks[ticket] = check
@@ -181,7 +181,7 @@ _PERMIT = (
     " or let its group into sysctl net.ipv4.ping_group_range"
 )
 _DESCRIPTORS = "give the service CAP_NET_RAW, which takes one socket, or raise LimitNOFILE="
-_OPEN_MENDS = {
+_OPEN_FIXES = {
     errno.EPERM: _PERMIT,
     errno.EACCES: _PERMIT,
     errno.EMFILE: _DESCRIPTORS,
@@ -191,7 +191,7 @@ _OPEN_MENDS = {
 }
 _ROUTE = "give this machine a route to it, as `ip route get` would show"
 _QUEUE = "see whether this machine's interface is saturated (`tc -s qdisc`) or short of memory"
-_SEND_MENDS = {
+_SEND_FIXES = {
     errno.EPERM: "let ICMP echo requests out through this machine's firewall (`nft list ruleset`)",
     errno.EACCES: "name a unicast address that no `prohibit` route covers",
     errno.ENETUNREACH: _ROUTE,
@@ -205,9 +205,9 @@ _SEND_MENDS = {
 }
 
 
-def _blind(address: str, what: str, error: OSError, mends: Mapping[int, str]) -> str:
-    """Say what kept a request from leaving: address, errno and mend."""
+def _blind(address: str, what: str, error: OSError, fixes: Mapping[int, str]) -> str:
+    """Say what kept a request from leaving: address, errno and fix."""
     number = error.errno or 0
     name = errno.errorcode.get(number, "no errno")
-    mend = mends.get(number, "see errno(3) and sendto(2)")
-    return f"{address}: {what}: {name} ({error.strerror or os.strerror(number)}): {mend}"
+    fix = fixes.get(number, "see errno(3) and sendto(2)")
+    return f"{address}: {what}: {name} ({error.strerror or os.strerror(number)}): {fix}"

@@ -7,8 +7,8 @@ import socket
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
-from nathb.core.addresses import is_address
 from nathb.core.errors import ResolveError
+from nathb.core.text import is_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,19 +1,18 @@
-"""What EC2 shows of the nodes, held against what a takeover needs. Pure.
-
-Every thing that is looked at makes one finding, good ones included, so that a reader sees what
-was looked at. What `nathb apply` would mend is taken from the plan, so that the two never differ.
-"""
+"""What EC2 shows of a group, held against what a takeover needs. Pure but for the permissions."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 
-from nathb.aws.responses import EC2Instance, Interface
+from nathb.aws.responses import EC2Instance, Interface, Tag
+from nathb.aws.routes import host_route, leads_to
+from nathb.aws.tags import DRAIN_TAG, FILE_TAG, PAUSE_TAG, REVERT_TAG, read_intent
 from nathb.core.ec2_state import Instance, InstanceState
-from nathb.core.findings import Finding, bad, good, warning
-from nathb.core.model import Node
+from nathb.core.errors import Finding, bad, good, warning
+from nathb.core.model import Node, Route
 from nathb.provision.inventory import Inventory
-from nathb.provision.steps import Plan
+from nathb.provision.steps import Action, Plan, sharer
 
 ANYWHERE = {"0.0.0.0/0", "::/0"}
 
@@ -31,7 +30,7 @@ def _node(seen: Inventory, planned: Plan, node: Node) -> Iterator[Finding]:
     if instance.state is InstanceState.RUNNING and machine is not None:
         yield good(name, f"is {instance.instance}, running in {_zone(machine)}")
     elif note is not None:
-        yield bad(name, note.text, note.mend)
+        yield bad(name, note.text, note.fix)
     if machine is None:
         return
     interface = _interface(machine, instance)
@@ -76,9 +75,9 @@ def _source(node: Node, interface: Interface) -> Iterator[Finding]:
         )
         yield bad(node.name, f"its `source` {node.source} is no address of its interface", assign)
     elif own[node.source]:
-        mend = "name a private address without a public one in the file"
+        fix = "name a private address without a public one in the file"
         text = f"its `source` {node.source} has a public address, so it proves no masquerade"
-        yield bad(node.name, text, mend)
+        yield bad(node.name, text, fix)
     else:
         yield good(node.name, f"heartbeats leave from {node.source}, which proves masquerade")
 
@@ -87,20 +86,20 @@ def _way_out(seen: Inventory, name: str) -> Iterator[Finding]:
     """Yield how the node's own packets leave: not through a node, least of all itself."""
     table = seen.steering(name)
     if table is None:
-        mend = "associate its subnet with a route table that has a default route to a gateway"
-        yield bad(name, "EC2 shows no route table that steers its subnet", mend)
+        fix = "associate its subnet with a route table that has a default route to a gateway"
+        yield bad(name, "EC2 shows no route table that steers its subnet", fix)
         return
     default = next((entry for entry in table.routes if entry.destination in ANYWHERE), None)
     where = table.route_table_id
     if default is None:
-        mend = (
+        fix = (
             f"aws ec2 create-route --route-table-id {where} --destination-cidr-block 0.0.0.0/0 "
             "--gateway-id igw-…"
         )
-        yield bad(name, f"its own table {where} has no default route: its uplink is dead", mend)
+        yield bad(name, f"its own table {where} has no default route: its uplink is dead", fix)
     elif holder := seen.holder_of(default):
-        mend = "associate its subnet with a table whose default route is a gateway"
-        yield bad(name, f"its own packets are sent to {holder} by its table {where}", mend)
+        fix = "associate its subnet with a table whose default route is a gateway"
+        yield bad(name, f"its own packets are sent to {holder} by its table {where}", fix)
     else:
         yield good(name, f"its own packets leave through {default.target} ({where})")
 
@@ -109,12 +108,12 @@ def _apart(seen: Inventory) -> Iterator[Finding]:
     """Yield whether the nodes are in one VPC, and in zones of their own."""
     vpcs = {machine.vpc_id for machine in seen.machines.values()}
     if len(vpcs) > 1:
-        mend = "choose nodes of one VPC, for a route can only point at an interface of its own"
-        yield bad(seen.group.name, f"its nodes are in {len(vpcs)} VPCs", mend)
+        fix = "choose nodes of one VPC, for a route can only point at an interface of its own"
+        yield bad(seen.group.name, f"its nodes are in {len(vpcs)} VPCs", fix)
     zones = [_zone(machine) for machine in seen.machines.values()]
     if len(zones) > len(set(zones)):
-        mend = "run each node in a zone of its own"
-        yield warning(seen.group.name, f"several nodes are in the zone {zones[0]}", mend)
+        fix = "run each node in a zone of its own"
+        yield warning(seen.group.name, f"several nodes are in the zone {zones[0]}", fix)
 
 
 def _zone(machine: EC2Instance) -> str:
@@ -124,3 +123,114 @@ def _zone(machine: EC2Instance) -> str:
 def _interface(machine: EC2Instance, instance: Instance) -> Interface | None:
     shown = machine.network_interfaces
     return next((one for one in shown if one.network_interface_id == instance.eni), None)
+
+
+def inspect_routes(seen: Inventory, planned: Plan, utc: datetime) -> Iterator[Finding]:
+    """Yield what is good, unwise or wrong: the pins, the guarded routes, all others, the tags.
+
+    `utc` is the wall clock's idea of now, for wishes that carry their end.
+    """
+    for node in seen.group.nodes:
+        yield from _pins(seen, planned, node)
+    for route in seen.group.routes():
+        yield _route(seen, planned, route)
+    yield from _unguarded(seen)
+    yield from _tags(seen, utc)
+    yield from _alike(seen, planned)
+
+
+def _pins(seen: Inventory, planned: Plan, node: Node) -> Iterator[Finding]:
+    """Yield how the heartbeats of all others are pinned in this node's own table."""
+    table = seen.steering(node.name)
+    if table is None:
+        return
+    note = planned.note(node.name)
+    if note is not None and sharer(seen, node):
+        yield bad(node.name, note.text, note.fix)
+        return
+    where, apply = table.route_table_id, f"nathb apply {seen.group.name}"
+    for peer in seen.group.nodes:
+        for address in peer.heartbeat if peer is not node else ():
+            destination = host_route(address)
+            subject = f"{node.name}'s pin {destination}"
+            entry = seen.entry(where, destination)
+            step = planned.step(where, destination)
+            if step is not None:
+                yield bad(subject, step.fault, apply)
+            elif entry is None or not leads_to(entry, seen.instance(peer.name)):
+                yield bad(subject, f"leads nowhere, for {peer.name} is not there", "see above")
+            elif entry.state == "blackhole":
+                yield bad(subject, f"is a blackhole: {peer.name} does not run", "see above")
+            else:
+                yield good(subject, f"leads to {peer.name}")
+
+
+# --- routes -------------------------------------------------------------------------------------
+
+
+def _route(seen: Inventory, planned: Plan, route: Route) -> Finding:
+    """Return where a guarded route points, and whether its table may be guarded at all."""
+    subject, home = str(route), seen.group.order(route)[0]
+    tables = {node.name: seen.steering(node.name) for node in seen.group.nodes}
+    looped = [name for name, one in tables.items() if one and one.route_table_id == route.table]
+    if looped and route.is_default:
+        fix = "guard the private subnets' tables only, and give the public subnets their own"
+        return bad(subject, f"steers {looped[0]} itself, whose packets would loop", fix)
+    step, note = planned.step(route.table, route.destination), planned.note(subject)
+    if step is not None:
+        return bad(subject, step.fault, f"nathb apply {seen.group.name}")
+    if note is not None:
+        return (bad if note.bad else warning)(subject, note.text, note.fix)
+    return good(subject, f"points at its home {home}")
+
+
+def _unguarded(seen: Inventory) -> Iterator[Finding]:
+    """Yield routes that lead to a node and would stay there when it dies."""
+    guarded = {(route.table, route.destination) for route in seen.group.routes()}
+    pins = {host_route(address) for node in seen.group.nodes for address in node.heartbeat}
+    for table in seen.tables.values():
+        for entry in table.routes:
+            key = (table.route_table_id, entry.destination)
+            if entry.destination in pins or key in guarded or not (node := seen.holder_of(entry)):
+                continue
+            yield warning(
+                " ".join(key),
+                f"leads to {node}, but is not in the file: nobody moves it when {node} dies",
+                f"add it to the routes of {node} in the file",
+            )
+
+
+# --- tags ---------------------------------------------------------------------------------------
+
+
+def _tags(seen: Inventory, utc: datetime) -> Iterator[Finding]:
+    """Yield what operators have asked for and may have forgotten."""
+    for table in sorted({route.table for route in seen.group.routes()} & seen.tables.keys()):
+        for tag in seen.tables[table].tags:
+            fix = _end_of(seen, tag, utc)
+            if fix is not None:
+                by_hand = f"aws ec2 delete-tags --resources {table} --tags Key={tag.key}"
+                yield warning(table, f"carries the tag {tag.key} = {tag.value}", fix or by_hand)
+
+
+def _end_of(seen: Inventory, tag: Tag, utc: datetime) -> str | None:
+    """Return the verbs that end what a tag asks for; None when it asks for nothing now.
+
+    Empty when no verb does: a drain of none of these nodes, or a revert that somebody tagged.
+    """
+    group = seen.group.name
+    intent = read_intent([tag], (node.name for node in seen.group.nodes), utc)
+    if tag.key == PAUSE_TAG and intent.paused:
+        return f"nathb resume {group}"
+    if tag.key == DRAIN_TAG and tag.value.strip():
+        return " && ".join(f"nathb undrain {group} {name}" for name in sorted(intent.drained))
+    return "" if tag.key == REVERT_TAG and intent.revert else None
+
+
+def _alike(seen: Inventory, planned: Plan) -> Iterator[Finding]:
+    """Yield whether this file is the one that was applied last."""
+    tagging = [step for step in planned.steps if step.action is Action.TAG]
+    if tagging:
+        yield warning(seen.group.name, tagging[0].fault, f"nathb apply {seen.group.name}")
+    elif any(tag.key == FILE_TAG for table in seen.tables.values() for tag in table.tags):
+        yield good(seen.group.name, "this file is the one that was applied last")

@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from nathb.core.findings import Finding, bad, good, warning
+from nathb.core.errors import Finding, bad, good, warning
 
 SWITCHES = {
     "net.ipv4.ip_forward": Path("/proc/sys/net/ipv4/ip_forward"),

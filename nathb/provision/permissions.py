@@ -13,8 +13,7 @@ from typing import Any
 from nathb.aws.api_errors import cloud_error
 from nathb.aws.routes import family
 from nathb.aws.tags import FILE_TAG
-from nathb.core.errors import CloudError
-from nathb.core.findings import Finding, bad, good, warning
+from nathb.core.errors import CloudError, Finding, bad, good, warning
 from nathb.core.model import Failure, Route
 from nathb.provision.inventory import Inventory
 
@@ -46,8 +45,8 @@ def inspect_permissions(client: Any, seen: Inventory) -> Iterator[Finding]:
         if refused is None:
             yield good(table, "this role may tag it: drain, pause and apply work from here")
         else:
-            mend = f"nathb iam-policy {name} --features drain,apply"
-            yield warning(table, f"this role may not tag it ({refused.failure.value})", mend)
+            fix = f"nathb iam-policy {name} --features drain,apply"
+            yield warning(table, f"this role may not tag it ({refused.failure.value})", fix)
 
 
 def _refusal(

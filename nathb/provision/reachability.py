@@ -8,8 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from msgspec import Struct
 
-from nathb.core.errors import BlindError, ResolveError
-from nathb.core.findings import Finding, bad, good, warning
+from nathb.core.errors import BlindError, Finding, ResolveError, bad, good, warning
 from nathb.net.icmp import Wire
 from nathb.net.names import resolve
 from nathb.provision.inventory import Inventory
@@ -56,26 +55,26 @@ def inspect_reach(seen: Inventory, me: str, never: frozenset[str]) -> Iterator[F
 
 
 def _uplink(address: str) -> Question:
-    mend = "see to this subnet's default route, this node's public address and its security group"
+    fix = "see to this subnet's default route, this node's public address and its security group"
     text = f"{address} does not answer through this node's own gateway"
-    return Question("uplink", address, f"{address} answers", bad("uplink", text, mend))
+    return Question("uplink", address, f"{address} answers", bad("uplink", text, fix))
 
 
 def _heartbeat(peer: str, address: str, source: str, *, never: bool) -> Question:
-    mend = f"nathb check --aws on {peer}: forwarding, masquerade, source/dest check"
+    fix = f"nathb check --aws on {peer}: forwarding, masquerade, source/dest check"
     text = f"heartbeat {address} does not answer through {peer}"
     if never:
         text += ", and has never answered the daemon of this node"
-        mend = f"see whether the address is right and answers pings at all; if so, {mend}"
-    return Question(peer, address, f"heartbeat {address} answers", bad(peer, text, mend), source)
+        fix = f"see whether the address is right and answers pings at all; if so, {fix}"
+    return Question(peer, address, f"heartbeat {address} answers", bad(peer, text, fix), source)
 
 
 def _pulse(peer: str, address: str) -> list[Question]:
     if not address:
         return []
-    mend = f"let ICMP echo in from this node in the security group of {peer}"
+    fix = f"let ICMP echo in from this node in the security group of {peer}"
     text = f"its pulse {address} does not answer: its crash will be noticed late"
-    return [Question(peer, address, f"its pulse {address} answers", warning(peer, text, mend))]
+    return [Question(peer, address, f"its pulse {address} answers", warning(peer, text, fix))]
 
 
 def _ask(questions: list[Question]) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""What would make EC2 match the file, and what only a person can mend. Pure.
+"""What would make EC2 match the file, and what only a person can fix. Pure.
 
 A plan is made of steps, each of which is one call that may be repeated without harm. It touches
 what the file names and nothing else: the guarded routes, the heartbeats' pins in the tables that
@@ -9,11 +9,13 @@ left to the daemons, for only they know whether the home is alive.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import Enum
+from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, field
 
+from nathb.aws.api_errors import cloud_error
 from nathb.aws.responses import RouteEntry, Table
 from nathb.aws.routes import family, host_route, leads_to
 from nathb.aws.tags import FILE_TAG
@@ -48,11 +50,11 @@ class Step(Struct, frozen=True, kw_only=True):
 
 
 class Note(Struct, frozen=True):
-    """What the file names, and no step can or should mend: why, and who has to do what."""
+    """What the file names, and no step can or should fix: why, and who has to do what."""
 
     subject: str
     text: str
-    mend: str
+    fix: str = field(name="mend")
     bad: bool = True
     """False where nobody has to do anything about it."""
 
@@ -96,8 +98,8 @@ def _nodes(seen: Inventory) -> Iterator[Step | Note]:
         if instance.state not in FORWARDING:
             yield _gone(seen, node, instance)
         elif not instance.eni:
-            mend = "attach one, or name its `eni:` in the file"
-            yield Note(node.name, "EC2 shows no interface of it", mend)
+            fix = "attach one, or name its `eni:` in the file"
+            yield Note(node.name, "EC2 shows no interface of it", fix)
         elif _is_checked(seen, node.name, instance.eni):
             yield Step(
                 action=Action.CHECK_OFF,
@@ -138,8 +140,8 @@ def _pins(seen: Inventory) -> Iterator[Step | Note]:
         table = seen.steering(node.name)
         if table is None:
             if node.name in seen.machines:
-                mend = "associate its subnet with a table whose default route is a gateway"
-                yield Note(node.name, "EC2 shows no route table that steers its subnet", mend)
+                fix = "associate its subnet with a table whose default route is a gateway"
+                yield Note(node.name, "EC2 shows no route table that steers its subnet", fix)
             continue
         if other := sharer(seen, node):
             yield Note(
@@ -219,15 +221,15 @@ def _left_alone(
         text = f"EC2 shows no such table in {seen.region}"
         return Note(subject, text, "correct it, or the region, in the file")
     if entry is not None and entry.is_propagated:
-        mend = "create a static route beside it"
-        return Note(subject, "is propagated, which no call can replace", mend)
+        fix = "create a static route beside it"
+        return Note(subject, "is propagated, which no call can replace", fix)
     if entry is not None and holder not in {"", home}:
         other = seen.instance(holder)
         if other.state in FORWARDING and other.eni and not leads_to(entry, other):
             wrong = f"{entry.target}, the wrong interface; it should be {other.eni}"
             return Note(subject, f"{holder} holds it on {wrong}", _replace(route, other.eni))
-        mend = f"nothing: the daemons return it once {home} is alive"
-        return Note(subject, f"{holder} holds it", mend, bad=False)
+        fix = f"nothing: the daemons return it once {home} is alive"
+        return Note(subject, f"{holder} holds it", fix, bad=False)
     if entry is not None and leads_to(entry, instance):
         return None
     if instance.state not in FORWARDING or not instance.eni:
@@ -279,3 +281,49 @@ def _other_file(noted: str) -> str:
     if not noted:
         return "no file was applied yet, so the nodes cannot tell whether theirs are alike"
     return f"another file was applied last (digest {noted}); see which of the two is right"
+
+
+def carry_out(client: Any, step: Step) -> None:
+    """Make the call that the step stands for; CloudError when EC2 refuses or does not answer.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_Operations.html
+    """
+    try:
+        CALLS[step.action](client, step)
+    except Exception as error:
+        thing = " ".join(word for word in (step.resource, step.destination) if word)
+        raise cloud_error(error, step.action.value, thing, step.resource) from error
+
+
+def _switch_check_off(client: Any, step: Step) -> None:
+    client.modify_network_interface_attribute(
+        NetworkInterfaceId=step.resource, SourceDestCheck={"Value": False}
+    )
+
+
+def _create_route(client: Any, step: Step) -> None:
+    client.create_route(**_route(step))
+
+
+def _replace_route(client: Any, step: Step) -> None:
+    client.replace_route(**_route(step))
+
+
+def _tag(client: Any, step: Step) -> None:
+    client.create_tags(Resources=[step.resource], Tags=[{"Key": FILE_TAG, "Value": step.value}])
+
+
+def _route(step: Step) -> dict[str, str]:
+    return {
+        "RouteTableId": step.resource,
+        "NetworkInterfaceId": step.eni,
+        family(step.destination): step.destination,
+    }
+
+
+CALLS: dict[Action, Callable[[Any, Step], None]] = {
+    Action.CHECK_OFF: _switch_check_off,
+    Action.CREATE: _create_route,
+    Action.REPLACE: _replace_route,
+    Action.TAG: _tag,
+}

@@ -9,8 +9,8 @@ from nathb.core.errors import JournalError, UsageError
 from nathb.core.events import Event, EventKind
 from nathb.core.text import humane
 from nathb.core.timeline import Occurrence
+from nathb.host.clock import FORMS, point
 from nathb.host.journal_reader import JournalExcerpt, Where, read
-from nathb.host.time_points import FORMS, point
 from nathb.ui.group_file import add_group, locate
 
 WIDTH = 100
@@ -67,8 +67,8 @@ def nothing(given: argparse.Namespace, diary: JournalExcerpt, what: str) -> Jour
     name = locate(given.group).stem
     if name not in diary.groups:
         known = ", ".join(sorted(diary.groups))
-        mend = f"it knows {known}" if known else "nathb has never written to it: nathb run"
-        return JournalError(f"the journal knows no group {name}; {mend}")
+        fix = f"it knows {known}" if known else "nathb has never written to it: nathb run"
+        return JournalError(f"the journal knows no group {name}; {fix}")
     spelled = [f"{key} {value}" for key, value in (("since", given.since), ("until", given.until))
                if value]  # fmt: skip
     time = f" {' '.join(spelled)}" if spelled else ""

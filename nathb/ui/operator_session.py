@@ -22,7 +22,7 @@ from nathb.core.ec2_state import View
 from nathb.core.errors import CloudError, SnapshotError
 from nathb.core.model import Group, Route
 from nathb.core.snapshot import Snapshot
-from nathb.host import live_daemon as daemon
+from nathb.host import status_file as daemon
 from nathb.ui.group_file import add_group, locate, node_of
 from nathb.ui.interruption import told
 
@@ -75,7 +75,7 @@ class OperatorSession:
         find: Callable[[str], Snapshot] = daemon.live_daemon,
         look_now: Callable[[Snapshot], str] = daemon.look_now,
     ) -> None:
-        """`find` and `look_now` reach the daemon on this machine, as `host.live_daemon` does."""
+        """`find` and `look_now` reach the daemon on this machine, as `host.status_file` does."""
         self.group = group
         self.wishes = wishes
         self.report = report

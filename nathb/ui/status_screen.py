@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from nathb.core.diagnosis import EC2, FILE, OPERATORS, diagnose, returned_by
 from nathb.core.ec2_state import Intent
-from nathb.core.findings import Finding, Level
+from nathb.core.errors import Finding, Level
 from nathb.core.model import Rule, Ruling, Verdict
 from nathb.core.node_service import evidence_of
 from nathb.core.snapshot import Home, Snapshot
@@ -72,8 +72,8 @@ def ink_of(found: Iterable[Finding]) -> Ink:
 
 def to_do(one: Finding) -> Iterator[str]:
     """Yield a line that says what a person may do about a finding, where there is something."""
-    if one.mend:
-        yield f"    to do: {one.mend}"
+    if one.fix:
+        yield f"    to do: {one.fix}"
 
 
 def _headline(snapshot: Snapshot, found: Sequence[Finding], paint: Paint) -> str:

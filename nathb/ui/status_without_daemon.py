@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from nathb.aws.route_tables import guarded
+from nathb.aws.ec2 import guarded
 from nathb.aws.tags import read_intent, wall_clock
 from nathb.core.diagnosis import intended, placed
 from nathb.core.ec2_state import Holding, InstanceState, Intent, RouteState
-from nathb.core.findings import Finding, Level
+from nathb.core.errors import Finding, Level
 from nathb.core.model import Route
 from nathb.core.node_service import SERVES, Service
 from nathb.core.snapshot import Home

@@ -7,12 +7,11 @@ import pytest
 from nathb.aws.ec2 import Cloud
 from nathb.aws.reader import Reader
 from nathb.aws.tags import wall_clock
-from nathb.core.findings import Level
+from nathb.core.errors import Level
 from nathb.core.model import Route
-from nathb.provision.audit_routes import inspect_routes
-from nathb.provision.calls import carry_out
+from nathb.provision.audit import inspect_routes
 from nathb.provision.inventory import survey
-from nathb.provision.steps import Action, Plan, plan
+from nathb.provision.steps import Action, Plan, carry_out, plan
 from nathb.ui.status_without_daemon import bystander
 from tests.aws.test_aws_plan import DIGEST, applied, planned, routes
 from tests.aws.world import ANYWHERE, World
@@ -101,7 +100,7 @@ def test_a_wrong_interface_of_another_holder_is_said_and_left_to_a_person(
         f"nat-c holds it on {second['nat-c']}, the wrong interface; it should be "
         f"{world.enis['nat-c']}"
     )
-    assert note.mend == (
+    assert note.fix == (
         f"aws ec2 replace-route --route-table-id {table} --destination-cidr-block 0.0.0.0/0 "
         f"--network-interface-id {world.enis['nat-c']}"
     )

@@ -20,7 +20,7 @@ CALLED_BY: dict[str, set[Feature | None]] = {
     # file: what the role is used for when the calls in it are made; None is the daemon itself
     "aws/ec2.py": {None},
     "aws/reader.py": {None},
-    "provision/calls.py": {Feature.APPLY},
+    "provision/steps.py": {Feature.APPLY},
     "provision/permissions.py": {Feature.APPLY},
     "aws/sns.py": {Feature.SNS},
     "aws/tag_writer.py": {Feature.DRAIN},

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nathb.aws.ec2 import Cloud
-from nathb.aws.identity import find_me
+from nathb.aws.ec2 import Cloud, find_me
 from nathb.core.errors import IdentityError
 from tests.aws.test_aws_roster import matching, with_node
 from tests.aws.world import World

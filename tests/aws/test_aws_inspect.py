@@ -1,4 +1,4 @@
-"""Misconfigurations, one by one: each is found, its mend is named, and the mend makes it good."""
+"""Misconfigurations, one by one: each is found, its fix is named, and the fix makes it good."""
 
 from __future__ import annotations
 
@@ -13,14 +13,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from nathb.aws.reader import Reader
-from nathb.core.findings import Finding, Level
+from nathb.core.errors import Finding, Level
 from nathb.core.model import Group, Route
-from nathb.provision.audit import inspect_nodes
-from nathb.provision.audit_routes import inspect_routes
-from nathb.provision.calls import carry_out
+from nathb.provision.audit import inspect_nodes, inspect_routes
 from nathb.provision.inventory import survey
 from nathb.provision.permissions import inspect_permissions
-from nathb.provision.steps import FILE_TAG, plan
+from nathb.provision.steps import FILE_TAG, carry_out, plan
 from tests.aws.world import ANYWHERE, World, launch, route, table
 
 DIGEST = "0123456789abcdef"
@@ -33,7 +31,7 @@ class Site(Struct):
     world: World
     group: Group
     notes: dict[str, str] = {}
-    """What a test's break leaves for its mend."""
+    """What a test's break leaves for its fix."""
 
     @property
     def ec2(self) -> Any:
@@ -57,8 +55,8 @@ class Site(Struct):
         nodes = [replace(n, **changes) if n.name == node else n for n in self.group.nodes]
         self.group = replace(self.group, nodes=tuple(nodes))
 
-    def mend(self, command: str) -> None:
-        """Do what the mend says."""
+    def fix(self, command: str) -> None:
+        """Do what the fix says."""
         words = shlex.split(command.rpartition(": ")[2])
         if words[:2] == ["nathb", "apply"]:
             self.apply(frozenset(self.group.routes() if "--adopt" in words else ()))
@@ -197,32 +195,32 @@ def test_what_a_command_mends_is_found_with_that_command(site: Site, what: str) 
     breaks(site)
     finding = told(site, words)
     assert finding.level is level
-    site.mend(finding.mend)
+    site.fix(finding.fix)
     assert site.wrong() == before
 
 
 # --- what takes an edit of the file, or a decision ----------------------------------------------
 
 
-def mended(site: Site, breaks: Callable[[], None], words: str, mends: Callable[[], None]) -> str:
-    """Break it, find it, mend it, find nothing more; return the mend that was named."""
+def fixed(site: Site, breaks: Callable[[], None], words: str, fixes: Callable[[], None]) -> str:
+    """Break it, find it, fix it, find nothing more; return the fix that was named."""
     before = site.wrong()
     breaks()
     finding = told(site, words)
-    mends()
+    fixes()
     assert site.wrong() == before
-    return finding.mend
+    return finding.fix
 
 
 def test_an_instance_that_is_gone_is_found_with_how_to_replace_it(site: Site) -> None:
     old = site.world.instances["nat-a"]
-    mend = mended(
+    fix = fixed(
         site,
         lambda: site.edit("nat-a", instance="i-0123456789abcdef0"),
         "EC2 shows no instance i-0123456789abcdef0",
         lambda: site.edit("nat-a", instance=old),
     )
-    assert mend == "nathb replace tokyo nat-a i-NEW"
+    assert fix == "nathb replace tokyo nat-a i-NEW"
 
 
 def test_where_no_instance_is_shown_the_region_that_was_asked_is_to_be_corrected(
@@ -231,14 +229,14 @@ def test_where_no_instance_is_shown_the_region_that_was_asked_is_to_be_corrected
     site.edit("nat-a", instance="i-0123456789abcdef0")
     site.edit("nat-c", instance="i-0123456789abcdef1")
     found = told(site, "EC2 shows no instance i-0123456789abcdef1 in eu-west-1 (from ")
-    assert found.mend == "correct the region; if it is right: nathb replace tokyo nat-c i-NEW"
+    assert found.fix == "correct the region; if it is right: nathb replace tokyo nat-c i-NEW"
 
 
 def test_a_node_that_no_instance_matches_is_found_with_how_to_start_one(site: Site) -> None:
     name = f"nobody-{site.world.vpc}"
     before = site.wrong()
     site.edit("nat-a", instance="", match=(("tag:Name", name),))
-    assert "with the tags of its `match`" in told(site, "EC2 shows no instance").mend
+    assert "with the tags of its `match`" in told(site, "EC2 shows no instance").fix
     made = launch(site.ec2, name, site.world.subnets["nat-a"])
     eni = made["NetworkInterfaces"][0]["NetworkInterfaceId"]
     address = site.ec2.allocate_address(Domain="vpc")["AllocationId"]
@@ -248,47 +246,47 @@ def test_a_node_that_no_instance_matches_is_found_with_how_to_start_one(site: Si
 
 
 def test_an_eni_of_another_instance_is_found(site: Site) -> None:
-    mend = mended(
+    fix = fixed(
         site,
         lambda: site.edit("nat-a", eni="eni-0123456789abcdef0"),
         "its `eni` eni-0123456789abcdef0 is not one of its own",
         lambda: site.edit("nat-a", eni=""),
     )
-    assert "correct `eni:` in the file" in mend
+    assert "correct `eni:` in the file" in fix
 
 
 def test_a_source_with_a_public_address_is_found(site: Site) -> None:
     listed = site.ec2.describe_instances(InstanceIds=[site.world.instances["nat-a"]])
     own = listed["Reservations"][0]["Instances"][0]["PrivateIpAddress"]
-    mend = mended(
+    fix = fixed(
         site,
         lambda: site.edit("nat-a", source=own),
         "so it proves no masquerade",
         lambda: site.edit("nat-a", source=""),
     )
-    assert "without a public one" in mend
+    assert "without a public one" in fix
 
 
 def test_a_table_that_does_not_exist_is_found(site: Site) -> None:
     good = site.group.nodes[0].routes
-    mend = mended(
+    fix = fixed(
         site,
         lambda: site.edit("nat-a", routes=(*good, Route("rtb-0123456789abcdef0", ANYWHERE))),
         "EC2 shows no such table in eu-west-1 (from ",
         lambda: site.edit("nat-a", routes=good),
     )
-    assert mend == "correct it, or the region, in the file"
+    assert fix == "correct it, or the region, in the file"
 
 
 def test_a_guarded_table_that_steers_a_node_itself_is_found(site: Site) -> None:
     good = site.group.nodes[0].routes
-    mend = mended(
+    fix = fixed(
         site,
         lambda: site.edit("nat-a", routes=(Route(site.world.public["nat-a"], ANYWHERE),)),
         "whose packets would loop",
         lambda: site.edit("nat-a", routes=good),
     )
-    assert "private subnets' tables only" in mend
+    assert "private subnets' tables only" in fix
 
 
 def associate(site: Site, node: str, to: str) -> None:
@@ -304,13 +302,13 @@ def associate(site: Site, node: str, to: str) -> None:
 
 
 def test_two_public_subnets_with_one_table_are_found(site: Site) -> None:
-    mend = mended(
+    fix = fixed(
         site,
         lambda: associate(site, "nat-c", site.world.public["nat-a"]),
         "is steered by the same table as",
         lambda: associate(site, "nat-c", site.world.public["nat-c"]),
     )
-    assert "a table of its own" in mend
+    assert "a table of its own" in fix
 
 
 def test_a_node_whose_own_packets_are_sent_to_a_node_is_found(site: Site) -> None:
@@ -320,12 +318,12 @@ def test_a_node_whose_own_packets_are_sent_to_a_node_is_found(site: Site) -> Non
         route(site.ec2, elsewhere, ANYWHERE, site.world.enis["nat-c"])
         associate(site, "nat-a", elsewhere)
 
-    def mends() -> None:
+    def fixes() -> None:
         associate(site, "nat-a", site.world.public["nat-a"])
         site.ec2.delete_route(RouteTableId=elsewhere, DestinationCidrBlock=ANYWHERE)
 
-    mend = mended(site, breaks, "its own packets are sent to nat-c", mends)
-    assert "whose default route is a gateway" in mend
+    fix = fixed(site, breaks, "its own packets are sent to nat-c", fixes)
+    assert "whose default route is a gateway" in fix
 
 
 def test_a_route_to_a_node_that_nobody_guards_is_found(site: Site) -> None:
@@ -333,14 +331,14 @@ def test_a_route_to_a_node_that_nobody_guards_is_found(site: Site) -> None:
     before = site.wrong()
     route(site.ec2, stray, "10.9.0.0/16", site.world.enis["nat-a"])
     finding = told(site, "nobody moves it when nat-a dies")
-    assert finding.mend == "add it to the routes of nat-a in the file"
+    assert finding.fix == "add it to the routes of nat-a in the file"
     site.edit("nat-a", routes=(*site.group.nodes[0].routes, Route(stray, "10.9.0.0/16")))
     site.apply()
     assert site.wrong() == before
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "mend"),
+    ("key", "value", "fix"),
     [
         ("nathb:drain", "nat-a", "nathb undrain tokyo nat-a"),
         ("nathb:drain", "nat-c, nat-a", "nathb undrain tokyo nat-a && nathb undrain tokyo nat-c"),
@@ -349,15 +347,15 @@ def test_a_route_to_a_node_that_nobody_guards_is_found(site: Site) -> None:
         ("nathb:revert", "on", "aws ec2 delete-tags --resources rtb-"),
     ],
 )
-def test_a_tag_that_somebody_forgot_is_found(site: Site, key: str, value: str, mend: str) -> None:
+def test_a_tag_that_somebody_forgot_is_found(site: Site, key: str, value: str, fix: str) -> None:
     where = site.world.private["nat-a"]
-    named = mended(
+    named = fixed(
         site,
         lambda: site.ec2.create_tags(Resources=[where], Tags=[{"Key": key, "Value": value}]),
         f"carries the tag {key}",
         lambda: site.ec2.delete_tags(Resources=[where], Tags=[{"Key": key}]),
     )
-    assert named.startswith(mend)
+    assert named.startswith(fix)
 
 
 def test_a_pause_that_has_ended_by_itself_is_no_finding(site: Site) -> None:
@@ -369,14 +367,14 @@ def test_a_pause_that_has_ended_by_itself_is_no_finding(site: Site) -> None:
 
 
 @pytest.mark.parametrize(
-    ("action", "level", "mend"),
+    ("action", "level", "fix"),
     [
         ("ReplaceRoute", Level.BAD, "nathb iam-policy tokyo"),
         ("CreateTags", Level.WARNING, "nathb iam-policy tokyo --features drain,apply"),
     ],
 )
 def test_a_permission_that_is_missing_is_found(
-    site: Site, action: str, level: Level, mend: str
+    site: Site, action: str, level: Level, fix: str
 ) -> None:
     before = site.wrong()
 
@@ -387,5 +385,5 @@ def test_a_permission_that_is_missing_is_found(
     site.ec2.meta.events.register(f"before-call.ec2.{action}", refuse)
     finding = told(site, "this role may not")
     site.ec2.meta.events.unregister(f"before-call.ec2.{action}", refuse)
-    assert (finding.level, finding.mend) == (level, mend)
+    assert (finding.level, finding.fix) == (level, fix)
     assert site.wrong() == before

@@ -11,9 +11,8 @@ from msgspec.structs import replace
 from nathb.aws.reader import Reader
 from nathb.core.errors import CloudError
 from nathb.core.model import Failure, Group, Route
-from nathb.provision.calls import carry_out
 from nathb.provision.inventory import survey
-from nathb.provision.steps import FILE_TAG, Action, Plan, plan
+from nathb.provision.steps import FILE_TAG, Action, Plan, carry_out, plan
 from tests.aws.world import ANYWHERE, World, launch, route, table
 
 DIGEST = "0123456789abcdef"
@@ -121,7 +120,7 @@ def test_a_route_that_another_node_holds_is_left_to_the_daemons(set_up: World) -
     assert found.steps == ()
     (note,) = found.notes
     assert not note.bad
-    assert "the daemons return it" in note.mend
+    assert "the daemons return it" in note.fix
 
 
 def test_a_route_outside_the_group_is_moved_only_when_it_is_adopted(set_up: World) -> None:
@@ -131,7 +130,7 @@ def test_a_route_outside_the_group_is_moved_only_when_it_is_adopted(set_up: Worl
     found = planned(set_up)
     assert found.steps == ()
     assert found.notes[0].bad
-    assert found.notes[0].mend.endswith("nathb apply tokyo --adopt")
+    assert found.notes[0].fix.endswith("nathb apply tokyo --adopt")
     assert applied(set_up, adopted=frozenset(set_up.group.routes())) == Plan()
     assert routes(set_up, set_up.private["nat-a"])[ANYWHERE] == set_up.enis["nat-a"]
 

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from nathb.aws.ec2 import reduce_view, tables_of
 from nathb.aws.responses import RouteEntry, Table, Tag
-from nathb.aws.route_tables import reduce_view, tables_of
 from nathb.core.ec2_state import (
     Holding,
     Instance,

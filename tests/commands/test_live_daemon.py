@@ -11,7 +11,7 @@ from prometheus_client import generate_latest
 
 from nathb.cli import main
 from nathb.commands import check
-from nathb.core.findings import Level
+from nathb.core.errors import Level
 from nathb.host.metrics import registry
 from nathb.host.status_file import publish
 from nathb.provision.inventory import Inventory

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from nathb.cli import main
 from nathb.commands.reload import PATIENCE, wait
 from nathb.core.errors import SnapshotError
-from nathb.core.snapshot import Told, Snapshot
+from nathb.core.snapshot import Snapshot, Told
 from nathb.host.status_file import publish
 from tests.host.samples import SNAPSHOT
 

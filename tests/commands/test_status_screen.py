@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from nathb.commands.status import all_is_well
 from nathb.core.ec2_state import Holding, Intent, View
 from nathb.core.model import Rule, Ruling
-from nathb.core.snapshot import Counters, Told, Home, Snapshot
+from nathb.core.snapshot import Counters, Home, Snapshot, Told
 from nathb.ui.status_screen import screen
 from nathb.ui.terminal import coloured
 from tests.core.build import NOW, ROUTE_A, ROUTE_C, down, up, view

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from nathb.core import event_texts as sentences
+from nathb.core import events as sentences
 from nathb.core.change_detector import ChangeDetector
 from nathb.core.ec2_state import Intent, Pin, PinState
 from nathb.core.errors import SnapshotError

@@ -12,8 +12,7 @@ from msgspec.structs import replace
 
 from nathb.cli import main
 from nathb.core.model import Rule
-from nathb.core.replay import parse, render
-from nathb.core.rule_trace import decides_alike
+from nathb.core.replay import decides_alike, parse, render
 from nathb.core.rules import decide
 from nathb.host.status_file import publish
 from tests.commands.test_command_line import BROKEN, EXAMPLE

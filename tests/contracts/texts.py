@@ -27,7 +27,7 @@ from nathb.core.timeline import Occurrence
 from nathb.daemon import notifier as chorus
 from nathb.host import status_file as runtime
 from nathb.host.journal_schema import ENTRIES, LOST, lost_record, notice, record
-from nathb.host.metric_families import figures
+from nathb.host.metrics import figures
 from nathb.provision import steps as plan
 from nathb.ui import group_file as locate
 from tests.contracts.recorded import round_named

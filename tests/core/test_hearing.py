@@ -9,7 +9,7 @@ from nathb.core.context import Facts
 from nathb.core.ec2_state import Intent
 from nathb.core.memory import Contest, RouteMemory
 from nathb.core.model import Rule
-from nathb.core.rule_trace import decides_alike, evaluate
+from nathb.core.replay import decides_alike, evaluate
 from nathb.core.rules import RULES, decide
 from tests.core.build import NOW, ROUTE_A, ROUTE_C, down, known, ruling, up, view
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from nathb.core import event_texts as sentences
+from nathb.core import events as sentences
 from nathb.core.change_detector import ChangeDetector
 from nathb.core.ec2_state import Intent, Pin, PinState
 from nathb.core.events import EventKind

@@ -6,7 +6,7 @@ from nathb.core.damping import Penalty
 from nathb.core.ec2_state import Holding, Intent, Pin, PinState, View
 from nathb.core.events import Event, EventKind
 from nathb.core.model import Evidence, Route, Rule, Ruling, Verdict
-from nathb.core.snapshot import Counters, Told, Home, Snapshot
+from nathb.core.snapshot import Counters, Home, Snapshot, Told
 
 ROUTE = Route("rtb-0bee8f2dc00000003", "0.0.0.0/0")
 TOOK = Event(

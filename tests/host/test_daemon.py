@@ -12,7 +12,7 @@ import pytest
 from msgspec.structs import replace
 
 from nathb.core.errors import SnapshotError
-from nathb.host import live_daemon as daemon
+from nathb.host import status_file as daemon
 from nathb.host.status_file import publish
 from tests.host.samples import SNAPSHOT
 

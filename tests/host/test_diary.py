@@ -142,7 +142,7 @@ def test_a_machine_without_a_journal_is_told_of_copies(tmp_path: Path) -> None:
 @pytest.mark.lab
 @pytest.mark.clock
 @pytest.mark.parametrize(
-    ("where", "mend"),
+    ("where", "fix"),
     [
         ("Where(system=('{file}',))", "be in the group systemd-journal"),
         ("Where(directories=('{folder}',))", "chown the copy"),
@@ -153,7 +153,7 @@ def test_a_journal_that_this_user_may_not_read_is_an_error_and_never_an_empty_an
     sandbox: None,  # noqa: ARG001
     tmp_path: Path,
     where: str,
-    mend: str,
+    fix: str,
 ) -> None:
     file = tmp_path / "system.journal"
     file.touch(mode=0)
@@ -163,4 +163,4 @@ def test_a_journal_that_this_user_may_not_read_is_an_error_and_never_an_empty_an
         capture_output=True, text=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
     assert "may not be read by this user" in done.stdout, done.stderr
-    assert mend in done.stdout
+    assert fix in done.stdout

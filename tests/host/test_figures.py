@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 from nathb.core.damping import HALF_LIFE
 from nathb.core.ec2_state import Holding, View
 from nathb.core.snapshot import Snapshot
-from nathb.host.metric_families import figures
+from nathb.host.metrics import figures
 from tests.host.samples import ROUTE, SNAPSHOT
 
 NOW = 1236.0

@@ -8,7 +8,7 @@ from datetime import datetime
 import pytest
 
 from nathb.core.errors import UsageError
-from nathb.host.time_points import point
+from nathb.host.clock import point
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ NOTE = '#!/bin/sh\necho "${0##*/} $*" >>/calls\n'
 
 
 def obstacle() -> str:
-    """Why there can be no such root, with the mend; empty when there can."""
+    """Why there can be no such root, with the fix; empty when there can."""
     if Path("/proc/self/uid_map").read_text().split() != ["0", "0", "4294967295"]:
         return "to install packages takes root, not a user namespace; run `sudo make test`"
     return ""

@@ -59,7 +59,7 @@ PIP = {
 
 
 def obstacle() -> str:
-    """Why no machine can be booted in this sandbox, with the mend; empty when one can."""
+    """Why no machine can be booted in this sandbox, with the fix; empty when one can."""
     if not shutil.which("systemd-nspawn"):
         return "systemd-nspawn is missing; get it with: apt-get install systemd-container"
     if Path("/proc/self/uid_map").read_text().split() != ["0", "0", "4294967295"]:

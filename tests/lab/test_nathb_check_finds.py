@@ -62,7 +62,7 @@ FAULTS: dict[str, tuple[Callable[[Lab], None], str, str]] = {
 }
 
 
-def mend(lab: Lab) -> None:
+def repair(lab: Lab) -> None:
     """Take back every fault of this file."""
     lab.heal()
     rules = lab.directory / "rules"
@@ -74,11 +74,11 @@ def mend(lab: Lab) -> None:
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_what_is_wrong_with_a_node_is_found_with_its_mend(lab: Lab, fault: str) -> None:
-    breaks, words, mending = FAULTS[fault]
+    breaks, words, fix = FAULTS[fault]
     before = found(lab)
     breaks(lab)
-    assert mending in told(lab, words)["mend"]
-    mend(lab)
+    assert fix in told(lab, words)["mend"]
+    repair(lab)
     assert found(lab) == before
 
 

@@ -175,7 +175,7 @@ def test_what_is_no_address_is_never_sent(address: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "name", "mend"),
+    ("number", "name", "fix"),
     [
         (errno.ENOBUFS, "ENOBUFS", "tc -s qdisc"),
         (errno.EAGAIN, "EAGAIN", "tc -s qdisc"),
@@ -186,7 +186,7 @@ def test_what_is_no_address_is_never_sent(address: str) -> None:
 )
 @pytest.mark.parametrize("raw", [True, False])
 def test_a_refused_send_is_blind_with_address_errno_and_mend(
-    raw: bool, number: int, name: str, mend: str
+    raw: bool, number: int, name: str, fix: str
 ) -> None:
     with wired(raw=raw) as (wire, opener):
         ticket = wire.send("192.0.2.1")
@@ -196,7 +196,7 @@ def test_a_refused_send_is_blind_with_address_errno_and_mend(
         with Wire(lambda *_: refusing) as blind, pytest.raises(BlindError) as caught:
             blind.send("192.0.2.7")
         assert str(caught.value).startswith(f"192.0.2.7: request not sent: {name} (")
-        assert mend in str(caught.value)
+        assert fix in str(caught.value)
         assert opener.opened[0].is_closed is not raw
 
 

@@ -6,8 +6,8 @@ import socket
 
 import pytest
 
-from nathb.core.addresses import is_address
 from nathb.core.errors import ResolveError
+from nathb.core.text import is_address
 from nathb.net.names import resolve
 
 

@@ -22,8 +22,8 @@ from collections import defaultdict
 from itertools import permutations
 from typing import TYPE_CHECKING
 
-from nathb.core.addresses import is_address
 from nathb.core.model import Route
+from nathb.core.text import is_address
 from tests.sim.account import Write
 from tests.sim.grants import GRANTS, HOUR, Claim, detection
 from tests.sim.judge import OffenceError

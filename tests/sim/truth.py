@@ -15,9 +15,9 @@ from collections.abc import Iterable
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from nathb.core.addresses import is_address
 from nathb.core.ec2_state import PinState
 from nathb.core.model import Route
+from nathb.core.text import is_address
 from tests.sim.ec2 import FOREIGN
 from tests.sim.net import BURST_LOSS, GATEWAY, Link, entering, leaving
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from nathb.core.addresses import is_address
 from nathb.core.ec2_state import PinState, Roster, RouteState, View
 from nathb.core.model import Group, Timers, Verdict
+from nathb.core.text import is_address
 
 UPLINK = "uplink"
 LEADS_THERE = {PinState.GOOD, PinState.BLACKHOLE}
