@@ -52,7 +52,7 @@ test-machines:
 sim: $(VENV)/ready
 	$(RUN) -m tests.sim --seeds $(SEEDS)
 
-# What each fault costs: the table in the README.
+# What each fault costs: the table in docs/proven.md.
 budgets: $(VENV)/ready
 	@$(RUN) -m tests.sim --budgets
 
@@ -118,6 +118,7 @@ install:
 	@install -Dm644 -t $(DESTDIR)$(UNITS) systemd/nathb@.service systemd/nathb-nat.service
 	@install -Dm644 systemd/nathb.catalog $(DESTDIR)$(CATALOG)
 	@install -Dm644 -t $(DESTDIR)$(DOC) README.md LICENSE
+	@install -Dm644 -t $(DESTDIR)$(DOC)/docs docs/*.md docs/*.svg
 	@install -Dm644 -t $(DESTDIR)$(DOC)/examples etc/nathb/example.yaml
 	@for one in $(NAT_FILES); do packaging/settle etc/nathb/nat/$$one $(DESTDIR)/etc/nathb/nat; done
 	@$(STAGED) journalctl --update-catalog

@@ -1,19 +1,37 @@
-"""What the README says of tests and verbs is so."""
+"""What the documents say of tests, verbs, keys and one another is so."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
+from xml.etree import ElementTree
 
+import pytest
+
+from nathb import config
 from nathb.cli import parser
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+PROVEN = (ROOT / "docs" / "proven.md").read_text()
 TESTS = "".join(file.read_text() for file in (ROOT / "tests" / "lab").glob("test_*.py"))
+LONGEST = 270
+"""Lines of the README: what a stranger reads at once."""
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+PICTURE = "docs/nathb.svg"
+NOT_WRITTEN_YET = {ROOT / "docs" / "design.md"}
+FETCHING = {"href", "{http://www.w3.org/1999/xlink}href", "src"}
+"""Attributes with which a picture would fetch something."""
 
 
-def test_every_test_that_the_readme_names_is_in_the_lab() -> None:
-    named = re.findall(r"`(test_[a-z0-9_]{20,})`", README)
+def anchors(document: Path) -> set[str]:
+    """The anchors of a document's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", document.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", one.lower()).replace(" ", "-") for one in headings}
+
+
+def test_every_test_that_proven_md_names_is_in_the_lab() -> None:
+    named = re.findall(r"`(test_[a-z0-9_]{20,})`", PROVEN)
     assert len(named) > 50
     assert [name for name in named if f"def {name}(" not in TESTS] == []
 
@@ -23,3 +41,39 @@ def test_every_verb_is_in_the_readmes_table_of_commands() -> None:
     verbs = re.findall(r"^    ([a-z][a-z-]+)(?: {2,}|$)", parser().format_help(), re.MULTILINE)
     assert len(verbs) > 10
     assert [verb for verb in verbs if f"`nathb {verb}" not in commands] == []
+
+
+def test_the_readme_is_read_at_once() -> None:
+    assert len(README.splitlines()) <= LONGEST
+
+
+def test_the_readmes_file_is_one_that_nathb_takes_without_a_warning() -> None:
+    (written,) = re.findall(r"^```yaml\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    group = config.parse(written, "tokyo.yaml")
+    assert [node.name for node in group.nodes] == ["nat-a", "nat-c"]
+    assert config.warnings(group) == ()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda file: str(file.relative_to(ROOT)))
+def test_every_link_leads_to_a_file_and_a_heading_that_are_there(document: Path) -> None:
+    links = re.findall(r"\]\((?!https://)([^)]+)\)", document.read_text())
+    for link in links:
+        name, _, heading = link.partition("#")
+        target = document.parent / name if name else document
+        if target in NOT_WRITTEN_YET and not target.exists():
+            continue
+        assert target.exists(), f"{document.name} links to {link}"
+        assert not heading or heading in anchors(target), f"{document.name} links to {link}"
+
+
+def test_the_readmes_picture_parses_fetches_nothing_and_has_colours_for_light_and_dark() -> None:
+    assert f"]({PICTURE})" in README
+    picture = ElementTree.parse(ROOT / PICTURE).getroot()
+    assert picture.tag == "{http://www.w3.org/2000/svg}svg"
+    for element in picture.iter():
+        fetched = [element.get(name) for name in FETCHING & set(element.keys())]
+        assert [one for one in fetched if one and not one.startswith("#")] == []
+    text = (ROOT / PICTURE).read_text()
+    assert "@import" not in text
+    assert re.findall(r"url\((?!#)", text) == []
+    assert "prefers-color-scheme: dark" in text

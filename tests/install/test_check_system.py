@@ -55,12 +55,12 @@ def test_below_a_destdir_anybody_may_and_systemd_is_not_asked_for(cloned: Root) 
     assert cloned.run("test", "-e", "/home/nobody/tree/opt/nathb").returncode != 0
 
 
-def test_typed_as_the_readme_has_it_a_folder_is_all_that_is_needed(
+def test_typed_as_the_document_has_it_a_folder_is_all_that_is_needed(
     cloned: Root, tmp_path: Path
 ) -> None:
     cloned.bring(WHEELS, "/wheels")
     cloned.write("/usr/local/bin/sudo", '#!/bin/sh\nexec "$@"\n', 0o755)
-    (typed,) = (block for block in blocks("README.md") if "make wheels" in block)
+    (typed,) = (block for block in blocks("docs/install.md") if "make wheels" in block)
     collect, install = typed.splitlines()
     where = "cd /checkout; "
     newer = release(tmp_path, "icmplib", "raise RuntimeError('newer than what is locked')")

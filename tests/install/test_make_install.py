@@ -86,6 +86,14 @@ def test_what_an_operator_has_changed_is_kept_and_the_new_one_put_beside_it(tmp_
     assert files(there.parent) == {"settings.env"}
 
 
+def test_the_documents_that_the_readme_links_to_come_with_it(built: Built) -> None:
+    place = built.tree / "usr" / "share" / "doc" / "nathb"
+    linked = re.findall(r"\]\((docs/[^)#]+)", (place / "README.md").read_text())
+    assert "docs/proven.md" in linked
+    there = [one for one in linked if (CHECKOUT / one).exists()]
+    assert [one for one in there if not (place / one).exists()] == []
+
+
 def test_the_man_page_is_sound_and_knows_every_verb_and_option(built: Built) -> None:
     page = built.tree / "usr/share/man/man8/nathb.8.gz"
     shown = shell('zcat "$1" | groff -mdoc -Tascii -ww -P-cbou', page)  # no complaint either

@@ -4,10 +4,11 @@ Two NATs with the real daemon at default timing, two clients that send a datagra
 server on the internet. nat-c is killed, its route is taken by nat-a; it is revived, and the route
 goes home. The exit code is 0 only if all of that was seen.
 
-    python -m tests.lab.demo [--into FILE]
+    python -m tests.lab.demo [--into FILE ...]
 
 With --into, what was shown by `nathb status` and `nathb history`, and what was measured, is also
-put into FILE, between lines like `<!-- demo: status -->` and `<!-- end -->`.
+put into the files, each where one of them has lines like `<!-- demo: status -->` and
+`<!-- end -->`. To renew the documents: `--into README.md docs/proven.md`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import argparse
 import re
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -149,26 +151,29 @@ def _arrow(write: tuple[str, str]) -> str:
     return f"to {write[1]} by {write[0]}"
 
 
-def put_into(file: Path, captured: dict[str, str]) -> None:
-    """Replace what stands between the file's marks; ValueError when one of them is missing."""
-    text = file.read_text()
+def put_into(files: Sequence[Path], captured: dict[str, str]) -> None:
+    """Replace what stands between the files' marks; ValueError, and no file is changed, unless
+    there is one place in all for each name.
+    """
+    texts = {file: file.read_text() for file in files}
     for name, shown in captured.items():
-        block = rf"(<!-- demo: {name} -->\n).*?(<!-- end -->)"
-        text, count = re.subn(
-            block,
-            lambda marks, shown=shown: f"{marks[1]}```\n{shown}\n```\n{marks[2]}",
-            text,
-            flags=re.DOTALL,
+        block = re.compile(rf"(<!-- demo: {name} -->\n).*?(<!-- end -->)", re.DOTALL)
+        places = [file for file, text in texts.items() for _ in block.findall(text)]
+        if len(places) != 1:
+            among = ", ".join(map(str, files))
+            raise ValueError(f"{among}: {len(places)} places for what {name} shows; make it one")
+        new = f"```\n{shown}\n```\n"
+        texts[places[0]] = block.sub(
+            lambda marks, new=new: f"{marks[1]}{new}{marks[2]}", texts[places[0]]
         )
-        if count != 1:
-            raise ValueError(f"{file}: has {count} places for what {name} shows, and takes one")
-    file.write_text(text)
+    for file, text in texts.items():
+        file.write_text(text)
 
 
 def main() -> int:
     """Build the lab and play in it."""
     arguments = argparse.ArgumentParser(prog="python -m tests.lab.demo")
-    arguments.add_argument("--into", type=Path, metavar="FILE")
+    arguments.add_argument("--into", type=Path, nargs="+", metavar="FILE")
     given = arguments.parse_args()
     print("Building a VPC of network namespaces: two NATs, two clients, EC2's API", flush=True)
     with Journald() as journald, Lab() as lab:

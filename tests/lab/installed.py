@@ -1,6 +1,6 @@
 """A root with nathb installed on it as README.md says, made once for all machines of a sandbox.
 
-The block of "Install the program" is read from README.md and run as it is written there, on a
+The block of the step "Install" is read from README.md and run as it is written there, on a
 booted machine. Some programs that it calls are stand-ins, as the lab has no internet, and this
 machine's `python3` need not be the one that runs the suite:
 
@@ -86,11 +86,18 @@ def python() -> Path | None:
     return None
 
 
-def commands(step: int) -> str:
-    """The first block of shell commands in a step of "Install on two instances" in README.md."""
-    text = (CHECKOUT / "README.md").read_text().partition("\n## Install on two instances\n")[2]
-    found = re.search(rf"^{step}\. .*?^ +```\n(.*?)^ +```$", text, re.M | re.S)
-    assert found, f"README.md has no block of commands in step {step} of the installation"
+def step(title: str) -> str:
+    """A step of "Quick start on two instances" in README.md, by the word that it begins with."""
+    text = (CHECKOUT / "README.md").read_text().partition("\n## Quick start on two instances\n")[2]
+    found = re.search(rf"^\d\. \*\*{title}\*\* .*?^(?=\d\. |## )", text, re.M | re.S)
+    assert found, f"README.md has no step {title} in its quick start"
+    return found[0]
+
+
+def commands(title: str) -> str:
+    """The block of shell commands in a step of README.md's quick start."""
+    found = re.search(r"^ +```\n(.*?)^ +```$", step(title), re.M | re.S)
+    assert found, f"README.md has no block of commands in the step {title} of its quick start"
     return textwrap.dedent(found[1])
 
 
@@ -118,10 +125,10 @@ def _install(fork_server: ForkServer, layer: Path) -> None:
 
 
 def install(machine: NspawnMachine) -> None:
-    """Do what README.md says in its first step, on a machine that is bare and up."""
+    """Do what README.md says in its step "Install", on a machine that is bare and up."""
     settings = [f"{key}={value}" for key, value in PIP.items()]
     # Nice to the tests beside it, some of which measure milliseconds.
-    script = f"cd; {commands(1)}"
+    script = f"cd; {commands('Install')}"
     machine.did("nice", "env", *settings, "sh", "-exc", script, within=600.0)
 
 

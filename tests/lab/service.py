@@ -20,7 +20,7 @@ class Service:
     """`nathb@pair` on one machine."""
 
     def __init__(self, machine: NspawnMachine, config: str) -> None:
-        """Write its file, and the environment that README.md speaks of; nothing runs yet."""
+        """Write its file, and the environment that docs/install.md speaks of; nothing runs yet."""
         self.machine = machine
         self.config = config
         machine.write(FILE, config)

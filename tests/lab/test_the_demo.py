@@ -8,6 +8,7 @@ import pytest
 
 from tests.host.journald import Journald
 from tests.lab.demo import play, put_into
+from tests.lab.fork_server import CHECKOUT
 from tests.lab.lab import Lab
 
 
@@ -31,14 +32,34 @@ def test_the_demo_shows_a_takeover_and_a_return_and_measures_both(
     assert "heartbeat 193.0.14.129 missed 3 of 3" in captured["history"]
 
 
-def test_what_the_demo_captured_is_put_between_the_readmes_marks(tmp_path: Path) -> None:
-    marks = "".join(f"x\n<!-- demo: {name} -->\nold\n<!-- end -->\ny\n" for name in ("a", "b"))
-    file = tmp_path / "file.md"
-    file.write_text(marks)
-    put_into(file, {"a": r"new \1", "b": "newer"})
-    assert file.read_text() == (
+def marked(*names: str) -> str:
+    return "".join(f"x\n<!-- demo: {name} -->\nold\n<!-- end -->\ny\n" for name in names)
+
+
+def test_what_the_demo_captured_is_put_between_the_documents_marks(tmp_path: Path) -> None:
+    first, second = tmp_path / "first.md", tmp_path / "second.md"
+    first.write_text(marked("a", "b"))
+    second.write_text(marked("c"))
+    put_into((first, second), {"a": r"new \1", "b": "newer", "c": "newest"})
+    assert first.read_text() == (
         "x\n<!-- demo: a -->\n```\nnew \\1\n```\n<!-- end -->\ny\n"
         "x\n<!-- demo: b -->\n```\nnewer\n```\n<!-- end -->\ny\n"
     )
-    with pytest.raises(ValueError, match="has 0 places"):
-        put_into(file, {"c": "nowhere"})
+    assert second.read_text() == "x\n<!-- demo: c -->\n```\nnewest\n```\n<!-- end -->\ny\n"
+
+
+@pytest.mark.parametrize(("names", "places"), [(("a",), 0), (("a", "b", "b"), 2)])
+def test_a_capture_without_its_one_place_is_refused_and_nothing_is_written(
+    tmp_path: Path, names: tuple[str, ...], places: int
+) -> None:
+    file = tmp_path / "file.md"
+    file.write_text(marked(*names))
+    with pytest.raises(ValueError, match=f"{places} places for what b shows"):
+        put_into((file,), {"a": "new", "b": "newer"})
+    assert file.read_text() == marked(*names)
+
+
+def test_the_documents_have_one_place_for_each_capture() -> None:
+    texts = [(CHECKOUT / name).read_text() for name in ("README.md", "docs/proven.md")]
+    for name in ("status", "history", "measured"):
+        assert "".join(texts).count(f"<!-- demo: {name} -->\n") == 1
