@@ -19,7 +19,7 @@ from nathb.daemon.agent import Agent
 from tests.sim.draw import EDITION, draw
 from tests.sim.judge import OffenceError
 from tests.sim.rows import ROWS, STAGES, budget
-from tests.sim.tally import Tally, run, table
+from tests.sim.totals import Tally, run, table
 from tests.sim.world import World
 
 CHUNK = 25

@@ -11,12 +11,12 @@ from nathb.core.errors import CloudError
 from nathb.core.events import Event, EventKind
 from nathb.core.model import Done, Failure, Move, Route, Verdict
 from nathb.core.prober import Prober
-from tests.sim.deed import LONGEST_MOVE, QUESTIONS, Deed, Past
 from tests.sim.net import GATEWAY
-from tests.sim.witness import UPLINK
+from tests.sim.packet_evidence import UPLINK
+from tests.sim.write_checks import LONGEST_MOVE, QUESTIONS, Deed, Past
 
 if TYPE_CHECKING:
-    from tests.sim.post import Post
+    from tests.sim.host import Post
 
 RECORDS = {EventKind.TOOK, EventKind.RETURNED, EventKind.RELEASED, EventKind.HANDED_OVER}
 KEPT_AT_MOST = 30.0

@@ -15,8 +15,8 @@ from nathb.core.model import Group, Node, Route
 from nathb.daemon.agent import Agent
 from tests.sim.account import Write
 from tests.sim.draw import Plot
+from tests.sim.host import Post
 from tests.sim.net import Link, entering, leaving, links
-from tests.sim.post import Post
 from tests.sim.truth import Service
 from tests.sim.world import World
 

@@ -15,13 +15,13 @@ from nathb.aws.client import CONNECT_TIMEOUT, READ_TIMEOUT
 from nathb.aws.reader import PAUSES
 from nathb.core.polling import GIVE_UP
 from nathb.daemon.agent import Agent
-from tests.sim.book import FAILED, OPEN, Key, is_known
 from tests.sim.draw import EDITION, KINDS, LATER_KINDS, LATEST_KINDS, draw
+from tests.sim.failed_seeds import FAILED, OPEN, Key, is_known
 from tests.sim.faults import FAULTS
+from tests.sim.host import LONGEST_READ, LONGEST_WRITE
 from tests.sim.judge import OffenceError
 from tests.sim.mutants import MUTANTS
-from tests.sim.post import LONGEST_READ, LONGEST_WRITE
-from tests.sim.tally import run, table
+from tests.sim.totals import run, table
 from tests.sim.world import World, world_of
 
 ROOT = Path(__file__).parent.parent.parent

@@ -16,9 +16,9 @@ from tests.sim.clock import START, SimClock
 from tests.sim.draw import EDITION, Fault, Plot, draw
 from tests.sim.ec2 import FOREIGN, SimEC2
 from tests.sim.faults import FAULTS
+from tests.sim.host import FOREVER, LONGEST_READ, Place, Post
 from tests.sim.judge import OffenceError
 from tests.sim.net import Addresses, Network
-from tests.sim.post import FOREVER, LONGEST_READ, Place, Post
 
 QUIET_ROUNDS = 1000
 """Steps that all nodes together take at rest without a write."""

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from nathb.daemon.agent import Agent
-from tests.sim.book import is_known
 from tests.sim.draw import EDITION, draw
+from tests.sim.failed_seeds import is_known
 from tests.sim.judge import OffenceError
 from tests.sim.world import World
 

@@ -22,7 +22,7 @@ from tests.sim.clock import SimClock
 from tests.sim.ec2 import SimCloud, SimEC2
 from tests.sim.judge import Judge
 from tests.sim.net import GATEWAY, Addresses, Network
-from tests.sim.witness import Witness
+from tests.sim.packet_evidence import Witness
 
 BREATH = 0.001
 """Seconds between two steps of a process, however eager it is."""

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 from nathb.core.ec2_state import Holding, RouteState, View
 from nathb.core.model import Cause, Move, Preempt, Verdict
-from tests.sim.witness import UPLINK
+from tests.sim.packet_evidence import UPLINK
 
 if TYPE_CHECKING:
-    from tests.sim.post import Post
+    from tests.sim.host import Post
 
 FIRST_BACKOFF = 0.1
 """Seconds that must pass after a refusal: half of the shortest first backoff, and a little less."""
