@@ -19,7 +19,7 @@ from nathb.daemon.agent import Agent
 from tests.sim.draw import EDITION, draw
 from tests.sim.judge import OffenceError
 from tests.sim.rows import ROWS, STAGES, budget
-from tests.sim.totals import Tally, run, table
+from tests.sim.totals import Totals, run, table
 from tests.sim.world import World
 
 CHUNK = 25
@@ -55,15 +55,15 @@ def act(name: str, *, tracing: bool) -> int:
     return 1 if fallen else 0
 
 
-def live_all(every: range, jobs: int | None) -> tuple[Tally, bool]:
+def live_all(every: range, jobs: int | None) -> tuple[Totals, bool]:
     """Live all seeds through; return what they amounted to, and whether all had their turn."""
-    total, began = Tally(), time.perf_counter()
+    total, began = Totals(), time.perf_counter()
     told_at = began
     pool = ProcessPoolExecutor(jobs, initializer=_leave_interrupts_to_the_parent)
     try:
-        for tally in _each(pool, every):
-            total.add(tally)
-            for story in tally.failed.values():
+        for totals in _each(pool, every):
+            total.add(totals)
+            for story in totals.failed.values():
                 print(story, flush=True)
             now = time.perf_counter()
             if now >= told_at + TELL_EVERY:
@@ -115,10 +115,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if total.failed else 0
 
 
-def _each(pool: ProcessPoolExecutor, every: range) -> Iterator[Tally]:
+def _each(pool: ProcessPoolExecutor, every: range) -> Iterator[Totals]:
     """Yield what each chunk of seeds amounted to, as soon as it is done."""
     chunks = (every[start : start + CHUNK] for start in range(0, len(every), CHUNK))
-    doing: list[Future[Tally]] = [pool.submit(run, chunk) for chunk in chunks]
+    doing: list[Future[Totals]] = [pool.submit(run, chunk) for chunk in chunks]
     for done in as_completed(doing):
         yield done.result()
 

@@ -45,7 +45,7 @@ class Claims:
 
     def __init__(self, world: World) -> None:
         self.world, self.truth = world, world.accounts.truth
-        self.detection = detection(world.plot.group)
+        self.detection = detection(world.schedule.group)
         self.began = world.clock.now
         self.open: dict[tuple[Route, str], tuple[tuple[object, ...], Claim]] = {}
         self.due = float("inf")
@@ -76,7 +76,7 @@ class Claims:
     def earlier(self, claim: Claim) -> int:
         """How many nodes come before this one in the route's order and answer its pings."""
         drained = self.world.ec2.intent.drained
-        order = self.world.posts[claim.node].file.order(claim.route)
+        order = self.world.hosts[claim.node].file.order(claim.route)
         order = sorted(order, key=lambda name: name in drained)
         before = order[: order.index(claim.node)]
         others = [name for name in before if name not in {claim.holder}]
@@ -132,8 +132,8 @@ class Claims:
         nodes = [(service[route, n], self._acts(n), ec2.is_gone(n)) for n in self.world.names]
         pairs = permutations(self.world.names, 2)
         links = [self.truth.misses(one, other) for one, other in pairs]
-        hands = [one for one in ec2.changes if one.route == route and not one.who]
-        return nodes, links, ec2.intent, len(hands)
+        by_others = [one for one in ec2.changes if one.route == route and not one.who]
+        return nodes, links, ec2.intent, len(by_others)
 
     def look(self) -> None:
         """Take in how things stand: what is claimed from now on, and what was written."""
@@ -149,7 +149,7 @@ class Claims:
             for node in world.names:
                 could = self._could if node != holder else self._could_release
                 if dark and could(node, route, holder):
-                    key = (holder, world.posts[node].renewals)
+                    key = (holder, world.hosts[node].renewals)
                     if self.open.get((route, node), (None,))[0] != key:
                         self.open[route, node] = key, Claim(route, holder, node, now)
                     claim = self.open[route, node][1]
@@ -232,7 +232,7 @@ class Claims:
         if self._well_since.get((route, holder), change.at) > lately:
             return  # the truth has changed again since it was decided
         others = [one for one in world.ec2.changes if one.route == route and one is not change]
-        window = lately if self._api_is_well(taker) else lately - world.plot.group.view_max_age
+        window = lately if self._api_is_well(taker) else lately - world.schedule.group.view_max_age
         if others and others[-1].at > window:
             return  # decided while another held it: no compare-and-set exists for ReplaceRoute
         unseen = self._unseen_at.get((taker, holder), NEVER) > lately
@@ -271,21 +271,21 @@ class Claims:
             return False
         if world.accounts.service[route, node] is not Service.SERVES:
             return False
-        if route not in world.posts[node].group.routes():
+        if route not in world.hosts[node].group.routes():
             return False
         if ec2.hidden[node, node] or ec2.hidden[node, holder]:
             return False
-        silent = world.net.down[holder] and world.posts[node].file.check.pulse > 0
+        silent = world.net.down[holder] and world.hosts[node].file.check.pulse > 0
         return self.truth.misses(node, holder) or ec2.is_gone(holder) or bool(silent)
 
     def _could_release(self, node: str, route: Route, _holder: str) -> bool:
         """Whether the dark holder itself can see that it is cut off, and whom to give it to."""
         world, net = self.world, self.world.net
-        named = not all(is_address(one) for one in world.posts[node].file.uplink)
+        named = not all(is_address(one) for one in world.hosts[node].file.uplink)
         blind = net.unable[node, GATEWAY] or net.slow[node] or (named and net.nameless[node])
         if not self._acts(node) or not net.cut[node] or net.down[node] or blind:
             return False
-        if route not in world.posts[node].group.routes() or world.ec2.hidden[node, node]:
+        if route not in world.hosts[node].group.routes() or world.ec2.hidden[node, node]:
             return False
         return any(
             world.accounts.service[route, name] is Service.SERVES

@@ -45,8 +45,8 @@ KINDS: dict[str, float] = {
     "no-reply-applied": 0.2,
     "no-reply-lost": 0.15,
     "stale-describe": 0.25,
-    "hand-moves": 0.3,
-    "hand-insists": 0.15,
+    "operator-moves": 0.3,
+    "operator-insists": 0.15,
     "foreign": 0.2,
     "pin-missing": 0.25,
     "pin-elsewhere": 0.25,
@@ -95,7 +95,7 @@ LATEST_KINDS: dict[str, float] = {
     "daemon-dry": 0.12,
 }
 EDITION = 3
-"""What seeds stand for. Older editions are drawn as they were, for the seeds in the book."""
+"""What seeds stand for. Older editions are drawn as they were, for the seeds that failed."""
 
 SPARE = Route("rtb-0000000a", "10.9.0.0/16")
 """A route that EC2 has, and that only a changed file guards."""
@@ -117,7 +117,7 @@ class Fault:
 
 
 @dataclass(frozen=True)
-class Plot:
+class Schedule:
     """All that a seed decides beforehand."""
 
     seed: int
@@ -156,8 +156,8 @@ class Plot:
         )
 
 
-def draw(seed: int, edition: int = EDITION) -> Plot:
-    """Return what this seed stands for. The same seed of an edition is the same plot for ever."""
+def draw(seed: int, edition: int = EDITION) -> Schedule:
+    """Return what this seed stands for. A seed of an edition is the same schedule for ever."""
     if edition > 2:
         return _third(seed)
     rng = Random(f"plot {seed}")
@@ -168,7 +168,7 @@ def draw(seed: int, edition: int = EDITION) -> Plot:
     dry = frozenset({rng.choice(names)} if rng.random() < 0.04 else ())
     lost = frozenset({rng.choice(names)} if rng.random() < 0.25 else ())
     kinds = KINDS if edition == 1 else KINDS | LATER_KINDS
-    return Plot(seed, group, _faults(rng, names, kinds), dry, lost, edition)
+    return Schedule(seed, group, _faults(rng, names, kinds), dry, lost, edition)
 
 
 def _group(rng: Random) -> Group:
@@ -239,8 +239,8 @@ HASTY_SPANS = (0.3, 3.0), (2.0, LONGEST), (10.0, 45.0)
 HOURS_SPAN = 900.0, 3600.0
 
 
-def _third(seed: int) -> Plot:
-    """Draw a plot: one in three at shipped timers, one in 120 for up to an hour."""
+def _third(seed: int) -> Schedule:
+    """Draw a schedule: one in three at shipped timers, one in 120 for up to an hour."""
     rng = Random(f"third {seed}")
     production = seed % 3 == 0
     long = seed % 120 == 0
@@ -261,7 +261,7 @@ def _third(seed: int) -> Plot:
     beats = [address for node in group.nodes for address in node.heartbeat]
     unanswered = frozenset({rng.choice(beats)} if rng.random() < 0.06 else ())
     calm = PRODUCTION_CALM if production else CALM
-    return Plot(
+    return Schedule(
         seed,
         group,
         _unkind(rng, names, production=production, long=long),

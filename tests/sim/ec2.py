@@ -1,4 +1,4 @@
-"""EC2 as the nodes meet it: route tables, pins, tags, instances, and an API with moods."""
+"""EC2 as the nodes meet it: route tables, pins, tags, instances, and an API with faults."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ REFILL = 0.5
 
 @dataclass(frozen=True)
 class Change:
-    """One change of a route's target: by a node's call, or by another hand (`who` is empty)."""
+    """One change of a route's target: by a node's call, or by someone else (`who` is empty)."""
 
     at: float
     who: str
@@ -47,8 +47,8 @@ class Change:
 
 
 @dataclass
-class Moods:
-    """What the API suffers from. Counted, so that two faults may overlap."""
+class ApiFaults:
+    """What is wrong with the API. Counted, so that two faults may overlap."""
 
     slow: int = 0
     unavailable: int = 0
@@ -87,12 +87,12 @@ class SimEC2:
     rng: Random
     trace: list[str]
     intent: Intent = Intent()  # noqa: RUF009
-    moods: Moods = field(default_factory=Moods)
+    faults: ApiFaults = field(default_factory=ApiFaults)
     changes: list[Change] = field(default_factory=list)
     hidden: Counter[tuple[str, str]] = field(default_factory=Counter)
     """(asker, node): the asker is shown no instance that stands for the node."""
     likely: float = 0.7
-    """How likely a mood that does not befall every call befalls this one."""
+    """How likely a fault that does not affect every call affects this one."""
     stale_reads: int = 0
     tokens: float = TOKENS
     well_since: float = 0.0
@@ -125,7 +125,7 @@ class SimEC2:
         """Point a route elsewhere; a Describe that lags goes on to show what was before."""
         if self.stale_reads and self._past is None:
             self._past = dict(self.routes)
-        if self.moods.wavering and not self._before:
+        if self.faults.wavering and not self._before:
             self._before = dict(self.routes)
         self.clock.stirred = True
         holder = self.routes[route]
@@ -140,7 +140,7 @@ class SimEC2:
     @property
     def is_well(self) -> bool:
         """Whether calls are answered in time, and with what is so."""
-        return self.moods.well and self.stale_reads <= 0 and self._past is None
+        return self.faults.well and self.stale_reads <= 0 and self._past is None
 
     def is_gone(self, node: str) -> bool:
         return node in self.states and self.states[node].is_gone
@@ -153,18 +153,18 @@ class SimEC2:
 
     def latency(self) -> float:
         """Seconds that the next call will take."""
-        return self.rng.uniform(0.2, 2.5) if self.moods.slow else LATENCY
+        return self.rng.uniform(0.2, 2.5) if self.faults.slow else LATENCY
 
     def hang(self, longest: float) -> float:
         """Seconds after which the next call is given up by its client; 0 when it does not hang."""
-        return self.rng.uniform(longest / 2, longest) if self.moods.hanging else 0.0
+        return self.rng.uniform(longest / 2, longest) if self.faults.hanging else 0.0
 
     def connect(self) -> float:
         """Seconds until the next call can leave: names are resolved, and a connection is there."""
-        return self.rng.uniform(*CONNECTING) if self.moods.connecting else 0.0
+        return self.rng.uniform(*CONNECTING) if self.faults.connecting else 0.0
 
     def roster(self, me: str, at: float) -> Roster:
-        if self.moods.disrupted:
+        if self.faults.disrupted:
             raise CloudError(Failure.UNAVAILABLE, "a zone is disrupted")
         self._answer("DescribeInstances")
         instances = tuple(
@@ -177,7 +177,7 @@ class SimEC2:
 
     def view(self, roster: Roster, at: float, routes: tuple[Route, ...]) -> View:
         """Answer a Describe of these routes, to somebody who knows these instances."""
-        if self.moods.unreadable:
+        if self.faults.unreadable:
             raise CloudError(Failure.DENIED, "as the faults have it")
         self._answer("DescribeRouteTables")
         me = roster.me
@@ -200,21 +200,21 @@ class SimEC2:
         return View(at, holdings, pins, self.intent)
 
     def replace_route(self, who: str, epoch: int, move: Move) -> Change:
-        """Carry out a ReplaceRoute, or fail as the moods have it."""
-        moods = self.moods
-        if moods.denied or self.denied_to[who]:
+        """Carry out a ReplaceRoute, or fail as the faults have it."""
+        faults = self.faults
+        if faults.denied or self.denied_to[who]:
             raise CloudError(Failure.DENIED, "as the faults have it")
         self._answer("ReplaceRoute")
-        if moods.lost_without_reply and self.rng.random() < self.likely:
+        if faults.lost_without_reply and self.rng.random() < self.likely:
             raise CloudError(Failure.NO_REPLY, "no reply, not applied")
         change = self.change(move.route, move.to, who, epoch)
-        if moods.applied_with_error and self.rng.random() < self.likely:
+        if faults.applied_with_error and self.rng.random() < self.likely:
             raise CloudError(Failure.UNAVAILABLE, "503, applied")
         return change
 
     def loses_reply(self) -> bool:
         """Whether the answer to a write that was carried out is lost."""
-        return self.moods.applied_without_reply > 0 and self.rng.random() < self.likely
+        return self.faults.applied_without_reply > 0 and self.rng.random() < self.likely
 
     def _shown_pin(self, asker: str, node: str, address: str, known: set[str]) -> PinState:
         state = self.pin(asker, node, address)
@@ -239,11 +239,11 @@ class SimEC2:
 
     def _answer(self, action: str) -> None:
         self.calls[action] += 1
-        if self.moods.unavailable and self.rng.random() < 0.9:
+        if self.faults.unavailable and self.rng.random() < 0.9:
             raise CloudError(Failure.UNAVAILABLE, "as the faults have it")
         passed, self._filled_at = self.clock.now - self._filled_at, self.clock.now
         self.tokens = min(TOKENS, self.tokens + passed * REFILL)
-        if self.moods.throttled:
+        if self.faults.throttled:
             if self.tokens < 1.0:
                 raise CloudError(Failure.THROTTLED, "request limit exceeded")
             self.tokens -= 1.0

@@ -1,21 +1,21 @@
-"""The book of seeds that ever failed: one per line as `seed@edition`, each with a remark.
+"""The seeds that ever failed, of failed_seeds.txt: one per line as `seed@edition`, with a remark.
 
-A remark that begins with `open`, as in `open R7: …`, is a defect still to be mended: such a seed
-may violate that rule, and no other.
+A remark that begins with `open`, as in `open R7: …`, is a defect that is still to be fixed: such a
+seed may violate that rule, and no other.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-BOOK = Path(__file__).with_name("failed_seeds.txt")
+FILE = Path(__file__).with_name("failed_seeds.txt")
 
 Key = tuple[int, int]
-"""A seed, and the edition of the plots in which it failed."""
+"""A seed, and the edition of the schedules in which it failed."""
 
 
 def _entries() -> dict[Key, str]:
-    lines = (line.partition("#")[0].split(maxsplit=1) for line in BOOK.read_text().splitlines())
+    lines = (line.partition("#")[0].split(maxsplit=1) for line in FILE.read_text().splitlines())
     return {_key(words[0]): words[1] for words in lines if words}
 
 
@@ -33,5 +33,5 @@ OPEN = {
 
 
 def is_known(key: Key, offence: Exception) -> bool:
-    """Whether the book says that this seed may end like this."""
+    """Whether it is known that this seed may end like this."""
     return key in OPEN and f" {OPEN[key]}:" in str(offence)

@@ -52,7 +52,7 @@ class Grant:
 
 
 def _turn(claims: Claims, claim: Claim) -> float:
-    group = claims.world.posts[claim.node].file
+    group = claims.world.hosts[claim.node].file
     return claim.turn * (detection(group) + group.settle)
 
 
@@ -79,7 +79,7 @@ def _trouble(claims: Claims, claim: Claim) -> float:
 
 
 def _news(claims: Claims, claim: Claim) -> float:
-    group = claims.world.plot.group
+    group = claims.world.schedule.group
     lately = claims.news_of(claim) > claim.since - detection(group) - group.settle
     return group.refresh + group.settle if lately else 0.0
 
@@ -87,14 +87,14 @@ def _news(claims: Claims, claim: Claim) -> float:
 def _distrust(claims: Claims, claim: Claim) -> float:
     if claim.node == claim.holder:
         return 0.0  # that it distrusts itself is a reason to release, not to wait
-    check = claims.world.plot.group.check
+    check = claims.world.schedule.group.check
     lost_at = claims.uplink_lost_at.get(claim.node, float("-inf"))
     return 3 * check.fall * check.fast_interval if lost_at > claim.since - REMEMBERED else 0.0
 
 
 def _loss(claims: Claims, claim: Claim) -> float:
     share = claims.loss_lately(claim.node, claim.holder)
-    return 2 * detection(claims.world.plot.group) if share > 0 else 0.0
+    return 2 * detection(claims.world.schedule.group) if share > 0 else 0.0
 
 
 GRANTS: dict[str, Grant] = {

@@ -22,7 +22,7 @@ from tests.sim.clock import SimClock
 from tests.sim.ec2 import SimCloud, SimEC2
 from tests.sim.judge import Judge
 from tests.sim.net import GATEWAY, Addresses, Network
-from tests.sim.packet_evidence import Witness
+from tests.sim.packet_evidence import PacketEvidence
 
 BREATH = 0.001
 """Seconds between two steps of a process, however eager it is."""
@@ -40,14 +40,14 @@ tries for minutes: (10.0, 60.0) shows what that does.
 """
 NUMBERS = re.compile(r"[0-9.]+")
 LONGEST_READ = 22.0
-"""The same for a look: two questions, each asked twice, with a pause of a second between."""
+"""The same for a look: two calls, each made twice, with a pause of a second between."""
 HUNG = Failure.NO_REPLY, "given up, with or without effect"
 FOREVER = float("inf")
 
 
 @dataclass(frozen=True)
-class Place:
-    """What all posts of a world stand in."""
+class Shared:
+    """What all hosts of a world share."""
 
     group: Group
     clock: SimClock
@@ -60,25 +60,25 @@ class Place:
     """What runs on each machine: nathb's own agent, or a mutant of it."""
     late: tuple[float, float] = LANDS_LATE
     judged: bool = True
-    """Whether each process is held against its packets and the old questions, deed by deed."""
+    """Whether each process is held against its packets, and its writes against the checks."""
     leaving: set[str] = field(default_factory=set)
     """Machines that are shutting down, whoever knows of it."""
     telling: bool = False
     """Whether each change of mind about a route goes into the trace, too."""
 
 
-class Post:
+class Host:
     """One node of the group. `epoch` counts the processes that have run on it."""
 
-    def __init__(self, place: Place, me: str) -> None:
-        self.place = place
+    def __init__(self, shared: Shared, me: str) -> None:
+        self.shared = shared
         self.me = me
         self.epoch = 0
         self.frozen = 0
         self.leaving = 0
         self.agent: Agent | None = None
         self.dry_run = False
-        self.file = place.group
+        self.file = shared.group
         """What the machine has in its file system; `group` is what its process has read of it."""
         self.wake_at = FOREVER
         self.steps = 0
@@ -99,7 +99,7 @@ class Post:
         """This machine's monotonic time, which stands still while it is suspended."""
         if self._asleep_at is not None:
             return self._asleep_at
-        return self.place.clock.now - self.behind
+        return self.shared.clock.now - self.behind
 
     def monotonic(self) -> float:
         return self.now
@@ -114,7 +114,7 @@ class Post:
 
     def boot(self) -> None:
         """Let the machine's clocks begin anew: its process starts in the first second."""
-        self.behind, self.slept = self.place.clock.now - 0.2, 0.0
+        self.behind, self.slept = self.shared.clock.now - 0.2, 0.0
 
     def suspend(self) -> None:
         """Let the machine sleep: nothing of it goes on, monotonic time neither."""
@@ -134,33 +134,33 @@ class Post:
 
     def start(self, *, dry_run: bool = False) -> None:
         """Start a process that knows nothing but its file."""
-        place = self.place
+        shared = self.shared
         self.epoch += 1
         self.renewals += 1
         if not self.leaving:
-            place.leaving.discard(self.me)
+            shared.leaving.discard(self.me)
         self.dry_run = dry_run
         self.group = self.file
-        self.witness = Witness(self.group, self.me) if place.judged else Unwatched()
-        self.judge = Judge(self) if place.judged else Unjudged()
+        self.evidence = PacketEvidence(self.group, self.me) if shared.judged else Unjudged()
+        self.judge = Judge(self) if shared.judged else Unjudged()
         self.wire = Wire(self)
-        self.cloud = SimCloud(place.ec2, self.me, self.epoch, self.group, now=self.monotonic)
+        self.cloud = SimCloud(shared.ec2, self.me, self.epoch, self.group, now=self.monotonic)
         self.calls = Calls(self)
-        self.agent = place.agent(self.group, self.me, self._edges(), dry_run=dry_run)
+        self.agent = shared.agent(self.group, self.me, self._edges(), dry_run=dry_run)
         self.agent.leaving = self.leaving > 0
         self._slept_before = self.slept
-        self.expected_at, self.wake_at = FOREVER, place.clock.now
+        self.expected_at, self.wake_at = FOREVER, shared.clock.now
 
     def leave(self) -> None:
         """Tell the process that the machine is shutting down."""
-        self.place.leaving.add(self.me)
+        self.shared.leaving.add(self.me)
         if self.agent is not None:
             self.agent.leaving = True
             self.wake()
 
     def has_left(self) -> bool:
         """Whether the process says that it may go; what it leaves behind is then judged."""
-        if self.agent is None or self.frozen or self.wake_at <= self.place.clock.now:
+        if self.agent is None or self.frozen or self.wake_at <= self.shared.clock.now:
             return self.agent is None
         if self.agent.may_leave:
             self.judge.left(self.now)
@@ -180,14 +180,14 @@ class Post:
             self.cloud.read(self.group)
             self.agent.reload(self.group, self.agent.ports)
             if _targets(self.group) != _targets(before):
-                self.witness.restart(self.group)
+                self.evidence.restart(self.group)
             self.expected_at = FOREVER
             self.wake()
 
     def wake(self) -> None:
         """Let the process take a step now: something has come for it."""
         if self.agent is not None:
-            self.wake_at = min(self.wake_at, self.place.clock.now)
+            self.wake_at = min(self.wake_at, self.shared.clock.now)
 
     @property
     def steps_at(self) -> float:
@@ -202,14 +202,14 @@ class Post:
         bound = max(1.0, 2 * check.fast_interval)
         slept, self._slept_before = self.slept - self._slept_before, self.slept
         if now - self.expected_at > bound or slept > bound:
-            self.witness.forget(now)
+            self.evidence.forget(now)
             self.renewals += 1
-            self.place.clock.stirred = True
+            self.shared.clock.stirred = True
         self.expected_at = agent.step()
         self.wake_at = max(self.expected_at, now + BREATH) + self.behind
         self.look()
         self.judge.stepped(now)
-        if self.place.telling:
+        if self.shared.telling:
             self._tell_rulings(agent)
         self.steps += 1
 
@@ -221,18 +221,18 @@ class Post:
             if self._told.get(key) != words:
                 self._told[key] = words
                 belief = f"{ruling.rule.value} {ruling.reason}"
-                self.place.trace.append(f"{self.place.clock.now:.3f} {self.me} | {key}: {belief}")
+                self.shared.trace.append(f"{self.shared.clock.now:.3f} {self.me} | {key}: {belief}")
 
     def look(self) -> None:
-        """Let the witness see what EC2 has shown to the process by now."""
+        """Let the packet evidence see what EC2 has shown to the process by now."""
         if self.agent is not None:
             sight = self.agent.ec2_watcher
-            self.witness.look(sight.view, sight.roster, sight.addresses, self.now)
+            self.evidence.look(sight.view, sight.roster, sight.addresses, self.now)
 
     def emit(self, event: Event) -> None:
         """Take a record into the journal."""
-        self.place.trace.append(
-            f"{self.place.clock.now:.3f} {self.me} {event.kind.value}: {event.message}"
+        self.shared.trace.append(
+            f"{self.shared.clock.now:.3f} {self.me} {event.kind.value}: {event.message}"
         )
         self.judge.told(event)
 
@@ -245,8 +245,8 @@ class Post:
             journal=self,
             manager=Silent(),
             publish=lambda _snapshot: None,
-            resolve=lambda name: self.place.net.resolve(self.me, name),
-            jitter=self.place.rng.random,
+            resolve=lambda name: self.shared.net.resolve(self.me, name),
+            jitter=self.shared.rng.random,
         )
 
 
@@ -267,33 +267,33 @@ class Silent:
 class Wire:
     """Echo requests of one process. Whether one is answered is settled when it is sent."""
 
-    post: Post
+    host: Host
     arrived: list[tuple[str, int]] = field(default_factory=list)
     forgotten: set[int] = field(default_factory=set)
     tickets: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
     def send(self, address: str, source: str = "") -> int:
-        post, place = self.post, self.post.place
-        addresses = place.addresses
+        host, shared = self.host, self.host.shared
+        addresses = shared.addresses
         peer = addresses.heartbeats.get(address) or addresses.privates.get(address)
-        post.look()
-        if address in addresses.heartbeats and source != post.group.node(post.me).source:
-            post.cloud.refused.append(f"R12: asked {address} from {source or 'the usual address'}")
-        if place.net.unable[post.me, peer or GATEWAY]:
-            post.witness.could_not_ask(address)
+        host.look()
+        if address in addresses.heartbeats and source != host.group.node(host.me).source:
+            host.cloud.refused.append(f"R12: asked {address} from {source or 'the usual address'}")
+        if shared.net.unable[host.me, peer or GATEWAY]:
+            host.evidence.could_not_ask(address)
             raise BlindError("Operation not permitted")
         ticket = next(self.tickets)
-        post.witness.asked(address, ticket, post.now)
+        host.evidence.asked(address, ticket, host.now)
         if self._is_answered(address, source):
-            for _ in range(2 if place.net.echoing[post.me] else 1):
-                delay = place.net.delay(post.me)
-                place.clock.later(delay, lambda: self._arrive(address, ticket), stirs=False)
+            for _ in range(2 if shared.net.echoing[host.me] else 1):
+                delay = shared.net.delay(host.me)
+                shared.clock.later(delay, lambda: self._arrive(address, ticket), stirs=False)
         return ticket
 
     def receive(self) -> list[int]:
         arrived, self.arrived = self.arrived, []
         arrived = [one for one in arrived if one[1] not in self.forgotten]
-        self.post.witness.hear(arrived, self.post.now)
+        self.host.evidence.hear(arrived, self.host.now)
         return [ticket for _, ticket in arrived]
 
     def forget(self, ticket: int) -> None:
@@ -301,78 +301,78 @@ class Wire:
 
     def _arrive(self, address: str, ticket: int) -> None:
         self.arrived.append((address, ticket))
-        if self.post.agent is not None and self.post.wire is self:
-            self.post.wake()
+        if self.host.agent is not None and self.host.wire is self:
+            self.host.wake()
 
     def _is_answered(self, address: str, source: str) -> bool:
-        place, me = self.post.place, self.post.me
-        if address in place.net.unanswered:
+        shared, me = self.host.shared, self.host.me
+        if address in shared.net.unanswered:
             return False
-        peer = place.addresses.heartbeats.get(address)
+        peer = shared.addresses.heartbeats.get(address)
         if peer is not None:
-            return place.net.crosses_peer(me, peer, place.ec2.pin(me, peer, address), source)
-        peer = place.addresses.privates.get(address)
+            return shared.net.crosses_peer(me, peer, shared.ec2.pin(me, peer, address), source)
+        peer = shared.addresses.privates.get(address)
         if peer is not None:
-            return place.net.reaches_peer(me, peer)
-        return place.net.reaches_target(me)
+            return shared.net.reaches_peer(me, peer)
+        return shared.net.reaches_target(me)
 
 
 @dataclass
 class Calls:
     """Background calls of one process: sent, carried out half-way, answered at the end."""
 
-    post: Post
+    host: Host
     done: list[tuple[Hashable, object]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.epoch, self.cloud = self.post.epoch, self.post.cloud
+        self.epoch, self.cloud = self.host.epoch, self.host.cloud
 
     def start(self, ticket: Hashable, call: Callable[[], object]) -> None:
-        place, moods = self.post.place, self.post.place.ec2.moods
-        self.post.judge.begun(ticket, self.post.now)
+        shared, faults = self.host.shared, self.host.shared.ec2.faults
+        self.host.judge.begun(ticket, self.host.now)
         writes = isinstance(ticket, tuple)
-        endless = moods.endless or (writes and moods.endless_writes)
-        if endless and place.rng.random() < place.ec2.likely:
+        endless = faults.endless or (writes and faults.endless_writes)
+        if endless and shared.rng.random() < shared.ec2.likely:
             return
-        connect = place.ec2.connect()
-        half = place.ec2.latency() / 2
-        hang = place.ec2.hang(LONGEST_WRITE if writes else LONGEST_READ)
+        connect = shared.ec2.connect()
+        half = shared.ec2.latency() / 2
+        hang = shared.ec2.hang(LONGEST_WRITE if writes else LONGEST_READ)
         if connect:  # the clock is looked at again once the connection is there
-            sent = Sent(ticket, call, self.post.now, None, half, hang)
-            place.clock.later(connect + half, lambda: self._carry_out(sent), stirs=False)
+            sent = Sent(ticket, call, self.host.now, None, half, hang)
+            shared.clock.later(connect + half, lambda: self._carry_out(sent), stirs=False)
             return
-        if writes and moods.late and place.rng.random() < place.ec2.likely:
+        if writes and faults.late and shared.rng.random() < shared.ec2.likely:
             self._deliver_late(ticket, call)
             return
-        sent = Sent(ticket, call, self.post.now, self.post.now, half, hang)
+        sent = Sent(ticket, call, self.host.now, self.host.now, half, hang)
         if hang:
             given_up = CloudError(*HUNG)
-            place.clock.later(hang, lambda: self._answer(ticket, given_up), stirs=False)
-            if place.rng.random() < 0.5:
+            shared.clock.later(hang, lambda: self._answer(ticket, given_up), stirs=False)
+            if shared.rng.random() < 0.5:
                 return
-        place.clock.later(half, lambda: self._carry_out(sent), stirs=False)
+        shared.clock.later(half, lambda: self._carry_out(sent), stirs=False)
 
     def ended(self) -> list[tuple[Hashable, object]]:
         done, self.done = self.done, []
         for ticket, answer in done:
-            self.post.judge.ended(ticket, answer, self.post.now)
+            self.host.judge.ended(ticket, answer, self.host.now)
         return done
 
     @property
     def _orphaned(self) -> bool:
-        return self.post.epoch != self.epoch
+        return self.host.epoch != self.epoch
 
     def _carry_out(self, sent: Sent) -> None:
-        post, place = self.post, self.post.place
-        now = post.now
-        if not self._orphaned and post.frozen and place.rng.random() < 0.5:
+        host, shared = self.host, self.host.shared
+        now = host.now
+        if not self._orphaned and host.frozen and shared.rng.random() < 0.5:
             # The whole process stands still, and the request has yet to leave it.
             if sent.hang:
                 return
             again = replace(sent, at=now + 0.5)
-            place.clock.later(0.5, lambda: self._carry_out(again), stirs=False)
+            shared.clock.later(0.5, lambda: self._carry_out(again), stirs=False)
             return
-        if self._orphaned and place.rng.random() < 0.5:
+        if self._orphaned and shared.rng.random() < 0.5:
             return
         self.cloud.left_at = now if sent.at is None else sent.at
         self.cloud.begun_at = now if self._orphaned else sent.begun_at
@@ -385,24 +385,24 @@ class Calls:
             return
         lost = isinstance(answer, CloudError) and answer.failure is Failure.NO_REPLY
         wait = SOCKET_TIMEOUT if lost else sent.half
-        place.clock.later(wait, lambda: self._answer(sent.ticket, answer), stirs=False)
+        shared.clock.later(wait, lambda: self._answer(sent.ticket, answer), stirs=False)
 
     def _deliver_late(self, ticket: Hashable, call: Callable[[], object]) -> None:
         """Give the answer up in time, and let the kernel deliver the request when it can."""
-        place, left_at = self.post.place, self.post.now
+        shared, left_at = self.host.shared, self.host.now
 
         def deliver() -> None:
             self.cloud.left_at = self.cloud.begun_at = left_at
             with suppress(CloudError):
                 call()
 
-        place.clock.later(READ_TIMEOUT, lambda: self._answer(ticket, CloudError(*HUNG)))
-        place.clock.later(place.rng.uniform(*place.late), deliver)
+        shared.clock.later(READ_TIMEOUT, lambda: self._answer(ticket, CloudError(*HUNG)))
+        shared.clock.later(shared.rng.uniform(*shared.late), deliver)
 
     def _answer(self, ticket: Hashable, answer: object) -> None:
         if not self._orphaned:
             self.done.append((ticket, answer))
-            self.post.wake()
+            self.host.wake()
 
 
 @dataclass(frozen=True)
@@ -417,14 +417,11 @@ class Sent:
     hang: float
 
 
-class Unwatched:
+class Unjudged:
     """Where no process is held against its packets, nothing is noted of them."""
 
     def __getattr__(self, _name: str) -> Callable[..., None]:
         return _nothing
-
-
-Unjudged = Unwatched
 
 
 def _nothing(*_what: object) -> None:

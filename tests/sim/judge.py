@@ -13,10 +13,10 @@ from nathb.core.model import Done, Failure, Move, Route, Verdict
 from nathb.core.prober import Prober
 from tests.sim.net import GATEWAY
 from tests.sim.packet_evidence import UPLINK
-from tests.sim.write_checks import LONGEST_MOVE, QUESTIONS, Deed, Past
+from tests.sim.write_checks import CHECKS, LONGEST_MOVE, Past, WriteAttempt
 
 if TYPE_CHECKING:
-    from tests.sim.host import Post
+    from tests.sim.host import Host
 
 RECORDS = {EventKind.TOOK, EventKind.RETURNED, EventKind.RELEASED, EventKind.HANDED_OVER}
 KEPT_AT_MOST = 30.0
@@ -32,8 +32,8 @@ class OffenceError(AssertionError):
 class Judge:
     """Watches one process from its start to its end."""
 
-    def __init__(self, post: Post) -> None:
-        self.post = post
+    def __init__(self, host: Host) -> None:
+        self.host = host
         self.past: defaultdict[Route, Past] = defaultdict(Past)
         self.seen: View | None = None
         self.kept_since: dict[Route, float] = {}
@@ -53,7 +53,7 @@ class Judge:
 
     def begun(self, ticket: Hashable, now: float) -> None:
         """Judge a background call that is being started; only writes are of interest."""
-        agent = self.post.agent
+        agent = self.host.agent
         if agent is None or not (isinstance(ticket, tuple) and ticket[0] == "move"):
             return
         wishes = (one.move for one in agent.rulings if str(one.route) == ticket[1])
@@ -62,12 +62,12 @@ class Judge:
             raise self._violation(f"R8: wrote {ticket[1]}, which nobody wished for", now)
         if view is None:
             raise self._violation(f"R10: wrote {move.route} without a view", now)
-        self.post.look()
+        self.host.look()
         self.look(view, now)
         past = self.past[move.route]
-        deed = Deed(self.post, move, now, view, self._believed(view, move.route), past)
-        for question in QUESTIONS:
-            offence = question(deed)
+        attempt = WriteAttempt(self.host, move, now, view, self._believed(view, move.route), past)
+        for check in CHECKS:
+            offence = check(attempt)
             if offence:
                 raise self._violation(f"{offence} ({move.route} to {move.to})", now)
         past.flying, past.flying_since, past.unsure_to = move, now, ""
@@ -109,20 +109,20 @@ class Judge:
 
     def _look_for_the_undrained(self, view: View, now: float) -> None:
         """A drained node hands over what it holds, as soon as somebody else can have it (R6)."""
-        me, witness = self.post.me, self.post.witness
+        me, evidence = self.host.me, self.host.evidence
         if me not in view.intent.drained or self._troubled(view, now):
             self.kept_since.clear()
             return
-        for route in self.post.group.routes():
+        for route in self.host.group.routes():
             holding = self._believed(view, route)
-            others = [name for name in self.post.group.order(route) if name != me]
+            others = [name for name in self.host.group.order(route) if name != me]
             free = [name for name in others if name not in view.intent.drained]
             to = self._first_alive(view, tuple(free))
-            changes = [one for one in self.post.place.ec2.changes if one.route == route]
+            changes = [one for one in self.host.shared.ec2.changes if one.route == route]
             given = bool(changes) and changes[-1].who == to
-            sound = to != "" and witness.silent_since(to) is None and not given
+            sound = to != "" and evidence.silent_since(to) is None and not given
             holds = holding is not None and holding.node == me
-            if not sound or not holds or witness.silent_since(UPLINK) is not None:
+            if not sound or not holds or evidence.silent_since(UPLINK) is not None:
                 self.kept_since.pop(route, None)
             elif now - self.kept_since.setdefault(route, now) > KEPT_AT_MOST:
                 raise self._violation(f"R6: keeps {route} though drained, {to} being alive", now)
@@ -130,7 +130,7 @@ class Judge:
     def _given_up(self, route: Route, to: str) -> bool:
         """Whether a write of the route to that node has not ended, and is no longer waited for."""
         past = self.past[route]
-        since = self.post.place.clock.now - past.flying_since
+        since = self.host.shared.clock.now - past.flying_since
         return past.flying is not None and past.flying.to == to and since >= LONGEST_MOVE
 
     def stepped(self, now: float) -> None:
@@ -142,9 +142,9 @@ class Judge:
                 del self.shown[key]
             elif now > at + 1.0:
                 raise self._violation(f"history: not told though a view shows it: {key}", now)
-        if self.post.cloud.refused:
-            raise self._violation(self.post.cloud.refused[0], now)
-        agent = self.post.agent
+        if self.host.cloud.refused:
+            raise self._violation(self.host.cloud.refused[0], now)
+        agent = self.host.agent
         if agent is None:
             return
         self._hold_against_packets(agent.prober, now)
@@ -155,13 +155,13 @@ class Judge:
 
     def left(self, now: float) -> None:
         """Judge a process that says it may leave: has it handed over all that it could?"""
-        view, witness, me = self.seen, self.post.witness, self.post.me
-        if view is None or self._troubled(view, now) or witness.verdict(UPLINK) is not Verdict.UP:
+        view, evidence, me = self.seen, self.host.evidence, self.host.me
+        if view is None or self._troubled(view, now) or evidence.verdict(UPLINK) is not Verdict.UP:
             return
-        leaving = self.post.place.leaving  # whom the other gives its own routes at the same time
-        for route in self.post.group.routes():
-            to = self._first_alive(view, self.post.group.order(route))
-            could = to != "" and witness.silent_since(to) is None and to not in leaving
+        leaving = self.host.shared.leaving  # whom the other gives its own routes at the same time
+        for route in self.host.group.routes():
+            to = self._first_alive(view, self.host.group.order(route))
+            could = to != "" and evidence.silent_since(to) is None and to not in leaving
             holding = self._believed(view, route)
             if holding is not None and holding.node == me and could:
                 raise self._violation(f"R6: leaves with {route}, {to} being alive", now)
@@ -189,12 +189,12 @@ class Judge:
                 past.wrote = None
 
     def _settled_at(self, past: Past) -> float:
-        return past.unsure_at + self.post.group.settle
+        return past.unsure_at + self.host.group.settle
 
     def _was_carried_out(self, route: Route, to: str) -> bool:
         """Whether the last change of the route was this process's, to that node."""
-        changes = [one for one in self.post.place.ec2.changes if one.route == route]
-        me = (self.post.me, self.post.epoch, to)
+        changes = [one for one in self.host.shared.ec2.changes if one.route == route]
+        me = (self.host.me, self.host.epoch, to)
         return bool(changes) and (changes[-1].who, changes[-1].epoch, changes[-1].to) == me
 
     def _believed(self, view: View, route: Route) -> Holding | None:
@@ -209,14 +209,14 @@ class Judge:
     def _is_overtaken(self, view: View, past: Past, holder: str) -> bool:
         """Whether the view contradicts this node's own write, and may only lag behind it (R10)."""
         contradicts = past.wrote is not None and holder != past.wrote.to
-        return contradicts and view.at < past.wrote_at + self.post.group.settle
+        return contradicts and view.at < past.wrote_at + self.host.group.settle
 
     # --- what is remembered -----------------------------------------------------------------
 
     def _stands(self, past: Past, move: Move, now: float) -> None:
         past.wrote, past.wrote_at = move, now
         past.shown, past.shown_at = move.to, now
-        if move.to == self.post.me:
+        if move.to == self.host.me:
             past.takes.append(now)
 
     def _hold_against_packets(self, watch: Prober, now: float) -> None:
@@ -226,34 +226,34 @@ class Judge:
         the packets say, but not begin without them.
         """
         for name, subject in ((UPLINK, watch.uplink), *watch.peers.items()):
-            verdict, said = self.post.witness.verdict(name), subject.verdict
+            verdict, said = self.host.evidence.verdict(name), subject.verdict
             begins = said is not self._said.get(name, Verdict.UNKNOWN)
             self._said[name] = said
-            down = said is Verdict.DOWN and not self.post.witness.may_be_down(name)
+            down = said is Verdict.DOWN and not self.host.evidence.may_be_down(name)
             unfounded = down or (said is Verdict.UP and begins)
             if unfounded and verdict is not said:
                 offence = f"R1: {name} is {said.value}, packets say {verdict.value}"
                 raise self._violation(offence, now)
 
     def _troubled(self, view: View, now: float) -> bool:
-        post = self.post
+        host = self.host
         return (
-            post.dry_run
+            host.dry_run
             or view.intent.paused
-            or now - view.at > post.group.view_max_age
-            or post.place.net.unable[post.me, GATEWAY] > 0
-            or now - max(post.place.ec2.well_since, post.witness.since[UPLINK]) < TROUBLE_LASTS
+            or now - view.at > host.group.view_max_age
+            or host.shared.net.unable[host.me, GATEWAY] > 0
+            or now - max(host.shared.ec2.well_since, host.evidence.since[UPLINK]) < TROUBLE_LASTS
         )
 
     def _first_alive(self, view: View, order: tuple[str, ...]) -> str:
-        witness, me = self.post.witness, self.post.me
+        evidence, me = self.host.evidence, self.host.me
         for name in order:
-            if name == me and self.post.leaving:
+            if name == me and self.host.leaving:
                 continue
-            if witness.verdict(UPLINK if name == me else name) is Verdict.UP:
+            if evidence.verdict(UPLINK if name == me else name) is Verdict.UP:
                 if name not in view.intent.drained:
                     return name
         return ""
 
     def _violation(self, offence: str, now: float) -> OffenceError:
-        return OffenceError(f"{now:.3f} {self.post.me}: {offence}")
+        return OffenceError(f"{now:.3f} {self.host.me}: {offence}")

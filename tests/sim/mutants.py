@@ -19,7 +19,7 @@ from nathb.core.rules import RULES, decide
 from nathb.daemon.agent import Agent
 from nathb.daemon.ec2_watcher import EC2Watcher
 from nathb.daemon.mover import Mover
-from tests.sim.draw import Plot
+from tests.sim.draw import Schedule
 from tests.sim.rewire import (
     deciding,
     instead,
@@ -286,9 +286,9 @@ class Mutant:
     lasts: float = 0.0
     """Seconds that a fault of this kind must last at least to bring it to light."""
 
-    def may_show_in(self, plot: Plot) -> bool:
-        """Whether the plot has such a fault."""
-        telling = [one for one in plot.faults if one.lasts >= self.lasts]
+    def may_show_in(self, schedule: Schedule) -> bool:
+        """Whether the schedule has such a fault."""
+        telling = [one for one in schedule.faults if one.lasts >= self.lasts]
         return self.kind in {"", *(one.kind for one in telling)}
 
 
@@ -309,7 +309,7 @@ MUTANTS: dict[str, Mutant] = {
         "all-gateways-cut",
     ),
     "R3b: takes in its turn without a fresh view": Mutant(
-        _without_fresh_view(), "liveness|taken", "hand-insists"
+        _without_fresh_view(), "liveness|taken", "operator-insists"
     ),
     "R4 without preempt_delay": Mutant(
         ruled_by(*instead(rules.r4_return, _returns_at_once)),

@@ -1,6 +1,6 @@
 """What a node may believe: worked out from the packets it sent and heard, apart from production.
 
-This says the same as design and rules do, in other words: a line is DOWN once its last `fall`
+This says the same as design and rules do, in other words: a target is DOWN once its last `fall`
 checks went unanswered, each of them twice (one is enough when EC2 adds its word), UP once its last
 `rise` were answered, and otherwise what it was. Checks that were never sent leave no trace here.
 """
@@ -18,8 +18,8 @@ LEADS_THERE = {PinState.GOOD, PinState.BLACKHOLE}
 
 
 @dataclass
-class Line:
-    """The checks of one address. `void` lines say nothing (R12)."""
+class Target:
+    """The checks of one address. `void` targets say nothing (R12)."""
 
     void: bool
     in_flight: dict[int, float] = field(default_factory=dict)
@@ -77,8 +77,8 @@ class Line:
         return bool(late)
 
 
-class Witness:
-    """All lines of one process, by subject: the uplink, and each peer."""
+class PacketEvidence:
+    """All targets of one process, by subject: the uplink, and each peer."""
 
     def __init__(self, group: Group, me: str) -> None:
         self.me = me
@@ -87,8 +87,8 @@ class Witness:
     def restart(self, group: Group) -> None:
         """Start, reload: everything is UNKNOWN, and no pin has been seen yet (R1)."""
         self.timers: Timers = group.check
-        self.where: dict[str, tuple[str, Line]] = {}
-        self.lines: dict[str, list[Line]] = {}
+        self.where: dict[str, tuple[str, Target]] = {}
+        self.targets: dict[str, list[Target]] = {}
         self.since: dict[str, float] = {}
         self.told: dict[str, Verdict] = {}
         self.hastened: frozenset[str] = frozenset()
@@ -105,35 +105,35 @@ class Witness:
 
     def forget(self, now: float) -> None:
         """A stall: nothing that was in flight and no streak means anything (R14)."""
-        for address, (subject, line) in self.where.items():
-            self._renew(subject, address, void=line.void)
+        for address, (subject, target) in self.where.items():
+            self._renew(subject, address, void=target.void)
         self._conclude(now)
 
     def asked(self, address: str, ticket: int, now: float) -> None:
         if address in self.where:
-            line = self.where[address][1]
-            line.send(ticket, now, self.timers)
-            self._stale, line.unasked = self._stale or line.unasked, False
+            target = self.where[address][1]
+            target.send(ticket, now, self.timers)
+            self._stale, target.unasked = self._stale or target.unasked, False
 
     def could_not_ask(self, address: str) -> None:
         """Note that nothing was sent: it changes what was never asked, and nothing else."""
         if address in self.where:
-            line = self.where[address][1]
-            if line.heard == line.missed == 0 and not line.unasked:
-                self._stale = line.unasked = True
+            target = self.where[address][1]
+            if target.heard == target.missed == 0 and not target.unasked:
+                self._stale = target.unasked = True
 
     def hear(self, tickets: list[tuple[str, int]], now: float) -> None:
         """Take in what was received by now, and what was not."""
         changed, self._stale = self._stale, False
         for address, ticket in tickets:
-            subject, line = self.where.get(address, ("", None))
-            if line is not None and ticket in line.in_flight:
-                line.answer(ticket)
-                line.judge(self.timers.rise, self._fall(subject))
+            subject, target = self.where.get(address, ("", None))
+            if target is not None and ticket in target.in_flight:
+                target.answer(ticket)
+                target.judge(self.timers.rise, self._fall(subject))
                 changed = True
-        for subject, line in self.where.values():
-            if line.in_flight and line.expire(now, self.timers.timeout):
-                line.judge(self.timers.rise, self._fall(subject))
+        for subject, target in self.where.values():
+            if target.in_flight and target.expire(now, self.timers.timeout):
+                target.judge(self.timers.rise, self._fall(subject))
                 changed = True
         if changed:
             self._conclude(now)
@@ -164,23 +164,23 @@ class Witness:
         pins = {p.node for p in view.pins if p.state is PinState.BLACKHOLE} if view else set()
         held = {h.node for h in view.holdings if h.state is RouteState.BLACKHOLE} if view else set()
         self.hastened = frozenset(pins | held)
-        for subject, line in self.where.values():
-            line.judge(self.timers.rise, self._fall(subject))
+        for subject, target in self.where.values():
+            target.judge(self.timers.rise, self._fall(subject))
         self._conclude(now)
 
     # --- what may be believed ---------------------------------------------------------------
 
     def verdict(self, subject: str) -> Verdict:
-        """UP if any line is; DOWN takes all of them; void ones do not count."""
+        """UP if any target is; DOWN takes all of them; void ones do not count."""
         return self.told.get(subject, Verdict.UNKNOWN)
 
     def may_be_down(self, subject: str) -> bool:
-        """Whether every line has missed so many echoes that these may have been `fall` checks.
+        """Whether every target has missed so many echoes that these may have been `fall` checks.
 
         A check that is made at once, because somebody asked for it, looks like a repetition.
         """
-        lines = [line for line in self.lines[subject] if line.speaks]
-        return bool(lines) and all(line.echoes >= self._fall(subject) for line in lines)
+        targets = [target for target in self.targets[subject] if target.speaks]
+        return bool(targets) and all(target.echoes >= self._fall(subject) for target in targets)
 
     def is_gone(self, node: str) -> bool:
         """Whether EC2 says so of another, and it was not heard since: then it is back (R13)."""
@@ -189,12 +189,12 @@ class Witness:
 
     def heard_at(self, subject: str) -> float:
         """When the newest answered check was sent; minus infinity when none was."""
-        times = [one.heard_at for one in self.lines[subject] if one.heard_at is not None]
+        times = [one.heard_at for one in self.targets[subject] if one.heard_at is not None]
         return max(times, default=float("-inf"))
 
     def silent_since(self, subject: str) -> float | None:
-        """Since when no line has answered; None while one of them does."""
-        times = [one.silent_since for one in self.lines[subject] if one.speaks]
+        """Since when no target has answered; None while one of them does."""
+        times = [one.silent_since for one in self.targets[subject] if one.speaks]
         silent = [at for at in times if at is not None]
         return max(silent) if silent and len(silent) == len(times) else None
 
@@ -203,33 +203,35 @@ class Witness:
         return 1 if bad else self.timers.fall
 
     def _add(self, subject: str, addresses: tuple[str, ...], *, void: bool) -> None:
-        self.lines[subject] = []
+        self.targets[subject] = []
         self.since[subject], self.told[subject] = 0.0, Verdict.UNKNOWN
         for address in addresses:
-            line = Line(void)
-            self.where[address] = (subject, line)
-            self.lines[subject].append(line)
+            target = Target(void)
+            self.where[address] = (subject, target)
+            self.targets[subject].append(target)
 
     def _resolved(self) -> None:
         """Ask what the uplink's names stand for now; what stays keeps its evidence."""
         found = ((one,) if is_address(one) else self._addresses.get(one, ()) for one in self.uplink)
         wanted = list(dict.fromkeys(address for several in found for address in several))
-        before = {a: line for a, (subject, line) in self.where.items() if subject == UPLINK}
+        before = {a: target for a, (subject, target) in self.where.items() if subject == UPLINK}
         for address in before.keys() - set(wanted):
             del self.where[address]
-        lines = {address: before.get(address) or Line(void=False) for address in wanted}
-        self.where |= {address: (UPLINK, line) for address, line in lines.items()}
-        self.lines[UPLINK] = list(lines.values())
+        targets = {address: before.get(address) or Target(void=False) for address in wanted}
+        self.where |= {address: (UPLINK, target) for address, target in targets.items()}
+        self.targets[UPLINK] = list(targets.values())
 
     def _renew(self, subject: str, address: str, *, void: bool) -> None:
         old = self.where[address][1]
-        new = Line(void)
+        new = Target(void)
         self.where[address] = (subject, new)
-        self.lines[subject] = [new if line is old else line for line in self.lines[subject]]
+        self.targets[subject] = [
+            new if target is old else target for target in self.targets[subject]
+        ]
 
     def _conclude(self, now: float) -> None:
-        for subject, lines in self.lines.items():
-            seen = [line.verdict for line in lines if line.speaks]
+        for subject, targets in self.targets.items():
+            seen = [target.verdict for target in targets if target.speaks]
             verdict = Verdict.UNKNOWN
             if Verdict.UP in seen:
                 verdict = Verdict.UP

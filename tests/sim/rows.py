@@ -316,7 +316,7 @@ def move_that_never_returns(agent: type[Agent]) -> Stage:
     scene = stage(agent=agent)
     scene.mark()
     with scene.crashed(C):
-        with scene.mood(endless_writes=1):
+        with scene.api_fault(endless_writes=1):
             scene.run(10.0)
             assert not scene.writes
         scene.run(25.0)
@@ -336,7 +336,7 @@ def describe_denied_after_a_write(agent: type[Agent]) -> Stage:
     with scene.fault("nat-a loses the uplink's targets", (scene.net.targets_lost, A)):
         scene.until(lambda: scene.holder(A) == C)
         unreadable = ExitStack()
-        unreadable.enter_context(scene.mood(unreadable=1))
+        unreadable.enter_context(scene.api_fault(unreadable=1))
         scene.run(10.0)
     with unreadable:
         scene.run(45.0)
@@ -355,7 +355,7 @@ def late_resolver(agent: type[Agent]) -> Stage:
     scene = stage(agent=agent)
     scene.mark()
     with scene.crashed(C):
-        with scene.mood(connecting=1):
+        with scene.api_fault(connecting=1):
             scene.run(20.0)
         scene.run(20.0)
         assert scene.holder(C) == A
@@ -419,7 +419,7 @@ def _listing(*nodes: object) -> Group:
 def three_nodes_the_first_frozen(agent: type[Agent]) -> Stage:
     """nat-d dies; nat-a's daemon is frozen while its NAT goes on."""
     scene = stage(production(3), agent=agent)
-    scene.post(A).frozen += 1
+    scene.host(A).frozen += 1
     return _third_takes(scene, 60.0)
 
 
@@ -499,9 +499,9 @@ def slow_shutdown(agent: type[Agent]) -> Stage:
     """A machine shuts down slowly: its NAT forwards 90 s more after its daemon has left."""
     scene = stage(agent=agent)
     scene.mark()
-    post = scene.post(C)
-    post.leaving += 1
-    post.leave()
+    host = scene.host(C)
+    host.leaving += 1
+    host.leave()
     scene.run(3.0)
     assert scene.holder(C) == A, "the daemon left without handing over"
     scene.world.kill(C)
@@ -510,7 +510,7 @@ def slow_shutdown(agent: type[Agent]) -> Stage:
     with scene.fault("nat-c has gone down", (scene.net.down, C)):
         scene.run(60.0)
         at_most(scene.dark(C), 0.0, "seconds unserved", scene)
-    post.leaving -= 1
+    host.leaving -= 1
     scene.world.revive(C)
     scene.run(180.0)
     assert scene.holder(C) == C, "it is back, and has its route back"
@@ -539,8 +539,8 @@ def start_in_the_first_second_after_boot(agent: type[Agent]) -> Stage:
     """Both daemons start while monotonic time is near 0, and nat-c crashes a minute later."""
 
     def boot(scene: Stage) -> None:
-        for post in scene.world.posts.values():
-            post.boot()
+        for host in scene.world.hosts.values():
+            host.boot()
 
     scene = stage(agent=agent, before=boot, settle=40.0)
     at_most(len(scene.writes), 0, "early writes", scene)
@@ -558,10 +558,10 @@ def suspended_for_ten_minutes(agent: type[Agent]) -> Stage:
     scene = stage(agent=agent)
     scene.mark()
     with scene.fault("nat-a sleeps", (scene.net.down, A)):
-        scene.post(A).suspend()
+        scene.host(A).suspend()
         scene.run(600.0)
         at_most(scene.dark(A), 4.5, "seconds unserved", scene)
-    scene.post(A).resume()
+    scene.host(A).resume()
     scene.run(240.0)
     at_most(len(scene.takes_from_serving()), 0, "takes from a node that served", scene)
     assert scene.holder(A) == A, scene.written()

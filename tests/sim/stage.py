@@ -14,8 +14,8 @@ from msgspec.structs import replace
 from nathb.core.model import Group, Node, Route
 from nathb.daemon.agent import Agent
 from tests.sim.account import Write
-from tests.sim.draw import Plot
-from tests.sim.host import Post
+from tests.sim.draw import Schedule
+from tests.sim.host import Host
 from tests.sim.net import Link, entering, leaving, links
 from tests.sim.truth import Service
 from tests.sim.world import World
@@ -40,7 +40,7 @@ def production(size: int = 2, **changes: object) -> Group:
 
 
 class Stage:
-    """A running group, and the hands on its faults. All times are seconds."""
+    """A running group, and the faults that the script begins and ends. All times are seconds."""
 
     def __init__(
         self,
@@ -56,14 +56,16 @@ class Stage:
         self.group = group or production()
         self.bounds: dict[str, float] = {}
         """What this may cost at most, as far as the script has said: writes, and seconds."""
-        self.world = World(Plot(0, self.group, ()), agent, judged=False, held=False, telling=True)
+        self.world = World(
+            Schedule(0, self.group, ()), agent, judged=False, held=False, telling=True
+        )
         self.net, self.ec2, self.names = self.world.net, self.world.ec2, self.world.names
         self.ec2.likely = 1.0
         before(self)
-        for name, post in self.world.posts.items():
-            post.file = (files or {}).get(name, self.group)
+        for name, host in self.world.hosts.items():
+            host.file = (files or {}).get(name, self.group)
             if name not in set(absent):
-                post.start(dry_run=name in set(dry))
+                host.start(dry_run=name in set(dry))
         self.began = self.world.clock.now
         self.run(settle)
 
@@ -113,12 +115,12 @@ class Stage:
     @contextmanager
     def silent(self, node: str) -> Iterator[None]:
         """The machine stands still with all that is on it, and then goes on; its daemon too."""
-        post = self.post(node)
+        host = self.host(node)
         with self.fault(f"{node} is silent", (self.net.down, node)):
-            post.frozen += 1
+            host.frozen += 1
             yield
-            post.frozen -= 1
-            post.wake()
+            host.frozen -= 1
+            host.wake()
 
     @contextmanager
     def unreachable(self, node: str) -> Iterator[None]:
@@ -161,16 +163,16 @@ class Stage:
                 self.net.dropping[link].remove(share)
 
     @contextmanager
-    def mood(self, **counted: int) -> Iterator[None]:
-        """EC2's API suffers from this."""
-        moods = self.ec2.moods
-        self.trace(f"begins: EC2 suffers from {', '.join(counted)}")
+    def api_fault(self, **counted: int) -> Iterator[None]:
+        """EC2's API has these faults."""
+        faults = self.ec2.faults
+        self.trace(f"begins: EC2 has the fault {', '.join(counted)}")
         for name in counted:
-            setattr(moods, name, getattr(moods, name) + 1)
+            setattr(faults, name, getattr(faults, name) + 1)
         yield
         for name in counted:
-            setattr(moods, name, getattr(moods, name) - 1)
-        self.trace(f"ends: EC2 suffers from {', '.join(counted)}")
+            setattr(faults, name, getattr(faults, name) - 1)
+        self.trace(f"ends: EC2 has the fault {', '.join(counted)}")
 
     def drain(self, *nodes: str) -> None:
         """Set which nodes are drained."""
@@ -192,18 +194,18 @@ class Stage:
 
     def look_now(self) -> None:
         """Let every daemon look at EC2 at once, as `nathb revert` and `undrain` tell it to."""
-        for post in self.world.posts.values():
-            if post.agent is not None and not post.frozen:
-                post.agent.look_now()
-                post.wake()
+        for host in self.world.hosts.values():
+            if host.agent is not None and not host.frozen:
+                host.agent.look_now()
+                host.wake()
 
     # --- figures ----------------------------------------------------------------------------
 
-    def post(self, node: str) -> Post:
-        return self.world.posts[node]
+    def host(self, node: str) -> Host:
+        return self.world.hosts[node]
 
     def agent(self, node: str) -> Agent:
-        agent = self.post(node).agent
+        agent = self.host(node).agent
         assert agent is not None, f"no daemon runs on {node}"
         return agent
 

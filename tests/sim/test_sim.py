@@ -38,7 +38,7 @@ def live(worlds: Iterable[World]) -> None:
     """Live each through, until one has something to object to; nothing drawn is left out."""
     for world in worlds:
         world.live()
-        assert {fault.kind for fault in world.plot.faults} <= world.injected.keys()
+        assert {fault.kind for fault in world.schedule.faults} <= world.injected.keys()
 
 
 @pytest.mark.parametrize("seeds", CHUNKS, ids=lambda seeds: f"from {seeds[0]}")
@@ -58,14 +58,14 @@ def test_a_seed_that_failed_once_does_so_no_more_unless_it_is_open(key: Key) -> 
 @pytest.mark.parametrize("name", MUTANTS)
 def test_a_broken_rule_is_noticed(name: str) -> None:
     mutant = MUTANTS[name]
-    plots = (draw(seed) for seed in range(FAR) if (seed, EDITION) not in OPEN)
-    telling = (plot for plot in plots if mutant.may_show_in(plot))
+    schedules = (draw(seed) for seed in range(FAR) if (seed, EDITION) not in OPEN)
+    telling = (schedule for schedule in schedules if mutant.may_show_in(schedule))
     with pytest.raises(OffenceError, match=mutant.offence):
-        live(World(plot, mutant.agent) for plot in islice(telling, ENOUGH))
+        live(World(schedule, mutant.agent) for schedule in islice(telling, ENOUGH))
 
 
 def test_every_kind_of_fault_befalls_some_seed_and_most_seeds_suffer_several() -> None:
-    """What is drawn is injected: `live` holds each world to its plot."""
+    """What is drawn is injected: `live` holds each world to its schedule."""
     drawn = [{fault.kind for fault in draw(seed).faults} for seed in range(SEEDS)]
     assert set().union(*drawn) == (KINDS | LATER_KINDS | LATEST_KINDS).keys()
     assert FAULTS.keys() - {"unreachable"} == set().union(*drawn)  # that comes with another
@@ -92,13 +92,13 @@ class Fallen(Agent):
 def test_a_seed_that_fails_is_told_with_its_story_and_the_next_one_is_lived(
     agent: type[Agent], end: str
 ) -> None:
-    tally = run(range(8), agent)
-    assert tally.seeds == 8
-    assert len(tally.failed) > 1
-    for seed, story in tally.failed.items():
+    totals = run(range(8), agent)
+    assert totals.seeds == 8
+    assert len(totals.failed) > 1
+    for seed, story in totals.failed.items():
         assert story.startswith(f"seed {seed}: ")
         assert end in story
-    assert table(tally, 1.0).endswith(f"failed seeds: {', '.join(map(str, tally.failed))}")
+    assert table(totals, 1.0).endswith(f"failed seeds: {', '.join(map(str, totals.failed))}")
 
 
 def test_calls_hang_for_as_long_as_the_client_and_its_repeated_reads_allow() -> None:

@@ -11,7 +11,7 @@ from nathb.core.model import Group, Move, Route, Timers
 from nathb.core.ports import Ports
 from nathb.daemon.agent import Agent
 from tests.sim.clock import START
-from tests.sim.draw import Fault, Plot
+from tests.sim.draw import Fault, Schedule
 from tests.sim.grants import GRANTS
 from tests.sim.judge import OffenceError
 from tests.sim.net import GATEWAY, entering, leaving
@@ -28,11 +28,11 @@ def hasty() -> Group:
 
 
 def route(world: World, node: str) -> Route:
-    return world.plot.group.node(node).routes[0]
+    return world.schedule.group.node(node).routes[0]
 
 
-def plotted(*faults: Fault) -> Plot:
-    return Plot(1, hasty(), faults)
+def scheduled(*faults: Fault) -> Schedule:
+    return Schedule(1, hasty(), faults)
 
 
 class Idle(Agent):
@@ -59,15 +59,15 @@ class Meddler(Agent):
             self.ports.calls.start(object(), take)
 
 
-def judged(plot: Plot, agent: type[Agent]) -> str:
-    """What the judge that knows the truth says of this world; deeds are not judged one by one."""
+def judged(schedule: Schedule, agent: type[Agent]) -> str:
+    """What the judge that knows the truth says of this world; writes are not judged one by one."""
     with pytest.raises(OffenceError) as caught:
-        World(plot, agent, judged=False).live()
+        World(schedule, agent, judged=False).live()
     return str(caught.value)
 
 
 def test_clients_left_on_a_dead_node_are_noticed_one_detection_and_five_seconds_later() -> None:
-    offence = judged(plotted(Fault("host-crash", 10.0, 60.0, C, A, 1)), Idle)
+    offence = judged(scheduled(Fault("host-crash", 10.0, 60.0, C, A, 1)), Idle)
     detection = 2.0 + 2 * 0.5 + 0.5
     noticed_at = float(offence.split()[0])
     assert noticed_at == pytest.approx(START + 10.0 + detection + 5.0, abs=0.1)
@@ -75,15 +75,15 @@ def test_clients_left_on_a_dead_node_are_noticed_one_detection_and_five_seconds_
 
 
 def test_a_take_from_a_node_that_serves_is_noticed() -> None:
-    assert "taken" in judged(plotted(Fault("reload", 10.0, 60.0, C, A, 1)), Meddler)
+    assert "taken" in judged(scheduled(Fault("reload", 10.0, 60.0, C, A, 1)), Meddler)
 
 
 def test_a_take_from_a_node_that_serves_is_noticed_in_mild_loss_too() -> None:
-    assert "taken" in judged(plotted(Fault("mild-loss", 10.0, 60.0, C, A, 2)), Meddler)
+    assert "taken" in judged(scheduled(Fault("mild-loss", 10.0, 60.0, C, A, 2)), Meddler)
 
 
 def test_in_loss_of_a_fifth_one_take_is_borne_and_the_second_is_not() -> None:
-    offence = judged(plotted(Fault("mild-loss", 1.0, 120.0, C, A, 4)), Meddler)
+    offence = judged(scheduled(Fault("mild-loss", 1.0, 120.0, C, A, 4)), Meddler)
     assert "2 times within the hour at 20% loss; at most 1" in offence
 
 
@@ -123,7 +123,7 @@ BROKEN: dict[str, tuple[Callable[[World], None], Service, Service]] = {
 @pytest.mark.parametrize("name", BROKEN)
 def test_who_serves_is_told_from_what_carries_the_packets(name: str) -> None:
     breaks, own, other = BROKEN[name]
-    world = World(plotted(), judged=False)
+    world = World(scheduled(), judged=False)
     breaks(world)
     truth = world.accounts.truth
     assert truth.service(route(world, C), C) is own

@@ -17,13 +17,13 @@ LAST_LINES = 25
 
 
 @dataclass
-class Tally:
+class Totals:
     """What some seeds amounted to, and the story of each that failed."""
 
     seeds: int = 0
     seconds: float = 0.0
     moves: int = 0
-    hands: int = 0
+    by_others: int = 0
     rounds: int = 0
     mixed: int = 0
     """Seeds with faults of several kinds."""
@@ -35,16 +35,16 @@ class Tally:
         self.seeds += 1
         self.seconds += world.seconds
         self.moves += world.moves
-        self.hands += len(world.ec2.changes) - world.moves
+        self.by_others += len(world.ec2.changes) - world.moves
         self.rounds += world.rounds
         self.mixed += len(world.injected) > 1
         self.faults += world.injected
 
-    def add(self, other: Tally) -> None:
+    def add(self, other: Totals) -> None:
         self.seeds += other.seeds
         self.seconds += other.seconds
         self.moves += other.moves
-        self.hands += other.hands
+        self.by_others += other.by_others
         self.rounds += other.rounds
         self.mixed += other.mixed
         self.faults += other.faults
@@ -52,42 +52,42 @@ class Tally:
         self.failed |= other.failed
 
 
-def run(seeds: Iterable[int], agent: type[Agent] = Agent) -> Tally:
+def run(seeds: Iterable[int], agent: type[Agent] = Agent) -> Totals:
     """Live these seeds through, one after the other. A defect of any sort fails its seed only."""
-    tally = Tally()
+    totals = Totals()
     for seed in seeds:
         world = World(draw(seed), agent)
         try:
             world.live()
         except OffenceError as offence:
             if is_known((seed, EDITION), offence):
-                tally.known.append(seed)
+                totals.known.append(seed)
             else:
-                tally.failed[seed] = _story(world, f"violated: {offence}")
+                totals.failed[seed] = _story(world, f"violated: {offence}")
         except Exception:  # noqa: BLE001
-            tally.failed[seed] = _story(world, f"broke down: {traceback.format_exc()}")
-        tally.take_in(world)
-    return tally
+            totals.failed[seed] = _story(world, f"broke down: {traceback.format_exc()}")
+        totals.take_in(world)
+    return totals
 
 
-def table(tally: Tally, took: float) -> str:
+def table(totals: Totals, took: float) -> str:
     """Lay the figures out in two columns."""
     figures = {
-        "seeds": f"{tally.seeds:,}",
-        "failed": f"{len(tally.failed):,}",
-        "failed as known": f"{len(tally.known):,}",
-        "simulated hours": f"{tally.seconds / 3600:,.1f}",
-        "rounds": f"{tally.rounds:,}",
-        "moves by nodes": f"{tally.moves:,}",
-        "changes by other hands": f"{tally.hands:,}",
-        "seeds of several faults": f"{tally.mixed:,}",
+        "seeds": f"{totals.seeds:,}",
+        "failed": f"{len(totals.failed):,}",
+        "failed as known": f"{len(totals.known):,}",
+        "simulated hours": f"{totals.seconds / 3600:,.1f}",
+        "rounds": f"{totals.rounds:,}",
+        "moves by nodes": f"{totals.moves:,}",
+        "changes by others": f"{totals.by_others:,}",
+        "seeds of several faults": f"{totals.mixed:,}",
         "wall time": f"{took:,.1f} s",
-        "faults": f"{tally.faults.total():,}",
+        "faults": f"{totals.faults.total():,}",
     }
-    figures |= {f"  {kind}": f"{count:,}" for kind, count in sorted(tally.faults.items())}
+    figures |= {f"  {kind}": f"{count:,}" for kind, count in sorted(totals.faults.items())}
     lines = [f"{name:24}{value:>14}" for name, value in figures.items()]
-    if tally.failed:
-        lines.append(f"failed seeds: {', '.join(map(str, sorted(tally.failed)))}")
+    if totals.failed:
+        lines.append(f"failed seeds: {', '.join(map(str, sorted(totals.failed)))}")
     return "\n".join(lines)
 
 

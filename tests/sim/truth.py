@@ -41,13 +41,13 @@ class Service(Enum):
 
 
 class Truth:
-    """The questions that may be asked of a world at any instant."""
+    """What is true of a world at any instant."""
 
     def __init__(self, world: World) -> None:
         self.world = world
         self.net, self.ec2 = world.net, world.ec2
         self.names = world.names
-        self.home = {route: world.plot.group.order(route)[0] for route in world.ec2.routes}
+        self.home = {route: world.schedule.group.order(route)[0] for route in world.ec2.routes}
 
     def holder(self, route: Route) -> str:
         """The node that the route points at; FOREIGN when that is none of the group."""
@@ -87,14 +87,14 @@ class Truth:
 
     def can_act(self, node: str) -> bool:
         """Whether a process runs there that can be expected to do something about a fault."""
-        post = self.world.posts[node]
-        running = post.agent is not None and not post.frozen and not post.leaving
-        return running and not post.dry_run and not self.ec2.intent.paused
+        host = self.world.hosts[node]
+        running = host.agent is not None and not host.frozen and not host.leaving
+        return running and not host.dry_run and not self.ec2.intent.paused
 
     def can_vouch_for_itself(self, node: str) -> bool:
         """Whether the node's own uplink is there to be seen."""
         net = self.net
-        named = not any(is_address(one) for one in self.world.posts[node].file.uplink)
+        named = not any(is_address(one) for one in self.world.hosts[node].file.uplink)
         blind = net.unable[node, GATEWAY] or (named and net.nameless[node])
         seen = not net.targets_lost[node] and not net.slow[node] and not blind
         way = (leaving(node), (node, GATEWAY), (GATEWAY, node), entering(node))
@@ -110,9 +110,9 @@ class Truth:
 
     def never_shows(self, asker: str, node: str) -> bool:
         """Whether a node can show no sign of life: nobody answers its heartbeats, nor its pulse."""
-        wanted = self.world.plot.group.node(node).heartbeat
+        wanted = self.world.schedule.group.node(node).heartbeat
         cut = self.net.severed[asker, node] > 0 or self.net.severed[node, asker] > 0
-        pulsed = self.world.plot.group.check.pulse > 0
+        pulsed = self.world.schedule.group.check.pulse > 0
         mute = cut or not pulsed or self.net.mute[asker, node] > 0
         return mute and all(address in self.net.unanswered for address in wanted)
 
@@ -130,7 +130,7 @@ class Truth:
         net = self.net
         if net.down[node] or not net.forwards(node) or net.cut[node] or self.ec2.is_gone(node):
             return False
-        if net.unmasqueraded[node] and self.world.posts[asker].file.node(asker).source:
+        if net.unmasqueraded[node] and self.world.hosts[asker].file.node(asker).source:
             return False
         return net.dropped(*self._heartbeat(asker, node)) < DARK_FROM
 

@@ -13,10 +13,10 @@ from nathb.daemon.agent import Agent
 from tests.sim.account import Accounts
 from tests.sim.claims import Claims
 from tests.sim.clock import START, SimClock
-from tests.sim.draw import EDITION, Fault, Plot, draw
+from tests.sim.draw import EDITION, Fault, Schedule, draw
 from tests.sim.ec2 import FOREIGN, SimEC2
 from tests.sim.faults import FAULTS
-from tests.sim.host import FOREVER, LONGEST_READ, Place, Post
+from tests.sim.host import FOREVER, LONGEST_READ, Host, Shared
 from tests.sim.judge import OffenceError
 from tests.sim.net import Addresses, Network
 
@@ -29,28 +29,28 @@ SLEEPS = 4
 
 
 class World:
-    """Agents, machines, network and EC2 on one clock, as the plot has them."""
+    """Agents, machines, network and EC2 on one clock, as the schedule has them."""
 
     def __init__(
         self,
-        plot: Plot,
+        schedule: Schedule,
         agent: type[Agent] = Agent,
         *,
         judged: bool = True,
         held: bool = True,
         telling: bool = False,
     ) -> None:
-        """Set the world up. `judged`: each deed by its packets; `held`: all by the truth."""
-        self.plot = plot
-        self.trace: list[str] = [str(plot)]
+        """Set the world up. `judged`: each write by its packets; `held`: all by the truth."""
+        self.schedule = schedule
+        self.trace: list[str] = [str(schedule)]
         self.clock = SimClock()
-        self.names = [node.name for node in plot.group.nodes]
-        self.net = Network(Random(f"net {plot.seed}"))
-        rng = Random(f"ec2 {plot.seed}")
-        self.ec2 = SimEC2(plot.group, self.clock, rng, self.trace)
-        addresses = Addresses.of(plot.group)
-        place = Place(
-            plot.group,
+        self.names = [node.name for node in schedule.group.nodes]
+        self.net = Network(Random(f"net {schedule.seed}"))
+        rng = Random(f"ec2 {schedule.seed}")
+        self.ec2 = SimEC2(schedule.group, self.clock, rng, self.trace)
+        addresses = Addresses.of(schedule.group)
+        shared = Shared(
+            schedule.group,
             self.clock,
             self.net,
             self.ec2,
@@ -61,13 +61,13 @@ class World:
             judged=judged,
             telling=telling,
         )
-        self.posts = {name: Post(place, name) for name in self.names}
+        self.hosts = {name: Host(shared, name) for name in self.names}
         self.dead: Counter[str] = Counter()
-        self.dry: Counter[str] = Counter(plot.dry)
+        self.dry: Counter[str] = Counter(schedule.dry)
         self.pauses = 0
         self.reverts = 0
         self.injected: Counter[str] = Counter()
-        self._over_at = self.clock.now + plot.calm
+        self._over_at = self.clock.now + schedule.calm
         self.accounts = Accounts(self)
         self.net.zones_carried = self.accounts.truth.carries
         self.claims = Claims(self) if held else None
@@ -77,7 +77,7 @@ class World:
     def live(self) -> None:
         """Go through all three phases; OffenceError when anything is not as it must be."""
         self._begin_as_ever()
-        for fault in self.plot.faults:
+        for fault in self.schedule.faults:
             self.clock.later(fault.at, lambda fault=fault: self.begin(fault))
             self.lasts_until(START + fault.at + fault.lasts)
         while self.clock.now < self._over_at:
@@ -88,30 +88,30 @@ class World:
 
     def _begin_as_ever(self) -> None:
         """Start all nodes, with what is wrong with them from the first to the last."""
-        plot = self.plot
-        self.net.unanswered |= plot.unanswered
-        for name, file in plot.files:
-            self.posts[name].file = file
-        for name in plot.fresh:
-            self.posts[name].boot()
-        for name, how in plot.absent:
+        schedule = self.schedule
+        self.net.unanswered |= schedule.unanswered
+        for name, file in schedule.files:
+            self.hosts[name].file = file
+        for name in schedule.fresh:
+            self.hosts[name].boot()
+        for name, how in schedule.absent:
             self.dead[name] += how == "dead"
             self.dry[name] += how == "dry"
-            self.posts[name].frozen += how == "frozen"
-        for name, post in self.posts.items():
+            self.hosts[name].frozen += how == "frozen"
+        for name, host in self.hosts.items():
             if not self.dead[name]:
-                post.start(dry_run=self.dry[name] > 0)
+                host.start(dry_run=self.dry[name] > 0)
 
     def _heal(self) -> None:
         """Let go of all that was not ended by itself, but for nodes that are lost for good."""
-        self.trace.append(f"{self.clock.now:.3f} --- healed; lost: {sorted(self.plot.lost)}")
-        for name in sorted(self.plot.dry):
+        self.trace.append(f"{self.clock.now:.3f} --- healed; lost: {sorted(self.schedule.lost)}")
+        for name in sorted(self.schedule.dry):
             self.kill(name)
             self.dry[name] -= 1
             self.revive(name)
-        for name in sorted(self.plot.lost):
+        for name in sorted(self.schedule.lost):
             self.begin(Fault("host-crash", 0.0, float("inf"), name, "", 1))
-        if self.plot.group.preempt is Preempt.MANUAL:
+        if self.schedule.group.preempt is Preempt.MANUAL:
             self.ec2.intent = replace(self.ec2.intent, revert=True)
 
     def _converge(self) -> None:
@@ -131,15 +131,17 @@ class World:
     def _stay_quiet(self) -> None:
         """Go on for many rounds: nothing may be written any more."""
         written = len(self.ec2.changes)
-        until = self.rounds + (QUIET_ROUNDS_IN_PRODUCTION if self.plot.production else QUIET_ROUNDS)
-        while self.rounds < until and any(post.steps_at < FOREVER for post in self.posts.values()):
+        until = self.rounds + (
+            QUIET_ROUNDS_IN_PRODUCTION if self.schedule.production else QUIET_ROUNDS
+        )
+        while self.rounds < until and any(host.steps_at < FOREVER for host in self.hosts.values()):
             self.run(self.clock.now + 5.0)
         if len(self.ec2.changes) > written:
             raise OffenceError(f"liveness: wrote again at rest: {self.ec2.changes[written:]}")
 
     def bound(self) -> float:
         """Seconds after healing within which every route is where it belongs."""
-        group = self.plot.group
+        group = self.schedule.group
         views = 2 * group.refresh + 2 * group.settle
         denied = self.injected["ec2-denied"] + self.injected["describe-denied"] > 0
         refusal = Failure.DENIED if denied else Failure.THROTTLED
@@ -150,7 +152,7 @@ class World:
 
     def verdict_takes(self) -> float:
         """Seconds from a change in the network to the last verdict on it."""
-        check = self.plot.group.check
+        check = self.schedule.group.check
         streak = max(check.rise, check.fall) * check.fast_interval
         return check.interval + streak + check.timeout
 
@@ -158,9 +160,9 @@ class World:
 
     def run(self, until: float) -> None:
         """Let the processes take their steps until then."""
-        clock, posts = self.clock, list(self.posts.values())
+        clock, hosts = self.clock, list(self.hosts.values())
         while True:
-            first = min(posts, key=_steps_at)
+            first = min(hosts, key=_steps_at)
             at = min(first.steps_at, clock.next_at)
             if at > until:
                 break
@@ -192,25 +194,25 @@ class World:
     def _sleep(self) -> float:
         """Pass the time that a damped or contested route must wait, with everybody asleep."""
         waits = [
-            one.due - post.now  # which is on the clock of that machine
-            for post in self.posts.values()
-            for one in (post.agent.rulings if post.agent else ())
+            one.due - host.now  # which is on the clock of that machine
+            for host in self.hosts.values()
+            for one in (host.agent.rulings if host.agent else ())
             if one.due is not None
         ]
         asleep = max([wait for wait in waits if wait > 0], default=0.0)
         if asleep:
             self.trace.append(f"{self.clock.now:.3f} --- all asleep for {asleep:.0f} s")
             self.clock.advance(self.clock.now + asleep)
-            for post in self.posts.values():
-                post.renewals += 1
-                post.wake()
+            for host in self.hosts.values():
+                host.renewals += 1
+                host.wake()
             self.look()
         return asleep
 
     @property
     def rounds(self) -> int:
         """Steps that the processes have taken."""
-        return sum(post.steps for post in self.posts.values())
+        return sum(host.steps for host in self.hosts.values())
 
     @property
     def seconds(self) -> float:
@@ -246,13 +248,13 @@ class World:
     def kill(self, node: str) -> None:
         """End a node's process; it starts again once every reason against that has passed."""
         self.dead[node] += 1
-        self.posts[node].kill()
+        self.hosts[node].kill()
 
     def revive(self, node: str) -> None:
         """Take back one reason why the node's process does not run."""
         self.dead[node] -= 1
         if not self.dead[node]:
-            self.posts[node].start(dry_run=self.dry[node] > 0)
+            self.hosts[node].start(dry_run=self.dry[node] > 0)
 
     # --- how things stand -------------------------------------------------------------------
 
@@ -264,7 +266,7 @@ class World:
         """
         return [
             f"{route} is on {to}, not on {belongs}"
-            for route in self.plot.group.routes()
+            for route in self.schedule.group.routes()
             if (to := self.ec2.routes[route]) not in {FOREIGN, belongs := self._belongs(route)}
             and (
                 self._is_taken(route) if self.net.down[to] else self._gives_back(to, route, belongs)
@@ -274,23 +276,23 @@ class World:
     def _is_taken(self, route: Route) -> bool:
         """Whether any process is left that could take it from the dead."""
         acting = [name for name in self.names if self.accounts.truth.can_act(name)]
-        return any(route in self.posts[name].file.routes() for name in acting)
+        return any(route in self.hosts[name].file.routes() for name in acting)
 
     def _gives_back(self, holder: str, route: Route, home: str) -> bool:
-        post = self.posts[holder]
-        acts = self.accounts.truth.can_act(holder) and route in post.file.routes()
+        host = self.hosts[holder]
+        acts = self.accounts.truth.can_act(holder) and route in host.file.routes()
         return acts and self.accounts.truth.hears(holder, home)
 
     def _belongs(self, route: Route) -> str:
-        return next(name for name in self.plot.group.order(route) if not self.net.down[name])
+        return next(name for name in self.schedule.group.order(route) if not self.net.down[name])
 
     def _at_rest(self) -> bool:
-        idle = all(post.agent.idle for post in self.posts.values() if post.agent is not None)
+        idle = all(host.agent.idle for host in self.hosts.values() if host.agent is not None)
         return idle and not self._astray()
 
 
-def _steps_at(post: Post) -> float:
-    return post.steps_at
+def _steps_at(host: Host) -> float:
+    return host.steps_at
 
 
 def world_of(seed: int, edition: int = EDITION) -> World:

@@ -1,8 +1,8 @@
-"""What no node may ever do, as a column of questions that every deed is asked.
+"""What no node may ever write, as a list of checks that every attempt goes through.
 
-A *deed* is a write that a process has just begun. It is held against the witness (what the
+An *attempt* is a write that a process has just begun. It is held against the evidence (what the
 packets allow to be believed) and against the last view that came, never against what the process
-says of itself. Each question cites its rule and answers with the offence, or with nothing.
+says of itself. Each check cites its rule and returns the offence, or nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from nathb.core.model import Cause, Move, Preempt, Verdict
 from tests.sim.packet_evidence import UPLINK
 
 if TYPE_CHECKING:
-    from tests.sim.host import Post
+    from tests.sim.host import Host
 
 FIRST_BACKOFF = 0.1
 """Seconds that must pass after a refusal: half of the shortest first backoff, and a little less."""
@@ -52,10 +52,10 @@ class Past:
 
 
 @dataclass(frozen=True)
-class Deed:
+class WriteAttempt:
     """A write that is being begun, and all that it is judged by."""
 
-    post: Post
+    host: Host
     move: Move
     now: float
     view: View
@@ -64,7 +64,7 @@ class Deed:
 
     @property
     def me(self) -> str:
-        return self.post.me
+        return self.host.me
 
     @property
     def takes(self) -> bool:
@@ -76,7 +76,7 @@ class Deed:
 
     @property
     def hands_over(self) -> bool:
-        absent = self.post.leaving > 0 or self.me in self.view.intent.drained
+        absent = self.host.leaving > 0 or self.me in self.view.intent.drained
         return not self.takes and not self.releases and absent
 
     @property
@@ -88,7 +88,7 @@ class Deed:
         """The candidates by preference: whoever is drained comes last."""
         drained = self.view.intent.drained
         return tuple(
-            sorted(self.post.group.order(self.move.route), key=lambda name: name in drained)
+            sorted(self.host.group.order(self.move.route), key=lambda name: name in drained)
         )
 
     @property
@@ -100,191 +100,193 @@ class Deed:
         return self.holding is not None and self.holding.state is RouteState.BLACKHOLE
 
     def verdict(self, node: str) -> Verdict:
-        return self.post.witness.verdict(UPLINK if node == self.me else node)
+        return self.host.evidence.verdict(UPLINK if node == self.me else node)
 
     @property
     def giver(self) -> str:
         """Who gave the route away, to this node and not to its home; empty when nobody did."""
         route = self.move.route
-        changes = [one for one in self.post.place.ec2.changes if one.route == route]
-        given = bool(changes) and changes[-1].to == self.me != self.post.group.home(route)
+        changes = [one for one in self.host.shared.ec2.changes if one.route == route]
+        given = bool(changes) and changes[-1].to == self.me != self.host.group.home(route)
         return changes[-1].who if given and changes[-1].who != self.me else ""
 
     def heard_in_silence(self, node: str) -> bool:
         """Whether a node has answered since the own uplink fell silent."""
-        silent_since = self.post.witness.silent_since(UPLINK)
-        return silent_since is not None and self.post.witness.heard_at(node) >= silent_since
+        silent_since = self.host.evidence.silent_since(UPLINK)
+        return silent_since is not None and self.host.evidence.heard_at(node) >= silent_since
 
     def alive(self, node: str) -> bool:
-        leaves = node == self.me and self.post.leaving > 0
+        leaves = node == self.me and self.host.leaving > 0
         return self.verdict(node) is Verdict.UP and not leaves
 
 
-# --- the questions ------------------------------------------------------------------------------
+# --- the checks ---------------------------------------------------------------------------------
 
 
-def r9_paused_or_dry(deed: Deed) -> str:
-    if deed.post.dry_run:
+def r9_paused_or_dry(attempt: WriteAttempt) -> str:
+    if attempt.host.dry_run:
         return "wrote in a dry run"
-    return "R9: wrote while paused" if deed.view.intent.paused else ""
+    return "R9: wrote while paused" if attempt.view.intent.paused else ""
 
 
-def r10_view(deed: Deed) -> str:
+def r10_view(attempt: WriteAttempt) -> str:
     """A view, or an accepted write, which is a view of that one route as old as the write."""
-    if deed.now - max(deed.view.at, deed.past.wrote_at) > deed.post.group.view_max_age:
+    if attempt.now - max(attempt.view.at, attempt.past.wrote_at) > attempt.host.group.view_max_age:
         return "R10: acted on a view that is too old"
-    if deed.past.flying is not None and deed.now < deed.past.flying_since + LONGEST_MOVE:
+    if attempt.past.flying is not None and attempt.now < attempt.past.flying_since + LONGEST_MOVE:
         return "R10: began a write while another of this route was in flight"
     return ""
 
 
-def r8_foreign(deed: Deed) -> str:
-    if deed.holding is None:
+def r8_foreign(attempt: WriteAttempt) -> str:
+    if attempt.holding is None:
         return "R8: wrote a route that is not there"
-    if deed.holder == "" and not deed.blackhole:
+    if attempt.holder == "" and not attempt.blackhole:
         return "R8: took what points outside the group"
     return ""
 
 
-def r8_configured(deed: Deed) -> str:
-    group = deed.post.group
-    if deed.move.route not in group.routes():
+def r8_configured(attempt: WriteAttempt) -> str:
+    group = attempt.host.group
+    if attempt.move.route not in group.routes():
         return "R8: wrote a route that its file does not name"
     names = [node.name for node in group.nodes]
-    return "" if deed.move.to in names else "R8: wrote to a target outside the group"
+    return "" if attempt.move.to in names else "R8: wrote to a target outside the group"
 
 
-def backoff(deed: Deed) -> str:
-    if deed.now < deed.past.refused.get(deed.move.cause, float("-inf")) + FIRST_BACKOFF:
+def backoff(attempt: WriteAttempt) -> str:
+    if attempt.now < attempt.past.refused.get(attempt.move.cause, float("-inf")) + FIRST_BACKOFF:
         return "R10: tried again at once after a refusal"
     return ""
 
 
-def bounded(deed: Deed) -> str:
-    lately = [at for at in deed.past.tries if at > deed.now - PER]
+def bounded(attempt: WriteAttempt) -> str:
+    lately = [at for at in attempt.past.tries if at > attempt.now - PER]
     return f"began {len(lately)} writes in {PER:g} s" if len(lately) > MOST_TRIES else ""
 
 
-def r6_drained_target(deed: Deed) -> str:
+def r6_drained_target(attempt: WriteAttempt) -> str:
     """A drained node is the last candidate: others before it, and itself only from the dead."""
-    drained = deed.view.intent.drained
-    if deed.move.to not in drained:
+    drained = attempt.view.intent.drained
+    if attempt.move.to not in drained:
         return ""
-    if deed.returns or (deed.hands_over and deed.me in drained and not deed.post.leaving):
+    if attempt.returns or (
+        attempt.hands_over and attempt.me in drained and not attempt.host.leaving
+    ):
         return "R6: gave a route to a drained node"
     return ""
 
 
-def r1_target_is_up(deed: Deed) -> str:
+def r1_target_is_up(attempt: WriteAttempt) -> str:
     """Whoever distrusts itself may believe another UP for longer than `fall` misses say (R15)."""
-    verdict = deed.verdict(deed.move.to)
-    if deed.releases and deed.heard_in_silence(deed.move.to):
+    verdict = attempt.verdict(attempt.move.to)
+    if attempt.releases and attempt.heard_in_silence(attempt.move.to):
         return ""
-    if deed.returns and deed.post.witness.silent_since(deed.move.to) is None:
+    if attempt.returns and attempt.host.evidence.silent_since(attempt.move.to) is None:
         return ""
     return (
         f"R1: gave a route to a node that is {verdict.value}" if verdict is not Verdict.UP else ""
     )
 
 
-def r2_r3_take(deed: Deed) -> str:
-    if not deed.takes:
+def r2_r3_take(attempt: WriteAttempt) -> str:
+    if not attempt.takes:
         return ""
-    if deed.holder == deed.me:
+    if attempt.holder == attempt.me:
         return "R2: took from itself"
-    verdict = deed.verdict(deed.holder)
-    if deed.post.witness.may_be_down(deed.holder):
+    verdict = attempt.verdict(attempt.holder)
+    if attempt.host.evidence.may_be_down(attempt.holder):
         return ""
     if verdict is Verdict.UP:
         return "R2: took from a node that is UP"
-    if verdict is not Verdict.DOWN and not deed.blackhole:
+    if verdict is not Verdict.DOWN and not attempt.blackhole:
         return "R3: took from a node that is not DOWN"
     return ""
 
 
-def r3_witness(deed: Deed) -> str:
-    if not deed.takes or deed.verdict(deed.holder) is not Verdict.DOWN:
+def r3_witness(attempt: WriteAttempt) -> str:
+    if not attempt.takes or attempt.verdict(attempt.holder) is not Verdict.DOWN:
         return ""
-    silent_since = deed.post.witness.silent_since(deed.holder)
+    silent_since = attempt.host.evidence.silent_since(attempt.holder)
     if silent_since is None:
         return "R3: took from a node heard within its fall window"
-    if deed.post.witness.heard_at(UPLINK) < silent_since:
+    if attempt.host.evidence.heard_at(UPLINK) < silent_since:
         return "R3: took without an uplink heard since the silence began"
     return ""
 
 
-def only_from_oneself(deed: Deed) -> str:
-    if not deed.takes and deed.holder != deed.me:
+def only_from_oneself(attempt: WriteAttempt) -> str:
+    if not attempt.takes and attempt.holder != attempt.me:
         return "R3: gave away a route that another node holds"
     return ""
 
 
-def r5_release(deed: Deed) -> str:
-    if not deed.releases:
+def r5_release(attempt: WriteAttempt) -> str:
+    if not attempt.releases:
         return ""
-    if not deed.heard_in_silence(deed.move.to):
+    if not attempt.heard_in_silence(attempt.move.to):
         return "R5: released to a node not heard since the uplink fell silent"
-    others = [one for one in deed.order if one != deed.me and deed.heard_in_silence(one)]
-    alive = [one for one in others if deed.alive(one) or one == deed.move.to]
-    firsts = {*alive[:1], *[one for one in alive if one != deed.giver][:1]}
-    unclear_since = max(deed.past.shown_at, deed.past.unsure_at)
-    if deed.now < unclear_since + deed.post.group.settle:
+    others = [one for one in attempt.order if one != attempt.me and attempt.heard_in_silence(one)]
+    alive = [one for one in others if attempt.alive(one) or one == attempt.move.to]
+    firsts = {*alive[:1], *[one for one in alive if one != attempt.giver][:1]}
+    unclear_since = max(attempt.past.shown_at, attempt.past.unsure_at)
+    if attempt.now < unclear_since + attempt.host.group.settle:
         firsts |= set(alive[:3])  # it may have been passed on between two views: from whom?
-    return "" if deed.move.to in firsts else "R5: released to another than the first in order"
+    return "" if attempt.move.to in firsts else "R5: released to another than the first in order"
 
 
-def r6_hand_over(deed: Deed) -> str:
-    if not deed.hands_over:
+def r6_hand_over(attempt: WriteAttempt) -> str:
+    if not attempt.hands_over:
         return ""
-    if deed.verdict(deed.me) is not Verdict.UP:
+    if attempt.verdict(attempt.me) is not Verdict.UP:
         return "R6: handed over with an uplink that is not UP"
-    if deed.post.witness.silent_since(deed.move.to) is not None:
+    if attempt.host.evidence.silent_since(attempt.move.to) is not None:
         return "R6: handed over to a node that has just missed a check"
-    others = [name for name in deed.order if deed.alive(name) and name != deed.me]
-    firsts = [*others[:1], *[name for name in others if name != deed.giver][:1]]
-    return "" if deed.move.to in firsts else "R6: handed over to another than the first in order"
+    others = [name for name in attempt.order if attempt.alive(name) and name != attempt.me]
+    firsts = [*others[:1], *[name for name in others if name != attempt.giver][:1]]
+    return "" if attempt.move.to in firsts else "R6: handed over to another than the first in order"
 
 
-def r4_return(deed: Deed) -> str:
-    if not deed.returns:
+def r4_return(attempt: WriteAttempt) -> str:
+    if not attempt.returns:
         return ""
-    if deed.verdict(deed.me) is not Verdict.UP:
+    if attempt.verdict(attempt.me) is not Verdict.UP:
         return "R4: returned with an uplink that is not UP"
-    order = deed.post.group.order(deed.move.route)
-    if order.index(deed.move.to) > order.index(deed.me):
+    order = attempt.host.group.order(attempt.move.route)
+    if order.index(attempt.move.to) > order.index(attempt.me):
         return "R4: returned to a node that comes later"
-    if deed.post.witness.silent_since(deed.move.to) is not None:
+    if attempt.host.evidence.silent_since(attempt.move.to) is not None:
         return "R4: returned to a node that has just missed a check"
     return ""
 
 
-def r11_damped(deed: Deed) -> str:
+def r11_damped(attempt: WriteAttempt) -> str:
     """What an operator asks for is never delayed by damping."""
-    if deed.view.intent.revert or deed.move.to in deed.post.judge.undrained_at:
+    if attempt.view.intent.revert or attempt.move.to in attempt.host.judge.undrained_at:
         return ""
-    takes = [at for at in deed.past.takes if at > deed.now - DAMPED_FOR]
-    if deed.returns and len(takes) >= MANY_TAKES and takes[-1] - takes[-MANY_TAKES] < WITHIN:
+    takes = [at for at in attempt.past.takes if at > attempt.now - DAMPED_FOR]
+    if attempt.returns and len(takes) >= MANY_TAKES and takes[-1] - takes[-MANY_TAKES] < WITHIN:
         return "R11: returned what was taken again and again"
     return ""
 
 
-def r4_when(deed: Deed) -> str:
-    if not deed.returns:
+def r4_when(attempt: WriteAttempt) -> str:
+    if not attempt.returns:
         return ""
-    group = deed.post.group
-    if deed.view.intent.revert:
+    group = attempt.host.group
+    if attempt.view.intent.revert:
         return ""
     if group.preempt is Preempt.MANUAL:
         return "R4: returned unasked, though preempt is manual"
-    undrained_at = deed.post.judge.undrained_at.get(deed.move.to, float("-inf"))
-    changed_at = deed.past.shown_at
-    since = max(deed.post.witness.since[deed.move.to], changed_at)
-    if undrained_at < changed_at and deed.now < since + group.preempt_delay:
+    undrained_at = attempt.host.judge.undrained_at.get(attempt.move.to, float("-inf"))
+    changed_at = attempt.past.shown_at
+    since = max(attempt.host.evidence.since[attempt.move.to], changed_at)
+    if undrained_at < changed_at and attempt.now < since + group.preempt_delay:
         return "R4: returned too soon"
     return ""
 
 
-QUESTIONS: tuple[Callable[[Deed], str], ...] = (
+CHECKS: tuple[Callable[[WriteAttempt], str], ...] = (
     r9_paused_or_dry,
     r8_configured,
     r8_foreign,

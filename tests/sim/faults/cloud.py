@@ -14,19 +14,19 @@ if TYPE_CHECKING:
 Course = Iterator[None]
 
 
-def mood(name: str) -> Callable[[World, Fault], Course]:
-    """Let the API suffer from this for a while."""
+def api_fault(name: str) -> Callable[[World, Fault], Course]:
+    """Let the API have this fault for a while."""
 
-    def suffer(world: World, _fault: Fault) -> Course:
-        moods = world.ec2.moods
-        setattr(moods, name, getattr(moods, name) + 1)
+    def course(world: World, _fault: Fault) -> Course:
+        faults = world.ec2.faults
+        setattr(faults, name, getattr(faults, name) + 1)
         world.ec2.well_since = float("inf")
         yield
-        setattr(moods, name, getattr(moods, name) - 1)
-        if moods.well:
+        setattr(faults, name, getattr(faults, name) - 1)
+        if faults.well:
             world.ec2.well_since = world.clock.now
 
-    return suffer
+    return course
 
 
 def stale_describe(world: World, fault: Fault) -> Course:
@@ -51,7 +51,7 @@ def pin(state: PinState) -> Callable[[World, Fault], Course]:
 def disrupted_zone(world: World, fault: Fault) -> Course:
     """A zone is disrupted: DescribeInstances fails whole, or lists no node of that zone."""
     if fault.size > 3:
-        return mood("disrupted")(world, fault)
+        return api_fault("disrupted")(world, fault)
     return _hiding(world, [(asker, fault.who) for asker in world.names])
 
 
@@ -80,7 +80,7 @@ def denied_to_one(world: World, fault: Fault) -> Course:
 
 def wavering_reads(world: World, _fault: Fault) -> Course:
     """Reads show the next change, then what was before it, then the change."""
-    world.ec2.moods.wavering += 1
+    world.ec2.faults.wavering += 1
     yield
-    world.ec2.moods.wavering -= 1
+    world.ec2.faults.wavering -= 1
     world.ec2.forget_past()

@@ -56,7 +56,7 @@ def stop(world: World, fault: Fault) -> Course:
 
 def shutdown(world: World, fault: Fault) -> Course:
     """The machine shuts down, as for a reboot; its process may leave first, but not for long."""
-    who, post, halted = fault.who, world.posts[fault.who], [False]
+    who, host, halted = fault.who, world.hosts[fault.who], [False]
     known_to_ec2 = fault.size > 3
     until = world.clock.now + LEAVING
 
@@ -69,19 +69,19 @@ def shutdown(world: World, fault: Fault) -> Course:
     def leave() -> None:
         if halted[0]:
             return
-        if post.agent is None or post.has_left() or world.clock.now >= until:
+        if host.agent is None or host.has_left() or world.clock.now >= until:
             halt()
         else:
             world.clock.later(0.05, leave)
 
     if known_to_ec2:
         world.ec2.states[who] = InstanceState.STOPPING
-    post.leaving += 1
-    post.leave()
+    host.leaving += 1
+    host.leave()
     world.clock.later(0.05, leave)
     yield
     halt()
-    post.leaving -= 1
+    host.leaving -= 1
     world.net.down[who] -= 1
     if known_to_ec2:
         world.ec2.states[who] = InstanceState.RUNNING
@@ -89,7 +89,7 @@ def shutdown(world: World, fault: Fault) -> Course:
 
 
 def stand_in_stopped(world: World, fault: Fault) -> Course:
-    """A hand moves every route to one node, and then that node is stopped."""
+    """An operator moves every route to one node, and then that node is stopped."""
     for route, to in world.ec2.routes.items():
         if to in world.names and to != fault.who:
             world.ec2.change(route, fault.who)
@@ -111,7 +111,7 @@ def flapping(world: World, fault: Fault) -> Course:
 def frozen_in_doubt(world: World, fault: Fault) -> Course:
     """A node freezes just as it begins to miss another, which is back before it goes on."""
     gone = Fault("host-crash", 0.0, 3.0, fault.other, fault.who, 1)
-    doubts = world.plot.group.check.interval + fault.size / 4
+    doubts = world.schedule.group.check.interval + fault.size / 4
     world.begin(gone)
     world.clock.later(doubts, lambda: world.begin(Fault("freeze", 0.0, 4.0, fault.who, "", 1)))
     world.lasts_until(world.clock.now + doubts + 4.0)
@@ -120,20 +120,20 @@ def frozen_in_doubt(world: World, fault: Fault) -> Course:
 
 def freeze(world: World, fault: Fault) -> Course:
     """The process stands still."""
-    post = world.posts[fault.who]
-    post.frozen += 1
+    host = world.hosts[fault.who]
+    host.frozen += 1
     yield
-    post.frozen -= 1
-    post.wake()
+    host.frozen -= 1
+    host.wake()
 
 
 def slow_shutdown(world: World, fault: Fault) -> Course:
     """A machine shuts down, and its NAT forwards on for a long while after its process has left."""
-    who, post, halted = fault.who, world.posts[fault.who], [False]
+    who, host, halted = fault.who, world.hosts[fault.who], [False]
     until = world.clock.now + LEAVING
 
     def leave() -> None:
-        if post.agent is not None and not post.has_left() and world.clock.now < until:
+        if host.agent is not None and not host.has_left() and world.clock.now < until:
             world.clock.later(0.05, leave)
             return
         world.kill(who)
@@ -144,15 +144,15 @@ def slow_shutdown(world: World, fault: Fault) -> Course:
             halted[0] = True
             world.net.down[who] += 1
 
-    post.leaving += 1
-    post.leave()
+    host.leaving += 1
+    host.leave()
     world.clock.later(0.05, leave)
     world.lasts_until(world.clock.now + LEAVING + fault.lasts * 1.6 + 2.0)
     yield
 
     def boot() -> None:
         halt()
-        post.leaving -= 1
+        host.leaving -= 1
         world.net.down[who] -= 1
         world.revive(who)
 
@@ -161,15 +161,15 @@ def slow_shutdown(world: World, fault: Fault) -> Course:
 
 def suspend(world: World, fault: Fault) -> Course:
     """A machine sleeps: nothing is forwarded, and its monotonic time stands still."""
-    post = world.posts[fault.who]
-    if post.asleep:
+    host = world.hosts[fault.who]
+    if host.asleep:
         yield
         return
     world.net.down[fault.who] += 1
-    post.suspend()
+    host.suspend()
     yield
     world.net.down[fault.who] -= 1
-    post.resume()
+    host.resume()
 
 
 def reboot(world: World, fault: Fault) -> Course:
@@ -178,7 +178,7 @@ def reboot(world: World, fault: Fault) -> Course:
     world.kill(fault.who)
     yield
     world.net.down[fault.who] -= 1
-    world.posts[fault.who].boot()
+    world.hosts[fault.who].boot()
     world.revive(fault.who)
 
 

@@ -51,8 +51,8 @@ def gateway_cut(world: World, fault: Fault) -> Course:
 
 def contested_then_dead(world: World, fault: Fault) -> Course:
     """Two zones lose each other for long enough to quarrel; then one node is really gone."""
-    cut = detection(world.plot.group) + 10.0
-    gone = 3 * detection(world.plot.group) + 100.0
+    cut = detection(world.schedule.group) + 10.0
+    gone = 3 * detection(world.schedule.group) + 100.0
     world.begin(Fault("partition", 0.0, cut, fault.who, fault.other, 1))
     crash = Fault("host-crash", 0.0, gone, fault.other, fault.who, 1)
     world.clock.later(cut + 5.0, lambda: world.begin(crash))

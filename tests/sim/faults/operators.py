@@ -1,4 +1,4 @@
-"""What operators do: by hand in the route tables, by intent, and in the file."""
+"""What operators do: in the route tables, by intent, and in the file."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 Course = Iterator[None]
 
 
-def hand_moves(world: World, fault: Fault) -> Course:
-    """A hand points a route at another node, and leaves it there."""
+def operator_moves(world: World, fault: Fault) -> Course:
+    """An operator points a route at another node, and leaves it there."""
     route = _route(world, fault)
     if world.ec2.routes[route] in world.names:
         world.ec2.change(route, fault.other)
     yield
 
 
-def hand_insists(world: World, fault: Fault) -> Course:
-    """A hand points a route at one node, whatever the nodes do about it."""
+def operator_insists(world: World, fault: Fault) -> Course:
+    """An operator points a route at one node, whatever the nodes do about it."""
     route = _route(world, fault)
     over = [False]
 
@@ -71,7 +71,7 @@ def drain(world: World, fault: Fault) -> Course:
 
 def reload(world: World, fault: Fault) -> Course:
     """A process reads its file again."""
-    world.posts[fault.who].reload()
+    world.hosts[fault.who].reload()
     yield
 
 
@@ -99,21 +99,21 @@ def revert(world: World, _fault: Fault) -> Course:
 
 def reload_changed(world: World, fault: Fault) -> Course:
     """One machine, or all one after the other, get another file; later they get the old one."""
-    file = _another(world.plot.group, fault.size)
+    file = _another(world.schedule.group, fault.size)
     world.ec2.routes.setdefault(SPARE, fault.other)
     befallen = world.names if fault.size > 3 else [fault.who]
     over = [False]
 
     def roll_out(name: str) -> None:
         if not over[0]:
-            world.posts[name].reload(file)
+            world.hosts[name].reload(file)
 
     for number, name in enumerate(befallen):
         world.clock.later(number * 0.7, lambda name=name: roll_out(name))
     yield
     over[0] = True
     for name in befallen:
-        world.posts[name].reload(world.plot.group)
+        world.hosts[name].reload(world.schedule.group)
 
 
 def drained_in_doubt(world: World, fault: Fault) -> Course:
@@ -126,10 +126,10 @@ def drained_in_doubt(world: World, fault: Fault) -> Course:
 
 def other_order(world: World, fault: Fault) -> Course:
     """One machine gets a file with another order, or with one route less; later the old one."""
-    post, before = world.posts[fault.who], world.posts[fault.who].file
-    post.reload(another_order(world.plot.group, Random(f"order {fault.at}")))
+    host, before = world.hosts[fault.who], world.hosts[fault.who].file
+    host.reload(another_order(world.schedule.group, Random(f"order {fault.at}")))
     yield
-    post.reload(before)
+    host.reload(before)
 
 
 def _another(group: Group, size: int) -> Group:
@@ -147,5 +147,5 @@ def _another(group: Group, size: int) -> Group:
 
 
 def _route(world: World, fault: Fault) -> Route:
-    routes = world.plot.group.routes()
+    routes = world.schedule.group.routes()
     return routes[fault.size % len(routes)]
