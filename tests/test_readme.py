@@ -15,6 +15,10 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 PROVEN = (ROOT / "docs" / "proven.md").read_text()
 TESTS = "".join(file.read_text() for file in (ROOT / "tests" / "lab").glob("test_*.py"))
+SPOKEN = "".join(
+    file.read_text() for file in [*(ROOT / "nathb").rglob("*.py"), ROOT / "systemd/nathb.catalog"]
+).lower()
+"""All that nathb says to people, in its source."""
 LONGEST = 270
 """Lines of the README: what a stranger reads at once."""
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -43,6 +47,24 @@ def test_every_verb_is_in_the_readmes_table_of_commands() -> None:
     assert [verb for verb in verbs if f"`nathb {verb}" not in commands] == []
 
 
+def section(title: str) -> str:
+    return README.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+
+
+@pytest.mark.parametrize(
+    ("title", "quoted"),
+    [("Reading `nathb status`", r"`([^`]+)`"), ("Troubleshooting", r'"([^"]+)"')],
+)
+def test_the_words_that_the_readme_explains_are_words_that_nathb_says(
+    title: str, quoted: str
+) -> None:
+    cells = re.findall(r"^\| (.+?) \|", section(title), re.MULTILINE)[2:]
+    said = [one for cell in cells for one in re.findall(quoted, cell)]
+    pieces = [one.strip() for text in said for one in re.split(r"…|nat-[ac]|[:(),]", text)]
+    assert len(said) > 3
+    assert [one for one in pieces if one.lower() not in SPOKEN] == []
+
+
 def test_the_readme_is_read_at_once() -> None:
     assert len(README.splitlines()) <= LONGEST
 
@@ -64,6 +86,14 @@ def test_every_link_leads_to_a_file_and_a_heading_that_are_there(document: Path)
             continue
         assert target.exists(), f"{document.name} links to {link}"
         assert not heading or heading in anchors(target), f"{document.name} links to {link}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda file: str(file.relative_to(ROOT)))
+def test_every_file_of_ours_that_a_document_names_is_there(document: Path) -> None:
+    named = re.findall(
+        r"[` ]((?:tests|nathb|etc|packaging|docs|systemd)/[\w./-]*\w)", document.read_text()
+    )
+    assert [one for one in named if not (ROOT / one).exists()] == []
 
 
 def test_the_readmes_picture_parses_fetches_nothing_and_has_colours_for_light_and_dark() -> None:

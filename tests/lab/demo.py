@@ -76,7 +76,7 @@ class Stage:
     def watch_for(self, seconds: float) -> None:
         """Show what happens for so long."""
         until = time.monotonic() + seconds
-        self.prober(f"{seconds} s pass", lambda: time.monotonic() >= until)
+        self.watch(f"{seconds} s pass", lambda: time.monotonic() >= until)
 
     def show(self, *, now: bool = False) -> None:
         """Print new sentences, and the state of things once a second or at once."""
