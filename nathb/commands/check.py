@@ -31,7 +31,7 @@ from nathb.core.errors import (
     warning,
 )
 from nathb.core.model import Group, Metrics
-from nathb.daemon import metrics_exporter as prometheus
+from nathb.daemon import metrics_exporter
 from nathb.host.status_file import live_daemon
 from nathb.provision.audit import inspect_nodes, inspect_routes
 from nathb.provision.forwarding import inspect_forwarding
@@ -85,8 +85,8 @@ def carry_out(given: argparse.Namespace) -> int:
     if given.node is not None:
         node_of(group, given.node)
     unwise = config.warnings(group, str(path))
-    if group.metrics != Metrics() and not prometheus.is_installed():
-        unwise = (*unwise, Mistake(str(path), 0, "metrics", prometheus.MISSING))
+    if group.metrics != Metrics() and not metrics_exporter.is_installed():
+        unwise = (*unwise, Mistake(str(path), 0, "metrics", metrics_exporter.MISSING))
     if path.parent == DIRECTORY and (command := config.closed_to_service(path)):
         text = f"the service has a user of its own, which may not read this file: {command}"
         unwise = (*unwise, Mistake(str(path), 0, "", text))

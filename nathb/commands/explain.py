@@ -13,14 +13,14 @@ from msgspec import Struct
 
 from nathb import __version__
 from nathb.commands.history import record
-from nathb.core import timeline as chronicle
+from nathb.core import timeline
 from nathb.core.errors import JournalError, OtherVersionError, UsageError
 from nathb.core.model import Ruling
 from nathb.core.replay import Round, RuleResult, RuleTrace, decides_alike, evaluate, parse
 from nathb.core.text import humane
 from nathb.core.timeline import Occurrence
 from nathb.host.journal_schema import one_line
-from nathb.ui import journal_query as reading
+from nathb.ui import journal_query
 from nathb.ui.group_file import locate
 from nathb.ui.round_report import evidence, moments, picture
 
@@ -57,7 +57,7 @@ def add_parser(verbs: Any) -> None:
         "same, 1 when it does not or there is no such move.",
         epilog="example: nathb explain tokyo 2",
     )
-    reading.add_reading(verb)
+    journal_query.add_reading(verb)
     verb.add_argument(
         "number",
         metavar="N",
@@ -74,11 +74,11 @@ def carry_out(given: argparse.Namespace) -> int:
     """Print why; return 0 when today's rules decide the same, 1 when they do not."""
     if given.number < 1:
         raise UsageError(f"{given.number}: moves are counted from 1, the last one")
-    diary = reading.gather(given)
-    happened = chronicle.without_echoes(diary.happened)
-    numbers = reading.numbers(happened)
+    diary = journal_query.gather(given)
+    happened = timeline.without_echoes(diary.happened)
+    numbers = journal_query.numbers(happened)
     if not numbers:
-        raise reading.nothing(given, diary, "moved nothing")
+        raise journal_query.nothing(given, diary, "moved nothing")
     wanted = next((index for index, one in numbers.items() if one == given.number), None)
     if wanted is None:
         moves = "1 move" if len(numbers) == 1 else f"{len(numbers)} moves"
@@ -156,12 +156,12 @@ def screen(explained: Explained, group: str, now: float) -> list[str]:
     """Return the lines that explain a move to people; `now` is seconds since 1970."""
     one = explained.one
     assert one.event is not None
-    passage = reading.passage(one.event)
+    passage = journal_query.passage(one.event)
     by = f"by {one.node}" + (f", nathb {one.version}" if one.version else "")
     lines = [
-        f"{group}, move {explained.number}: {reading.word(one)} {one.event.route}  {passage}",
-        f"{reading.moment(one.at)}, {humane(now - one.at)} ago, {by}",
-        *_wrapped(reading.why(one)),
+        f"{group}, move {explained.number}: {journal_query.word(one)} {one.event.route}  {passage}",
+        f"{journal_query.moment(one.at)}, {humane(now - one.at)} ago, {by}",
+        *_wrapped(journal_query.why(one)),
         "",
         "What led to it, in time before and after the decision",
         *picture(explained.around, explained.recorded, one),
@@ -215,6 +215,6 @@ def _verdict(explained: Explained) -> Iterator[str]:
 def _wrapped(text: str, under: str = "    ") -> list[str]:
     """Break a text into lines, the first two columns in and the others under `under`."""
     return textwrap.wrap(
-        text, reading.WIDTH, initial_indent="  " if under else "",
+        text, journal_query.WIDTH, initial_indent="  " if under else "",
         subsequent_indent=under, break_on_hyphens=False,
     )  # fmt: skip

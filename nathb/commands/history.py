@@ -12,11 +12,11 @@ from typing import Any
 
 import msgspec
 
-from nathb.core import timeline as chronicle
+from nathb.core import timeline
 from nathb.core.events import EventKind
 from nathb.core.timeline import Occurrence
 from nathb.host.clock import point
-from nathb.ui import journal_query as reading
+from nathb.ui import journal_query
 from nathb.ui.group_file import locate
 
 TIMED = {EventKind.TOOK, EventKind.RELEASED, EventKind.MOVE_FAILED, EventKind.WOULD_MOVE}
@@ -35,7 +35,7 @@ def add_parser(verbs: Any) -> None:
         "Exit 0 when there is something to show, 1 when nothing happened in that time.",
         epilog="example: nathb history tokyo --since 2d --plot tokyo.svg",
     )
-    reading.add_reading(verb)
+    journal_query.add_reading(verb)
     verb.add_argument("--all", action="store_true", help="show all that nathb told, not moves only")
     verb.add_argument("--json", action="store_true", help="print one JSON object per line")
     verb.add_argument(
@@ -46,11 +46,11 @@ def add_parser(verbs: Any) -> None:
 
 def carry_out(given: argparse.Namespace) -> int:
     """Print what happened; return 0, or 1 by way of JournalError when nothing did."""
-    diary = reading.gather(given)
-    happened = chronicle.without_echoes(diary.happened)
+    diary = journal_query.gather(given)
+    happened = timeline.without_echoes(diary.happened)
     shown = happened if given.all else tuple(one for one in happened if one.is_change)
     if not shown:
-        raise reading.nothing(given, diary, "told nothing" if given.all else "moved nothing")
+        raise journal_query.nothing(given, diary, "told nothing" if given.all else "moved nothing")
     if given.json:
         print("\n".join(as_json(shown)))
     else:
@@ -75,7 +75,7 @@ def _plot(
 
 def as_json(shown: tuple[Occurrence, ...]) -> Iterator[str]:
     """Yield one object per entry."""
-    numbers = reading.numbers(shown)
+    numbers = journal_query.numbers(shown)
     for index, one in enumerate(shown):
         yield msgspec.json.encode(record(one, numbers.get(index))).decode()
 
@@ -93,13 +93,13 @@ def record(one: Occurrence, number: int | None) -> dict[str, object]:
         "destination": route.destination if route else None,
         "from": (event.source or None) if event else None,
         "to": (event.target or None) if event else None,
-        "reason": (event.reason or None) if event else reading.why(one),
+        "reason": (event.reason or None) if event else journal_query.why(one),
         "rule": (event.rule or None) if event else None,
         "detect_ms": event.detect_ms if event else None,
         "api_ms": event.api_ms if event else None,
         "error": (event.error or None) if event else None,
         "request_id": (event.request_id or None) if event else None,
-        "message": event.message if event else reading.why(one),
+        "message": event.message if event else journal_query.why(one),
         "version": one.version or None,
     }
 
@@ -109,7 +109,7 @@ def record(one: Occurrence, number: int | None) -> dict[str, object]:
 
 def table(shown: tuple[Occurrence, ...]) -> list[str]:
     """Return the lines that show entries to people: a line of facts each, and why below it."""
-    numbers = reading.numbers(shown)
+    numbers = journal_query.numbers(shown)
     facts = [_facts(one, numbers.get(index)) for index, one in enumerate(shown)]
     heads = ("#", "time", "what", "route", "from → to", "detected", "moved in")
     widths = [max(map(len, column)) for column in zip(heads, *facts, strict=True)]
@@ -125,8 +125,8 @@ def table(shown: tuple[Occurrence, ...]) -> list[str]:
         by = f"by {one.node}" if one.node else ""
         rule = f", {one.event.rule}" if one.event is not None and one.event.rule else ""
         lines += textwrap.wrap(
-            f"{reading.why(one)} [{by}{rule}]",
-            reading.WIDTH,
+            f"{journal_query.why(one)} [{by}{rule}]",
+            journal_query.WIDTH,
             initial_indent=" " * WHY_AT,
             subsequent_indent=" " * WHY_AT,
             break_on_hyphens=False,
@@ -140,11 +140,11 @@ def _facts(one: Occurrence, number: int | None) -> tuple[str, ...]:
     return (
         "" if number is None else str(number),
         clock,
-        reading.word(one),
+        journal_query.word(one),
         str(event.route) if event is not None and event.route is not None else "",
-        reading.passage(event) if event is not None else "",
-        reading.milliseconds(event.detect_ms) if event and event.kind in TIMED else "",
-        reading.milliseconds(event.api_ms) if event is not None else "",
+        journal_query.passage(event) if event is not None else "",
+        journal_query.milliseconds(event.detect_ms) if event and event.kind in TIMED else "",
+        journal_query.milliseconds(event.api_ms) if event is not None else "",
     )
 
 

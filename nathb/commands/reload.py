@@ -13,7 +13,7 @@ from typing import Any
 from nathb.core.errors import RefusalError, SnapshotError
 from nathb.core.events import EventKind
 from nathb.core.snapshot import Snapshot, Told
-from nathb.host import status_file as daemon
+from nathb.host import status_file
 from nathb.host.status_file import default_path, read
 from nathb.ui.group_file import add_group, locate
 
@@ -82,7 +82,7 @@ def wait(
 
 
 def _tell_by_snapshot(snapshot: Snapshot) -> None:
-    if why_not := daemon.read_file_anew(snapshot):
+    if why_not := status_file.read_file_anew(snapshot):
         raise RefusalError(
             f"the daemon of {snapshot.group} was not told: {why_not}; "
             f"see `systemctl status nathb@{snapshot.group}`"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from nathb.core import events as sentences
+from nathb.core import events
 from nathb.core.ec2_state import Intent, Pin, PinState, View
 from nathb.core.events import Event, EventKind
 from nathb.core.model import Evidence, Route, Rule, Ruling, Verdict
@@ -59,13 +59,13 @@ class ChangeDetector:
             if kind is None:
                 self._standing.pop(ruling.route, None)
                 if before[0] in LEFT_ALONE:
-                    yield sentences.left_alone(EventKind.ROUTE_GUARDED, ruling, now)
+                    yield events.left_alone(EventKind.ROUTE_GUARDED, ruling, now)
             elif key != before:
                 self._standing[ruling.route] = key
                 if ruling.move is not None:
-                    yield sentences.would_move(ruling.move, "dry run" if dry_run else "paused")
+                    yield events.would_move(ruling.move, "dry run" if dry_run else "paused")
                 else:
-                    yield sentences.left_alone(kind, ruling, now)
+                    yield events.left_alone(kind, ruling, now)
 
     def verdict(self, name: str, evidence: Evidence) -> Iterator[Event]:
         """Yield an event when a subject is UP or DOWN and was not so when last told of it.
@@ -77,7 +77,7 @@ class ChangeDetector:
         if evidence.verdict is Verdict.UNKNOWN or evidence.verdict is before:
             return
         self._verdicts[name] = evidence.verdict
-        yield sentences.verdict(name, evidence, peer=name != UPLINK)
+        yield events.verdict(name, evidence, peer=name != UPLINK)
 
     def pins(self, pins: Iterable[Pin]) -> Iterator[Event]:
         """Yield events for pins that became void or good again (R12)."""
@@ -86,7 +86,7 @@ class ChangeDetector:
             before = self._pins.get(key, PinState.GOOD)
             self._pins[key] = one.state
             if one.state is not before and {one.state, before} & VOID:
-                yield sentences.pin(one)
+                yield events.pin(one)
 
     def heartbeats(self, peers: Mapping[str, Evidence]) -> Iterator[Event]:
         """Yield an event for each peer whose heartbeat has never answered, though its pulse does.
@@ -100,7 +100,7 @@ class ChangeDetector:
             if one.verdict is Verdict.UNKNOWN
         }
         for node in sorted(silent - self._never_answered):
-            yield sentences.never_answered(node, peers[node])
+            yield events.never_answered(node, peers[node])
         answered = {node for node, one in peers.items() if not one.never_answered}
         self._never_answered = (self._never_answered | silent) - answered
 
@@ -150,7 +150,7 @@ class ChangeDetector:
         before, self._intent = self._intent, intent
         self._seen = {wish: self._seen.get(wish, (now, now)) for wish in _wishes(intent)}
         if intent.paused and (intent.paused, intent.until) != (before.paused, before.until):
-            yield sentences.paused(intent)
+            yield events.paused(intent)
         if before.paused and not intent.paused:
             message = "the group is resumed: moves are made again"
             yield Event(kind=EventKind.RESUMED, message=message, rule="R9")
@@ -167,9 +167,9 @@ class ChangeDetector:
             if now >= told_at + REMIND_EVERY:
                 self._seen[wish] = (since, now)
                 if wish == PAUSE:
-                    yield sentences.still_paused(self._intent, now - since)
+                    yield events.still_paused(self._intent, now - since)
                 else:
-                    yield sentences.still_drained(wish, now - since)
+                    yield events.still_drained(wish, now - since)
 
 
 def _wishes(intent: Intent) -> tuple[str, ...]:

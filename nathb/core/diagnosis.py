@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 from msgspec.structs import replace
 
-from nathb.core import events as sentences
+from nathb.core import events
 from nathb.core.ec2_state import Holding, Intent, PinState, RouteState
 from nathb.core.errors import Finding, Level, bad, good, warning
 from nathb.core.memory import WriteState
@@ -81,7 +81,7 @@ def _node(snapshot: Snapshot, node: str, what: str) -> Iterator[Finding]:
         yield make(node, text, f"on {snapshot.node}: nathb check {group} --aws")
     for pin in snapshot.view.pins if snapshot.view is not None else ():
         if pin.node == node and pin.state in VOID:
-            yield warning(node, sentences.pin(pin).message, f"nathb apply {group}")
+            yield warning(node, events.pin(pin).message, f"nathb apply {group}")
 
 
 # --- EC2 and what operators asked for -----------------------------------------------------------

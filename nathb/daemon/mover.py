@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
 
-from nathb.core import events as sentences
+from nathb.core import events
 from nathb.core.context import Facts
 from nathb.core.ec2_state import View
 from nathb.core.errors import CloudError, NathbError
@@ -100,7 +100,7 @@ class Mover:
         self._errors[route] = FailedMove(route, move.to, now, result.message)
         if self._failures.get(route) != (move.cause, result.failure):
             self._failures[route] = (move.cause, result.failure)
-            yield sentences.move_failed(move, result, self._traces[route])
+            yield events.move_failed(move, result, self._traces[route])
 
     def observe(self, view: View, onlooker: Observer) -> Iterator[Event]:
         """Take in a view; yield events for moves, ours or not, that only it shows."""
@@ -115,7 +115,7 @@ class Mover:
                 yield self._moved(lost.move, None)
             elif before.holder is not None and after.holder and after.holder != before.holder:
                 self.acts[after.holder] = Act(self._viewed_at, view.at)
-                yield sentences.moved_by_another(route, before.holder, after.holder, onlooker.me)
+                yield events.moved_by_another(route, before.holder, after.holder, onlooker.me)
 
         self._viewed_at = view.at
 
@@ -132,7 +132,7 @@ class Mover:
         rule, by_rule = move.rule.value, self.counters.moves_by_rule
         self.counters.moves += 1
         by_rule[rule] = by_rule.get(rule, 0) + 1
-        return sentences.moved(move, done, self._traces.pop(move.route, ""))
+        return events.moved(move, done, self._traces.pop(move.route, ""))
 
     def _recall(self, route: Route) -> RouteMemory:
         return self.memory.get(str(route), RouteMemory())

@@ -24,7 +24,7 @@ from datetime import datetime
 from errno import EMSGSIZE
 from typing import TYPE_CHECKING
 
-from nathb.host import journal_schema as entries
+from nathb.host import journal_schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -80,7 +80,9 @@ class Journal:
         Any thread may tell.
         """
         try:
-            self._waiting.put_nowait((self._now(), entries.record(event, self._group, self._node)))
+            self._waiting.put_nowait(
+                (self._now(), journal_schema.record(event, self._group, self._node))
+            )
         except queue.Full:
             with self._counting:
                 self._dropped += 1
@@ -109,7 +111,9 @@ class Journal:
 
     def _own_up(self) -> None:
         lost = self._lost
-        if lost and self._carry(self._now(), entries.lost_record(lost, self._group, self._node)):
+        if lost and self._carry(
+            self._now(), journal_schema.lost_record(lost, self._group, self._node)
+        ):
             self._admitted += lost
 
     def _carry(self, at: datetime, record: Record) -> bool:

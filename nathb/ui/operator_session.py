@@ -22,7 +22,7 @@ from nathb.core.ec2_state import View
 from nathb.core.errors import CloudError, SnapshotError
 from nathb.core.model import Group, Route
 from nathb.core.snapshot import Snapshot
-from nathb.host import status_file as daemon
+from nathb.host import status_file
 from nathb.ui.group_file import add_group, locate, node_of
 from nathb.ui.interruption import told
 
@@ -72,8 +72,8 @@ class OperatorSession:
         *,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
-        find: Callable[[str], Snapshot] = daemon.live_daemon,
-        look_now: Callable[[Snapshot], str] = daemon.look_now,
+        find: Callable[[str], Snapshot] = status_file.live_daemon,
+        look_now: Callable[[Snapshot], str] = status_file.look_now,
     ) -> None:
         """`find` and `look_now` reach the daemon on this machine, as `host.status_file` does."""
         self.group = group

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from nathb.core import timeline as chronicle
+from nathb.core import timeline
 from nathb.core.errors import JournalError, UsageError
 from nathb.core.events import EventKind
 from nathb.core.model import Route
@@ -31,7 +31,7 @@ def draw(
     """
     if path.suffix not in ENDINGS:
         raise UsageError(f"{path}: cannot be drawn; end the name in .svg, .png or .pdf")
-    spans = chronicle.spans(happened, begin, end)
+    spans = timeline.spans(happened, begin, end)
     if not spans:
         raise JournalError(f"{group}: no route was moved in that time, so there is nothing to draw")
     try:

@@ -12,7 +12,7 @@ from nathb.core.model import Evidence, Route
 from nathb.core.replay import Round, parse
 from nathb.core.text import humane
 from nathb.core.timeline import Occurrence
-from nathb.ui import journal_query as reading
+from nathb.ui import journal_query
 
 BEFORE = 120.0
 """Seconds before the first sign from which on entries belong to the story."""
@@ -46,7 +46,7 @@ def picture(
     told = [(at, f"{_by(other, one)}{_words(other, one)}") for at, other in around]
     facts = list(_facts(recorded.known)) if recorded is not None else []
     assert one.event is not None
-    decided: list[Moment] = [(0.0, f"DECIDED: {reading.word(one)} {one.event.route}")]
+    decided: list[Moment] = [(0.0, f"DECIDED: {journal_query.word(one)} {one.event.route}")]
     if one.event.api_ms is not None:
         decided.append((one.event.api_ms / 1000, "EC2 has carried it out"))
     for at, words in sorted([*facts, *told, *decided], key=lambda moment: moment[0]):
@@ -66,7 +66,7 @@ def evidence(known: Facts, route: Route | None) -> Iterator[str]:
         yield ("  " + "  ".join(cells)).rstrip()
     for text in (*_remarks(known), *_route(known, route)):
         yield from textwrap.wrap(
-            text, reading.WIDTH, initial_indent="  ", subsequent_indent="    ",
+            text, journal_query.WIDTH, initial_indent="  ", subsequent_indent="    ",
             break_on_hyphens=False,
         )  # fmt: skip
 
@@ -113,7 +113,7 @@ def _by(other: Occurrence, one: Occurrence) -> str:
 
 def _words(other: Occurrence, one: Occurrence) -> str:
     """The entry's sentence, and what the rules then said of the route in question."""
-    said = other.event.message if other.event is not None else reading.why(other)
+    said = other.event.message if other.event is not None else journal_query.why(other)
     assert one.event is not None
     if other.event is None or not other.event.trace or other.is_decided:
         return said
@@ -147,7 +147,7 @@ def _line(at: float, words: str) -> Iterator[str]:
     sign = "-" if at < -0.0005 else "+"
     when = "0 s" if abs(at) <= 0.0005 else f"{sign}{humane(abs(at))}"
     yield from textwrap.wrap(
-        f"{when:>{AT - 2}}  {words}", reading.WIDTH, subsequent_indent=" " * AT,
+        f"{when:>{AT - 2}}  {words}", journal_query.WIDTH, subsequent_indent=" " * AT,
         break_on_hyphens=False, drop_whitespace=True,
     )  # fmt: skip
 

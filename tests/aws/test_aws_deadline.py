@@ -22,7 +22,7 @@ from nathb.core.errors import CloudError
 from nathb.core.model import Failure
 from tests.aws.conftest import session_at
 from tests.aws.scripted import Server, replaced, serving, tables, then_hang_up, trickle
-from tests.aws.test_aws_failures import GROUP, MOVE, ROSTER, failing
+from tests.aws.test_aws_api_errors import GROUP, MOVE, ROSTER, failing
 from tests.aws.tls import Proxy, TlsServer, certificate
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from nathb.provision.audit import inspect_routes
 from nathb.provision.inventory import survey
 from nathb.provision.steps import Action, Plan, carry_out, plan
 from nathb.ui.status_without_daemon import bystander
-from tests.aws.test_aws_plan import DIGEST, applied, planned, routes
+from tests.aws.test_aws_steps import DIGEST, applied, planned, routes
 from tests.aws.world import ANYWHERE, World
 
 

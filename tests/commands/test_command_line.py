@@ -15,7 +15,7 @@ import pytest
 
 from nathb.cli import main
 from nathb.commands import check
-from nathb.ui import group_file as locate
+from nathb.ui import group_file
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "etc" / "nathb" / "example.yaml"
@@ -176,7 +176,7 @@ def test_a_file_that_the_service_may_not_read_is_warned_of_though_this_user_may(
         file = Path(place, "tokyo.yaml")
         file.write_text(EXAMPLE.read_text())
         file.chmod(0o600)
-        for module in (check, locate):
+        for module in (check, group_file):
             monkeypatch.setattr(module, "DIRECTORY", file.parent)
         assert main(["check", "tokyo"]) == 0
         assert capsys.readouterr().out.splitlines()[-2] == (

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from nathb.core import events as sentences
+from nathb.core import events as event_texts
 from nathb.core.change_detector import ChangeDetector
 from nathb.core.ec2_state import Intent, Pin, PinState
 from nathb.core.errors import SnapshotError
@@ -35,7 +35,7 @@ def events() -> Iterator[Event]:
     for world in _worlds():
         for post in world.posts.values():
             yield from post.journal.events
-    yield from (sentences.pin(Pin(C, HEARTBEAT[C], one, "igw-0a", "rtb-own")) for one in PinState)
+    yield from (event_texts.pin(Pin(C, HEARTBEAT[C], one, "igw-0a", "rtb-own")) for one in PinState)
     yield metrics.lost("the file cannot be written")
     yield from hooks.Hooks(Path(__file__)).carry({})
     yield from (Event(kind=kind, message="a sentence") for kind in BARE)

@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.registry import Collector
 
 from nathb import __version__, cli
-from nathb.aws import tags as intent
+from nathb.aws import tags
 from nathb.commands import explain, history
 from nathb.config import keys
 from nathb.core.events import TRANSITIONS, EventKind
@@ -24,12 +24,12 @@ from nathb.core.model import Group, Metrics, Node, Notify, Timers
 from nathb.core.replay import Round
 from nathb.core.snapshot import schema
 from nathb.core.timeline import Occurrence
-from nathb.daemon import notifier as chorus
-from nathb.host import status_file as runtime
+from nathb.daemon import notifier
+from nathb.host import status_file
 from nathb.host.journal_schema import ENTRIES, LOST, lost_record, notice, record
 from nathb.host.metrics import figures
-from nathb.provision import steps as plan
-from nathb.ui import group_file as locate
+from nathb.provision import steps
+from nathb.ui import group_file
 from tests.contracts.recorded import round_named
 from tests.contracts.stories import events
 from tests.host.samples import SNAPSHOT, TOOK
@@ -159,14 +159,14 @@ def names() -> str:
     catalog = (ROOT / "systemd/nathb.catalog").read_text()
     shipped = sorted(file.name for file in (ROOT / "systemd").iterdir() if file.suffix)
     sections = {
-        "tags": [intent.DRAIN_TAG, plan.FILE_TAG, intent.PAUSE_TAG, intent.REVERT_TAG],
+        "tags": [tags.DRAIN_TAG, steps.FILE_TAG, tags.PAUSE_TAG, tags.REVERT_TAG],
         "units and catalog": shipped,
         "identifiers in the catalog": sorted(re.findall("^-- ([0-9a-f]{32})$", catalog, re.M)),
         "paths": [
-            f"{locate.locate('NAME')}",
-            f"{locate.DIRECTORY / chorus.HOOKS}",
-            f"{runtime.default_path('NAME', {})}",
-            f"{runtime.dry_run_path('NAME', {})}",
+            f"{group_file.locate('NAME')}",
+            f"{group_file.DIRECTORY / notifier.HOOKS}",
+            f"{status_file.default_path('NAME', {})}",
+            f"{status_file.dry_run_path('NAME', {})}",
         ],
         "exit codes": [
             "0 good",

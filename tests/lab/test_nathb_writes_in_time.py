@@ -13,7 +13,7 @@ from nathb.aws.ec2 import Cloud
 from nathb.core.model import Failure
 from tests.aws.conftest import session_at
 from tests.aws.scripted import Handler, replaced, serving, tables
-from tests.aws.test_aws_failures import GROUP, MOVE, ROSTER, failing
+from tests.aws.test_aws_api_errors import GROUP, MOVE, ROSTER, failing
 from tests.lab.api_faults import ApiFault
 from tests.lab.host_faults import connections_to_ec2
 from tests.lab.lab import Lab

@@ -12,7 +12,7 @@ import pytest
 from msgspec.structs import replace
 
 from nathb.core.errors import SnapshotError
-from nathb.host import status_file as daemon
+from nathb.host import status_file
 from nathb.host.status_file import publish
 from tests.host.samples import SNAPSHOT
 
@@ -61,7 +61,7 @@ def told(process: subprocess.Popen[str]) -> str:
 @pytest.mark.parametrize("word", ["tokyo", "/etc/nathb/tokyo.yaml", "./tokyo.yml"])
 def test_the_daemon_of_the_group_is_told(start: Start, word: str) -> None:
     process = start("nathb", "run", word)
-    assert daemon.look_now(replace(SNAPSHOT, pid=process.pid)) == ""
+    assert status_file.look_now(replace(SNAPSHOT, pid=process.pid)) == ""
     assert told(process) == "told\n"
 
 
@@ -77,7 +77,7 @@ def test_the_daemon_of_the_group_is_told(start: Start, word: str) -> None:
 )
 def test_nobody_else_is_signalled(start: Start, name: str, words: tuple[str, ...]) -> None:
     process = start(name, *words)
-    why_not = daemon.look_now(replace(SNAPSHOT, pid=process.pid))
+    why_not = status_file.look_now(replace(SNAPSHOT, pid=process.pid))
     assert why_not == f"process {process.pid} is not a nathb of this version"
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(0.2)
@@ -87,7 +87,7 @@ def test_a_process_that_has_ended_is_said_to_have(start: Start) -> None:
     process = start("nathb", "run", "tokyo")
     process.kill()
     process.wait()
-    assert daemon.look_now(replace(SNAPSHOT, pid=process.pid)) == "the daemon has just ended"
+    assert status_file.look_now(replace(SNAPSHOT, pid=process.pid)) == "the daemon has just ended"
 
 
 def test_who_may_not_signal_is_told_that_root_may(start: Start) -> None:
@@ -95,7 +95,7 @@ def test_who_may_not_signal_is_told_that_root_may(start: Start) -> None:
         raise PermissionError
 
     process = start("nathb", "run", "tokyo")
-    why_not = daemon.look_now(replace(SNAPSHOT, pid=process.pid), forbidden)
+    why_not = status_file.look_now(replace(SNAPSHOT, pid=process.pid), forbidden)
     assert why_not == "only root may tell the daemon to look at once"
 
 
@@ -104,10 +104,10 @@ def test_a_daemon_lives_while_its_snapshot_is_fresh(
 ) -> None:
     monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
     with pytest.raises(SnapshotError, match="there is none; is the daemon running"):
-        daemon.live_daemon("tokyo")
+        status_file.live_daemon("tokyo")
     fresh = replace(SNAPSHOT, at=time.monotonic())
     publish(tmp_path / "status.json", fresh)
-    assert daemon.live_daemon("tokyo").pid == fresh.pid
+    assert status_file.live_daemon("tokyo").pid == fresh.pid
     publish(tmp_path / "status.json", replace(SNAPSHOT, at=time.monotonic() - 11.0))
     with pytest.raises(SnapshotError, match="was last written 11 s ago; the daemon does not run"):
-        daemon.live_daemon("tokyo")
+        status_file.live_daemon("tokyo")

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from nathb.core.errors import JournalError
 from nathb.core.events import Event, EventKind
-from nathb.host import journal_schema as entries
+from nathb.host import journal_schema
 from nathb.host.journal import Journal
 from nathb.host.journal_reader import Where, read
 from nathb.host.journal_schema import ENTRIES, record
@@ -43,7 +43,7 @@ def told(journald: Journald, journal: Journal, *events: Event) -> Where:
 @pytest.mark.parametrize("kind", EventKind, ids=lambda kind: kind.value)
 def test_an_event_survives_the_way_into_fields_and_back(kind: EventKind) -> None:
     event = replace(TOOK, kind=kind)
-    assert entries.event(dict(record(event, "tokyo", "nat-a").fields)) == event
+    assert journal_schema.event(dict(record(event, "tokyo", "nat-a").fields)) == event
 
 
 def test_fields_that_somebody_else_wrote_break_nothing() -> None:
@@ -54,12 +54,12 @@ def test_fields_that_somebody_else_wrote_break_nothing() -> None:
         "NATHB_FROM": "nat\x1b[2J\nc",
         "NATHB_ROUTE_TABLE": "rtb-1",
     }
-    event = entries.event(fields)
+    event = journal_schema.event(fields)
     assert event is not None
     assert (event.detect_ms, event.api_ms, event.source, event.route) == (
         None, None, "nat [2J c", None,
     )  # fmt: skip
-    assert entries.event({"MESSAGE": "took"}) is None
+    assert journal_schema.event({"MESSAGE": "took"}) is None
 
 
 @pytest.mark.lab

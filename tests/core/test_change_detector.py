@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from nathb.core import events as sentences
+from nathb.core import events
 from nathb.core.change_detector import ChangeDetector
 from nathb.core.ec2_state import Intent, Pin, PinState
 from nathb.core.events import EventKind
@@ -198,7 +198,7 @@ def test_r12_a_pin_for_which_there_is_no_table_is_told_without_one() -> None:
 def test_a_move_of_another_node_is_told_with_who_is_likely_to_have_made_it(
     holder: str, me: str, words: str
 ) -> None:
-    event = sentences.moved_by_another(ROUTE_C, holder, "nat-c", me)
+    event = events.moved_by_another(ROUTE_C, holder, "nat-c", me)
     assert event.message == f"{ROUTE_C} now points at nat-c, no longer at {words}"
     assert (event.kind.value, event.source, event.target) == ("moved-by-another", holder, "nat-c")
 
