@@ -16,8 +16,8 @@ from nathb.aws.client import make_client
 from nathb.aws.reader import Reader
 from nathb.aws.region import Region, find_region
 from nathb.config.edit import create, read
-from nathb.config.fields import group_name
 from nathb.config.mistakes import WrongError
+from nathb.config.values import group_name
 from nathb.core.errors import FileError, RefusalError, UsageError
 from nathb.provision.draft import draft, find, text
 from nathb.ui.group_file import DIRECTORY, locate

@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from nathb.aws.tags import UNTIL
-from nathb.config.fields import Duration
+from nathb.config.values import Duration
 from nathb.ui.operator_session import OperatorSession, add_wish, duration
 
 FOR = Duration(

@@ -1,13 +1,13 @@
 """The file: YAML to a Group, or every mistake at once.
 
-    source      the file on disk to bytes
+    files       the file on disk to bytes
     stream      bytes to YAML's events, within bounds
-    document    events to values that know their line and path
-    fields      what the text of one value may be
+    yaml_reader events to values that know their line and path
+    values      what the text of one value may be
     addresses   the same, for addresses
     keys        the plain keys, their bounds and the reasons
-    group       values to what a Group takes, and how they must agree
-    unwise      what is legal and yet unwise
+    schema      values to what a Group takes, and how they must agree
+    lint        what is legal and yet unwise
     mistakes    where mistakes gather until the whole file has been read
     digest      whether two files mean the same
     edit        another instance for a node, comments kept
@@ -21,12 +21,12 @@ import os
 from pathlib import PurePath
 from typing import Any
 
-from nathb.config import document, fields, stream
+from nathb.config import stream, values, yaml_reader
 from nathb.config.digest import digest
-from nathb.config.group import read
+from nathb.config.files import NoFileError, closed_to_service, read_bytes
+from nathb.config.lint import warnings
 from nathb.config.mistakes import Mistakes, TooManyError, WrongError
-from nathb.config.source import NoFileError, closed_to_service, read_bytes
-from nathb.config.unwise import warnings
+from nathb.config.schema import read
 from nathb.core.model import Group
 
 __all__ = ["closed_to_service", "digest", "load", "parse", "warnings"]
@@ -57,11 +57,11 @@ def parse(text: str | bytes, file: str) -> Group:
     found: dict[str, Any] = {}
     try:
         try:
-            found["name"] = fields.group_name(PurePath(file).stem)
+            found["name"] = values.group_name(PurePath(file).stem)
         except WrongError as wrong:
             mistakes.on(0, "", str(wrong))
         data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
-        top = document.read(data, mistakes)
+        top = yaml_reader.read(data, mistakes)
         if top is not None:
             found |= read(top, mistakes)
     except TooManyError:

@@ -1,6 +1,6 @@
 """What an address may be: of a heartbeat, of an uplink, of a route.
 
-Shapes, as in `fields`: text in, the model's text out, WrongError with the mend.
+Shapes, as in `values`: text in, the model's text out, WrongError with the mend.
 """
 
 from __future__ import annotations

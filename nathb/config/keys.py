@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from nathb.config import addresses, fields
-from nathb.config.fields import Count, Duration
+from nathb.config import addresses, values
+from nathb.config.values import Count, Duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,8 +38,8 @@ CHECK: dict[str, Shape] = {
 }
 
 SETTINGS: dict[str, Shape] = {
-    "region": fields.region,
-    "preempt": fields.preempt,
+    "region": values.region,
+    "preempt": values.preempt,
     "preempt_delay": Duration(0, "", 86400, "write preempt: manual to return by hand"),
     "refresh": Duration(
         1,
@@ -67,9 +67,9 @@ SETTINGS: dict[str, Shape] = {
     ),
 }
 
-NOTIFY: dict[str, Shape] = {"sns": fields.topic}
+NOTIFY: dict[str, Shape] = {"sns": values.topic}
 
-METRICS: dict[str, Shape] = {"textfile": fields.textfile, "listen": addresses.listen}
+METRICS: dict[str, Shape] = {"textfile": values.textfile, "listen": addresses.listen}
 
 REQUIRED = {
     "uplink": "write addresses that tell whether this node's own way to the internet is up",

@@ -16,7 +16,7 @@ import msgspec
 from nathb import config
 from nathb.aws.client import make_client
 from nathb.aws.tag_writer import TagWriter
-from nathb.config import fields
+from nathb.config import values
 from nathb.config.mistakes import WrongError
 from nathb.core.ec2_state import View
 from nathb.core.errors import CloudError, SnapshotError
@@ -31,7 +31,7 @@ PACE = 0.5
 PATIENCE = 30.0
 """Seconds beyond `refresh` that a move may take, a first failed try included."""
 
-WAIT = fields.Duration(1.0, "EC2 takes about that", 3600.0, "nobody waits for longer")
+WAIT = values.Duration(1.0, "EC2 takes about that", 3600.0, "nobody waits for longer")
 
 
 class Report:
@@ -205,7 +205,7 @@ def patience(group: Group, given: argparse.Namespace) -> float:
     return group.refresh + PATIENCE if given.wait is None else float(given.wait)
 
 
-def duration(shape: fields.Duration) -> Callable[[str], float]:
+def duration(shape: values.Duration) -> Callable[[str], float]:
     """Return what reads a duration of the command line, in the file's spelling, as seconds."""
 
     def read(text: str) -> float:

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nathb.config import load, parse
-from nathb.config.fields import Duration, spell
 from nathb.config.mistakes import WrongError
+from nathb.config.values import Duration, spell
 from nathb.core.errors import FileError
 from nathb.core.model import Group, Metrics, Node, Notify, Preempt, Route, Timers
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import fields as fields_of
 
-from nathb.config import addresses, fields
-from nathb.config.document import Mapping, Scalar, Sequence, Value, kind
+from nathb.config import addresses, values
 from nathb.config.keys import CHECK, DISTINCT, METRICS, NOTIFY, REQUIRED, SETTINGS
 from nathb.config.mistakes import WrongError, quote
+from nathb.config.yaml_reader import Mapping, Scalar, Sequence, Value, kind
 from nathb.core.model import Group, Metrics, Node, Notify, Route, Timers
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class _GroupReader:
         if block is None:
             return None
         for name in block.entries:
-            self._key_is(fields.node_name, name, block)
+            self._key_is(values.node_name, name, block)
         if block.written < 2:
             text = "a group needs at least two nodes, for they watch each other; write another"
             self._mistakes.at(block, text)
@@ -100,9 +100,9 @@ class _GroupReader:
         if block is None:
             return None
         readers: dict[str, Reader] = {
-            "instance": self._distinct("instance", fields.instance),
+            "instance": self._distinct("instance", values.instance),
             "match": self._match,
-            "eni": self._distinct("eni", fields.eni),
+            "eni": self._distinct("eni", values.eni),
             "source": self._distinct("source", addresses.source),
             "heartbeat": self._some(self._distinct("heartbeat", addresses.heartbeat)),
             "routes": self._some(self._route, can_be_empty=True),
@@ -125,8 +125,8 @@ class _GroupReader:
             self._mistakes.at(block, 'no tag to match; write one such as {"tag:Name": nat-a}')
         pairs = []
         for key, entry in block.entries.items():
-            text = self._one(fields.tag_value)(entry)
-            if self._key_is(fields.tag_key, key, block) and text is not None:
+            text = self._one(values.tag_value)(entry)
+            if self._key_is(values.tag_key, key, block) and text is not None:
                 pairs.append((key, text))
         if len(pairs) == block.written > 0:
             self._meet("match", frozenset(pairs), "the same match", block)
@@ -135,7 +135,7 @@ class _GroupReader:
     def _route(self, value: Value) -> Route | None:
         if isinstance(value, Mapping):
             readers = {
-                "table": self._one(fields.table),
+                "table": self._one(values.table),
                 "destination": self._one(addresses.destination),
             }
             found = self._keys(value, readers, required=("table",))
@@ -143,7 +143,7 @@ class _GroupReader:
                 return None
             route = Route(**({"destination": addresses.DEFAULT_DESTINATION} | found))
         else:
-            table = self._one(fields.table)(value)
+            table = self._one(values.table)(value)
             if table is None:
                 return None
             route = Route(table, addresses.DEFAULT_DESTINATION)
@@ -253,7 +253,7 @@ class _GroupReader:
         if least <= most:
             return
         names = [
-            f"{key} {fields.spell(value)}{'' if key in written else ' (the default)'}"
+            f"{key} {values.spell(value)}{'' if key in written else ' (the default)'}"
             for key, value in ((low, least), (high, most))
         ]
         text = f"{names[0]} is over {names[1]}; write {low} no longer than {high}"

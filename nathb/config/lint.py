@@ -6,7 +6,7 @@ import ipaddress
 from typing import TYPE_CHECKING
 
 from nathb.config.addresses import networks
-from nathb.config.fields import spell
+from nathb.config.values import spell
 from nathb.core.errors import Mistake
 
 if TYPE_CHECKING:
