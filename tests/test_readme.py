@@ -73,7 +73,7 @@ def test_the_readmes_file_is_one_that_nathb_takes_without_a_warning() -> None:
     (written,) = re.findall(r"^```yaml\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
     group = config.parse(written, "tokyo.yaml")
     assert [node.name for node in group.nodes] == ["nat-a", "nat-c"]
-    assert config.warnings(group) == ()
+    assert config.find_warnings(group) == ()
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda file: str(file.relative_to(ROOT)))

@@ -84,10 +84,10 @@ def carry_out(given: argparse.Namespace) -> int:
         return 78
     if given.node is not None:
         node_of(group, given.node)
-    unwise = config.warnings(group, str(path))
+    unwise = config.find_warnings(group, str(path))
     if group.metrics != Metrics() and not metrics_exporter.is_installed():
         unwise = (*unwise, Mistake(str(path), 0, "metrics", metrics_exporter.MISSING))
-    if path.parent == DIRECTORY and (command := config.closed_to_service(path)):
+    if path.parent == DIRECTORY and (command := config.chmod_for_service(path)):
         text = f"the service has a user of its own, which may not read this file: {command}"
         unwise = (*unwise, Mistake(str(path), 0, "", text))
     shared = shared_tables(group, path)

@@ -15,9 +15,8 @@ from nathb import config
 from nathb.aws.client import make_client
 from nathb.aws.reader import Reader
 from nathb.aws.region import Region, find_region
-from nathb.config.edit import create, read
-from nathb.config.mistakes import WrongError
-from nathb.config.values import group_name
+from nathb.config.files import create, read_text
+from nathb.config.values import InvalidValueError, parse_group_name
 from nathb.core.errors import FileError, RefusalError, UsageError
 from nathb.provision.draft import draft, find, text
 from nathb.ui.group_file import DIRECTORY, locate
@@ -89,8 +88,8 @@ def _path(named: str) -> Path:
     """Return the file to write; UsageError when no group could be called after it."""
     path = locate(named)
     try:
-        group_name(path.stem)
-    except WrongError as error:
+        parse_group_name(path.stem)
+    except InvalidValueError as error:
         raise UsageError(f"init: --write {named}: {error}") from error
     return path
 
@@ -109,7 +108,7 @@ def _write(path: Path, drafted: str, instances: Sequence[str], *, force: bool) -
             f"{path} was not written, because the draft is not complete:\n{error}\n"
             f"print it with `{printed}`, complete it by hand, and check it with `nathb check`"
         ) from error
-    there = read(path)
+    there = read_text(path)
     if there == drafted:
         print(f"{path} is as drafted already: nothing was written")
         return

@@ -11,7 +11,7 @@ from nathb.aws.client import make_client
 from nathb.aws.instances import machines_of
 from nathb.aws.reader import Reader
 from nathb.commands.plan import apply
-from nathb.config import edit
+from nathb.config import edit, files
 from nathb.core.errors import UsageError
 from nathb.core.model import Group
 from nathb.ui.group_file import add_group, locate
@@ -43,12 +43,12 @@ def carry_out(given: argparse.Namespace) -> int:
     path = locate(given.group)
     group = config.load(path)
     text = path.read_text(encoding="utf-8")
-    edited = edit.with_instance(
+    edited = edit.replace_instance(
         text, group, given.node, given.instance, lambda text: config.parse(text, str(path))
     )
     _expect(config.parse(edited, str(path)), given.node)
     if edited != text:
-        edit.write(path, edited)
+        files.write(path, edited)
     with told(lambda: _stays(path, given)):
         if given.json:
             return apply(given)

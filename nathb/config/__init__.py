@@ -1,35 +1,35 @@
 """The file: YAML to a Group, or every mistake at once.
 
-    files       the file on disk to bytes
-    stream      bytes to YAML's events, within bounds
-    yaml_reader events to values that know their line and path
-    values      what the text of one value may be
-    addresses   the same, for addresses
-    keys        the plain keys, their bounds and the reasons
-    schema      values to what a Group takes, and how they must agree
-    lint        what is legal and yet unwise
-    mistakes    where mistakes gather until the whole file has been read
-    digest      whether two files mean the same
-    edit        another instance for a node, comments kept
+    files        the file on disk, read and written
+    yaml_reader  bytes to values that know their line and path, within bounds
+    values       what the text of one value may be
+    schema       the keys, what each takes, and how they must agree
+    lint         what is legal and yet unwise
+    edit         another instance for a node, comments kept
 
-`load` and `parse` read a file; `warnings` is what `nathb check` has to add.
+`load` and `parse` read a file; `find_warnings` is what `nathb check` has to add.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import PurePath
 from typing import Any
 
-from nathb.config import stream, values, yaml_reader
-from nathb.config.digest import digest
-from nathb.config.files import NoFileError, closed_to_service, read_bytes
-from nathb.config.lint import warnings
-from nathb.config.mistakes import Mistakes, TooManyError, WrongError
-from nathb.config.schema import read
+import msgspec
+
+from nathb.config import schema, yaml_reader
+from nathb.config.files import chmod_for_service, read_bytes
+from nathb.config.lint import find_warnings
+from nathb.config.values import InvalidValueError, parse_group_name
+from nathb.config.yaml_reader import Mistakes, TooManyMistakesError
 from nathb.core.model import Group
 
-__all__ = ["closed_to_service", "digest", "load", "parse", "warnings"]
+__all__ = ["chmod_for_service", "digest", "find_warnings", "load", "parse"]
+
+DIGEST_LENGTH = 16
+"""Hexadecimal digits; enough to tell two files apart, short enough to be read aloud."""
 
 
 def load(path: str | os.PathLike[str]) -> Group:
@@ -39,13 +39,7 @@ def load(path: str | os.PathLike[str]) -> Group:
     Raises FileError, with every mistake by line, and the file called by the path as given.
     """
     file = os.fspath(path)
-    try:
-        data = read_bytes(file, stream.LARGEST + 1)
-    except NoFileError as error:
-        mistakes = Mistakes(file)
-        mistakes.on(0, "", str(error))
-        mistakes.fail()
-    return parse(data, file)
+    return parse(read_bytes(file, yaml_reader.LARGEST + 1), file)
 
 
 def parse(text: str | bytes, file: str) -> Group:
@@ -57,15 +51,21 @@ def parse(text: str | bytes, file: str) -> Group:
     found: dict[str, Any] = {}
     try:
         try:
-            found["name"] = values.group_name(PurePath(file).stem)
-        except WrongError as wrong:
-            mistakes.on(0, "", str(wrong))
+            found["name"] = parse_group_name(PurePath(file).stem)
+        except InvalidValueError as error:
+            mistakes.add_at(0, "", str(error))
         data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
         top = yaml_reader.read(data, mistakes)
         if top is not None:
-            found |= read(top, mistakes)
-    except TooManyError:
+            found |= schema.read(top, mistakes)
+    except TooManyMistakesError:
         pass
     if mistakes:
         mistakes.fail()
     return Group(**found)
+
+
+def digest(group: Group) -> str:
+    """Return the digest of what a file means, whatever its comments and its layout."""
+    meaning = msgspec.json.encode(group, order="deterministic")
+    return hashlib.sha256(meaning).hexdigest()[:DIGEST_LENGTH]

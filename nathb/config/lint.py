@@ -5,8 +5,7 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING
 
-from nathb.config.addresses import networks
-from nathb.config.values import spell
+from nathb.config.values import duration_text, networks
 from nathb.core.errors import Mistake
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ RESOLVERS = {
 DOCUMENTATION = networks("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32")
 
 
-def warnings(group: Group, file: str = "") -> tuple[Mistake, ...]:
+def find_warnings(group: Group, file: str = "") -> tuple[Mistake, ...]:
     """Return what is legal in this group and yet unwise.
 
     They look like mistakes, with a path but no line (a Group does not remember its lines).
@@ -65,14 +64,15 @@ def _of_timers(group: Group) -> Iterator[Warned]:
     if check.pulse >= check.interval:
         yield (
             "check.pulse",
-            f"{spell(check.pulse)} is no shorter than interval, so it hastens nothing; "
+            f"{duration_text(check.pulse)} is no shorter than interval, so it hastens nothing; "
             "write less, or off",
         )
     if group.preempt_delay < check.interval:
+        delay, interval = duration_text(group.preempt_delay), duration_text(check.interval)
         yield (
             "preempt_delay",
-            f"{spell(group.preempt_delay)} is under interval {spell(check.interval)}: routes go "
-            "home before the next check has seen the path hold; write more",
+            f"{delay} is under interval {interval}: routes go home before the next check has seen "
+            "the path hold; write more",
         )
 
 

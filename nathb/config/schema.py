@@ -1,29 +1,102 @@
 """Values to a Group: which keys there are, what each takes, and how they must agree.
 
-Every reader takes a value, notes its mistakes, and returns what it understood, or None. What
-could not be read is left out of all that is compared later: no mistake draws another after it.
+Key names are the model's field names; defaults are the model's too. Every reader takes a value,
+notes its mistakes, and returns what it understood, or None. What could not be read is left out
+of all that is compared later: no mistake draws another after it.
 """
 
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Hashable, Iterable
+from typing import Any
 
 from msgspec.structs import fields as fields_of
 
-from nathb.config import addresses, values
-from nathb.config.keys import CHECK, DISTINCT, METRICS, NOTIFY, REQUIRED, SETTINGS
-from nathb.config.mistakes import WrongError, quote
-from nathb.config.yaml_reader import Mapping, Scalar, Sequence, Value, kind
+from nathb.config import values
+from nathb.config.values import Count, Duration, InvalidValueError, Parser, duration_text, quote
+from nathb.config.yaml_reader import Mapping, Mistakes, Scalar, Sequence, Value, describe
 from nathb.core.model import Group, Metrics, Node, Notify, Route, Timers
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable
+Reader = Callable[[Value], Any]
+"""Takes a value of the file; returns what it means, or None with its mistakes noted."""
 
-    from nathb.config.keys import Shape
-    from nathb.config.mistakes import Mistakes
+# --- plain keys ---------------------------------------------------------------------------------
 
-    Reader = Callable[[Value], Any]
+FLOOD = "whoever answers the checks would take them for a flood"
+
+CHECK: dict[str, Parser] = {
+    "interval": Duration(0.05, FLOOD, 300, "a broken path could stay unseen that long"),
+    "fast_interval": Duration(0.02, FLOOD, 300, "a suspect peer must be judged at once"),
+    "timeout": Duration(
+        0.02,
+        "answers from the internet take longer",
+        10,
+        "a takeover would wait that long for an answer that is not coming",
+    ),
+    "fall": Count(20, "so many misses only put off the takeover"),
+    "rise": Count(20, "so many answers only put off the return"),
+    "pulse": Duration(
+        0.1,
+        "a busy peer would be suspect all the time",
+        10,
+        "it could hasten nothing; write off to send none",
+        can_be_off=True,
+    ),
+}
+
+SETTINGS: dict[str, Parser] = {
+    "region": values.parse_region,
+    "preempt": values.parse_preempt,
+    "preempt_delay": Duration(0, "", 86400, "write preempt: manual to return by hand"),
+    "refresh": Duration(
+        1,
+        "EC2 throttles an account whose nodes describe more often",
+        300,
+        "what operators ask for would be noticed too late",
+    ),
+    "view_max_age": Duration(
+        1,
+        "one lost DescribeRouteTables would block a takeover",
+        3600,
+        "routes may have been moved since by another hand",
+    ),
+    "settle": Duration(
+        1,
+        "EC2 may still show the old route after a write",
+        300,
+        "a move by another hand would be taken for a late answer",
+    ),
+    "contest_hold": Duration(
+        10,
+        "two nodes that disagree would move the route to and fro",
+        7200,
+        "a route would be left with a dead node for so long",
+    ),
+}
+
+NOTIFY: dict[str, Parser] = {"sns": values.parse_topic}
+
+METRICS: dict[str, Parser] = {"textfile": values.parse_textfile, "listen": values.parse_listen}
+
+REQUIRED = {
+    "uplink": "write addresses that tell whether this node's own way to the internet is up",
+    "nodes": "write at least two, for they watch each other",
+    "heartbeat": "write the internet address that the other nodes ping through this one",
+    "table": "write the route table's id, rtb-…",
+}
+
+DISTINCT = {
+    "uplink": "once is enough",
+    "heartbeat": "a pin leads to one node, so choose another address",
+    "route": "a route has one home",
+    "instance": "each node is an instance of its own",
+    "match": "each node is an instance of its own",
+    "eni": "each node has an interface of its own",
+    "source": "each node has an address of its own",
+}
+
+# --- the file -----------------------------------------------------------------------------------
 
 LONGEST_GUESS = 40
 
@@ -42,31 +115,31 @@ class _GroupReader:
 
     def top(self, top: Mapping) -> dict[str, Any]:
         readers: dict[str, Reader] = {
-            "uplink": self._some(self._distinct("uplink", addresses.uplink)),
+            "uplink": self._list(self._distinct("uplink", values.parse_uplink)),
             "nodes": self._nodes,
             "check": self._check,
         }
-        readers |= {key: self._one(shape) for key, shape in SETTINGS.items()}
+        readers |= {key: self._value(parse) for key, parse in SETTINGS.items()}
         readers |= {
             "notify": self._block(NOTIFY, Notify, "sns: arn:aws:sns:REGION:ACCOUNT:NAME"),
             "metrics": self._block(METRICS, Metrics, "listen: 127.0.0.1:9477"),
         }
         found = self._keys(top, readers, required=("uplink", "nodes"))
-        self._ascending(top, found, "refresh", "view_max_age", Group)
-        self._uplinks_apart()
+        self._compare(top, found, "refresh", "view_max_age", Group)
+        self._compare_uplinks()
         return found
 
     def _check(self, value: Value) -> Timers | None:
         block = self._mapping(value, "keys such as interval: 30s")
         if block is None:
             return None
-        found = self._keys(block, {key: self._one(shape) for key, shape in CHECK.items()})
-        self._ascending(block, found, "fast_interval", "interval", Timers)
+        found = self._keys(block, {key: self._value(parse) for key, parse in CHECK.items()})
+        self._compare(block, found, "fast_interval", "interval", Timers)
         return Timers(**found)
 
-    def _block(self, shapes: dict[str, Shape], model: type[Any], needs: str) -> Reader:
+    def _block(self, parsers: dict[str, Parser], model: type[Any], needs: str) -> Reader:
         """Make the reader of a block of plain keys that need not agree."""
-        readers = {key: self._one(shape) for key, shape in shapes.items()}
+        readers = {key: self._value(parse) for key, parse in parsers.items()}
 
         def read(value: Value) -> Any:
             block = self._mapping(value, needs)
@@ -81,14 +154,14 @@ class _GroupReader:
         if block is None:
             return None
         for name in block.entries:
-            self._key_is(values.node_name, name, block)
+            self._takes_key(values.parse_node_name, name, block)
         if block.written < 2:
             text = "a group needs at least two nodes, for they watch each other; write another"
-            self._mistakes.at(block, text)
+            self._mistakes.add(block, text)
         complete = len(block.entries) == block.written > 0
         if complete and not any(map(_may_have_routes, block.entries.values())):
             text = "no node has a route, so there is nothing to guard; write routes below one"
-            self._mistakes.at(block, text)
+            self._mistakes.add(block, text)
         return tuple(
             node
             for name, entry in block.entries.items()
@@ -100,21 +173,21 @@ class _GroupReader:
         if block is None:
             return None
         readers: dict[str, Reader] = {
-            "instance": self._distinct("instance", values.instance),
+            "instance": self._distinct("instance", values.INSTANCE_ID),
             "match": self._match,
-            "eni": self._distinct("eni", values.eni),
-            "source": self._distinct("source", addresses.source),
-            "heartbeat": self._some(self._distinct("heartbeat", addresses.heartbeat)),
-            "routes": self._some(self._route, can_be_empty=True),
+            "eni": self._distinct("eni", values.ENI_ID),
+            "source": self._distinct("source", values.parse_source),
+            "heartbeat": self._list(self._distinct("heartbeat", values.parse_heartbeat)),
+            "routes": self._list(self._route, can_be_empty=True),
         }
         found = self._keys(block, readers, required=("heartbeat",))
         ways = {"instance", "match"}
         if ways <= block.entries.keys():
             text = "both instance and match say which instance this node is; keep one"
-            self._mistakes.at(block, text)
-        if not ways & _meant(block, readers):
+            self._mistakes.add(block, text)
+        if not ways & _keys_meant(block, readers):
             text = "neither instance nor match says which instance this node is; write one"
-            self._mistakes.at(block, text)
+            self._mistakes.add(block, text)
         return Node(name, **({"heartbeat": ()} | found))
 
     def _match(self, value: Value) -> tuple[tuple[str, str], ...] | None:
@@ -122,115 +195,117 @@ class _GroupReader:
         if block is None:
             return None
         if not block.written:
-            self._mistakes.at(block, 'no tag to match; write one such as {"tag:Name": nat-a}')
+            self._mistakes.add(block, 'no tag to match; write one such as {"tag:Name": nat-a}')
         pairs = []
         for key, entry in block.entries.items():
-            text = self._one(values.tag_value)(entry)
-            if self._key_is(values.tag_key, key, block) and text is not None:
+            text = self._value(values.parse_tag_value)(entry)
+            if self._takes_key(values.parse_tag_key, key, block) and text is not None:
                 pairs.append((key, text))
         if len(pairs) == block.written > 0:
-            self._meet("match", frozenset(pairs), "the same match", block)
+            self._refuse_second("match", frozenset(pairs), "the same match", block)
         return tuple(pairs)
 
     def _route(self, value: Value) -> Route | None:
         if isinstance(value, Mapping):
             readers = {
-                "table": self._one(values.table),
-                "destination": self._one(addresses.destination),
+                "table": self._value(values.TABLE_ID),
+                "destination": self._value(values.parse_destination),
             }
             found = self._keys(value, readers, required=("table",))
-            if found.keys() != _meant(value, readers) | {"table"}:
+            if found.keys() != _keys_meant(value, readers) | {"table"}:
                 return None
-            route = Route(**({"destination": addresses.DEFAULT_DESTINATION} | found))
+            route = Route(**({"destination": values.DEFAULT_DESTINATION} | found))
         else:
-            table = self._one(values.table)(value)
+            table = self._value(values.TABLE_ID)(value)
             if table is None:
                 return None
-            route = Route(table, addresses.DEFAULT_DESTINATION)
-        self._meet("route", route, str(route), value)
+            route = Route(table, values.DEFAULT_DESTINATION)
+        self._refuse_second("route", route, str(route), value)
         return route
 
     # --- any key ------------------------------------------------------------------------------
 
     def _mapping(self, value: Value, needs: str) -> Mapping | None:
         if isinstance(value, Scalar | Sequence):
-            self._mistakes.at(value, f"expected a mapping, not {kind(value)}; write {needs}")
+            self._mistakes.add(value, f"expected a mapping, not {describe(value)}; write {needs}")
         return value if isinstance(value, Mapping) else None
 
     def _keys(
         self, block: Mapping, readers: dict[str, Reader], required: tuple[str, ...] = ()
     ) -> dict[str, Any]:
         """Read each key with its reader; return what was understood."""
-        meant = _meant(block, readers)
+        meant = _keys_meant(block, readers)
         for key in required:
             if key not in meant:
                 path, line = (f"{block.path}.{key}", block.line) if block.path else (key, 0)
-                self._mistakes.on(line, path, f"is missing; {REQUIRED[key]}")
+                self._mistakes.add_at(line, path, f"is missing; {REQUIRED[key]}")
         found = {}
         for key, value in block.entries.items():
             if key not in readers:
-                self._mistakes.on(block.key_lines[key], block.path, _unknown(key, readers))
+                self._mistakes.add_at(block.key_lines[key], block.path, _unknown(key, readers))
             elif (read := readers[key](value)) is not None:
                 found[key] = read
         return found
 
-    def _key_is(self, shape: Shape, key: str, block: Mapping) -> bool:
+    def _takes_key(self, parse: Parser, key: str, block: Mapping) -> bool:
         """Whether a key that users choose has the shape it needs."""
         try:
-            shape(key)
-        except WrongError as wrong:
-            self._mistakes.on(block.key_lines[key], block.path, str(wrong))
+            parse(key)
+        except InvalidValueError as error:
+            self._mistakes.add_at(block.key_lines[key], block.path, str(error))
             return False
         return True
 
-    def _one(self, shape: Shape) -> Reader:
+    def _value(self, parse: Parser) -> Reader:
         """Make the reader of a single value."""
 
         def read(value: Value) -> Any:
             if isinstance(value, Sequence | Mapping):
-                self._mistakes.at(value, f"expected one value, not {kind(value)}; write it plainly")
+                self._mistakes.add(
+                    value, f"expected one value, not {describe(value)}; write it plainly"
+                )
             if not isinstance(value, Scalar):
                 return None
             try:
-                return shape(value.text)
-            except WrongError as wrong:
-                self._mistakes.at(value, str(wrong))
+                return parse(value.text)
+            except InvalidValueError as error:
+                self._mistakes.add(value, str(error))
                 return None
 
         return read
 
-    def _some(self, reader: Reader, *, can_be_empty: bool = False) -> Reader:
+    def _list(self, reader: Reader, *, can_be_empty: bool = False) -> Reader:
         """Make the reader of one value or a list of such."""
 
         def read(value: Value) -> tuple[Any, ...] | None:
             items = value.items if isinstance(value, Sequence) else (value,)
             if not items and not can_be_empty:
-                self._mistakes.at(value, "the list is empty; write at least one address")
+                self._mistakes.add(value, "the list is empty; write at least one address")
             return tuple(found for item in items if (found := reader(item)) is not None)
 
         return read
 
     # --- how values must agree ----------------------------------------------------------------
 
-    def _distinct(self, key: str, shape: Shape) -> Reader:
+    def _distinct(self, key: str, parse: Parser) -> Reader:
         """Make the reader of a value that must stand only once in the file."""
-        one = self._one(shape)
+        one = self._value(parse)
 
         def read(value: Value) -> Any:
             found = one(value)
             if found is not None:
-                self._meet(key, found, str(found), value)
+                self._refuse_second(key, found, str(found), value)
             return found
 
         return read
 
-    def _meet(self, key: str, thing: Hashable, shown: str, value: Value) -> None:
+    def _refuse_second(self, key: str, thing: Hashable, shown: str, value: Value) -> None:
         first = self._first.setdefault((key, thing), value)
         if first is not value:
             text = f"{shown} already stands at {first.path}, line {first.line}; {DISTINCT[key]}"
-            self._mistakes.at(value, text)
+            self._mistakes.add(value, text)
 
-    def _uplinks_apart(self) -> None:
+    def _compare_uplinks(self) -> None:
         """No heartbeat is an uplink: its pin would take the uplink's checks to a peer."""
         for (key, thing), value in self._first.items():
             uplink = self._first.get(("uplink", thing))
@@ -239,13 +314,13 @@ class _GroupReader:
                     f"{thing} is also an uplink, line {uplink.line}, but its pin takes the other "
                     "nodes' checks through this one; choose another address"
                 )
-                self._mistakes.at(value, text)
+                self._mistakes.add(value, text)
 
-    def _ascending(
+    def _compare(
         self, block: Mapping, found: dict[str, Any], low: str, high: str, model: type[Any]
     ) -> None:
         """`low` is at most `high`, each written or by default; a wrong one is not compared."""
-        written = _meant(block, (low, high))
+        written = _keys_meant(block, (low, high))
         if not written <= found.keys():
             return
         defaults = {field.name: field.default for field in fields_of(model)}
@@ -253,11 +328,11 @@ class _GroupReader:
         if least <= most:
             return
         names = [
-            f"{key} {values.spell(value)}{'' if key in written else ' (the default)'}"
+            f"{key} {duration_text(value)}{'' if key in written else ' (the default)'}"
             for key, value in ((low, least), (high, most))
         ]
         text = f"{names[0]} is over {names[1]}; write {low} no longer than {high}"
-        self._mistakes.at(block.entries[low if low in written else high], text)
+        self._mistakes.add(block.entries[low if low in written else high], text)
 
 
 def _may_have_routes(node: Value) -> bool:
@@ -266,14 +341,14 @@ def _may_have_routes(node: Value) -> bool:
         return True
     match node.entries.get("routes"):
         case None:
-            return "routes" in _meant(node, ["routes"])
+            return "routes" in _keys_meant(node, ["routes"])
         case Sequence(items=items):
             return bool(items)
         case _:
             return True
 
 
-def _meant(block: Mapping, known: Iterable[str]) -> set[str]:
+def _keys_meant(block: Mapping, known: Iterable[str]) -> set[str]:
     """Return the keys that are not to be called missing.
 
     They are there, or a misspelt key was meant for them; and one that is unreadable may be any.
@@ -288,8 +363,8 @@ def _meant(block: Mapping, known: Iterable[str]) -> set[str]:
 
 def _unknown(key: str, known: Iterable[str]) -> str:
     guess = _guess(key, known)
-    mend = f"did you mean {quote(guess[0])}?" if guess else f"the keys here are {', '.join(known)}"
-    return f"unknown key {quote(key)}; {mend}"
+    fix = f"did you mean {quote(guess[0])}?" if guess else f"the keys here are {', '.join(known)}"
+    return f"unknown key {quote(key)}; {fix}"
 
 
 def _guess(key: str, known: Iterable[str]) -> list[str]:

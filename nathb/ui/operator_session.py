@@ -17,7 +17,7 @@ from nathb import config
 from nathb.aws.client import make_client
 from nathb.aws.tag_writer import TagWriter
 from nathb.config import values
-from nathb.config.mistakes import WrongError
+from nathb.config.values import InvalidValueError
 from nathb.core.ec2_state import View
 from nathb.core.errors import CloudError, SnapshotError
 from nathb.core.model import Group, Route
@@ -211,7 +211,7 @@ def duration(shape: values.Duration) -> Callable[[str], float]:
     def read(text: str) -> float:
         try:
             return shape(text)
-        except WrongError as error:
+        except InvalidValueError as error:
             raise argparse.ArgumentTypeError(str(error)) from error
 
     return read

@@ -82,7 +82,7 @@ def test_check_has_nothing_to_say_against_the_heartbeats_that_init_proposes(
     assert init() == 0
     group = config.parse(capsys.readouterr().out, "tokyo.yaml")
     assert len({node.heartbeat for node in group.nodes}) == len(group.nodes)
-    assert config.warnings(group) == ()
+    assert config.find_warnings(group) == ()
 
 
 # --- --write ------------------------------------------------------------------------------------

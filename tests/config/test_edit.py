@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from nathb import config
-from nathb.config import edit
+from nathb.config import edit, files
 from nathb.core.errors import FileError, UsageError
 
 EXAMPLE = Path(__file__).parents[2] / "etc" / "nathb" / "example.yaml"
@@ -21,7 +21,7 @@ NEW = "i-0123456789abcdef0"
 
 def edited(text: str, node: str = "nat-a", instance: str = NEW) -> str:
     group = config.parse(text, FILE)
-    return edit.with_instance(text, group, node, instance, lambda new: config.parse(new, FILE))
+    return edit.replace_instance(text, group, node, instance, lambda new: config.parse(new, FILE))
 
 
 def test_one_line_changes_and_every_comment_stays() -> None:
@@ -77,7 +77,7 @@ def test_what_cannot_be_edited_is_refused_with_what_to_do(what: str) -> None:
 def test_an_id_that_no_single_edit_can_change_is_left_to_a_person() -> None:
     group = config.parse(TEXT, FILE)
     with pytest.raises(UsageError) as refusal:
-        edit.with_instance("", group, "nat-a", NEW, lambda new: config.parse(new, FILE))
+        edit.replace_instance("", group, "nat-a", NEW, lambda new: config.parse(new, FILE))
     assert str(refusal.value) == (
         f"nat-a: its instance {OLD} cannot be changed in one place of the file; edit it by hand"
     )
@@ -93,7 +93,7 @@ def test_a_file_is_replaced_whole_with_its_mode_and_a_link_stays_a_link(tmp_path
     file.write_text("old")
     file.chmod(0o640)
     link.symlink_to(file)
-    edit.write(link, "new")
+    files.write(link, "new")
     assert link.is_symlink()
     assert file.read_text() == "new"
     assert stat.S_IMODE(file.stat().st_mode) == 0o640
@@ -103,7 +103,7 @@ def test_a_file_is_replaced_whole_with_its_mode_and_a_link_stays_a_link(tmp_path
 def test_a_file_that_cannot_be_written_is_a_clear_error(tmp_path: Path) -> None:
     absent = tmp_path / "absent" / "file.yaml"
     with pytest.raises(FileError) as refusal:
-        edit.write(absent, "new")
+        files.write(absent, "new")
     assert str(refusal.value) == (
         f"{absent}: cannot be written (No such file or directory); "
         "run as root, or see to its folder"
@@ -118,9 +118,9 @@ def test_the_digest_tells_what_files_mean_not_how_they_are_written() -> None:
 
 def test_a_file_is_read_whatever_it_means_and_one_that_is_not_there_is_none(tmp_path: Path) -> None:
     path = tmp_path / "tokyo.yaml"
-    assert edit.read(path) is None
+    assert files.read_text(path) is None
     path.write_bytes(b"caf\xe9\n")
-    assert edit.read(path) == "caf\ufffd\n"
+    assert files.read_text(path) == "caf\ufffd\n"
     words = r"cannot be read \(Is a directory\); run as root, or name another file"
     with pytest.raises(FileError, match=words):
-        edit.read(tmp_path)
+        files.read_text(tmp_path)

@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nathb.config import load, parse
-from nathb.config.mistakes import WrongError
-from nathb.config.values import Duration, spell
+from nathb.config.values import Duration, InvalidValueError, duration_text
 from nathb.core.errors import FileError
 from nathb.core.model import Group, Metrics, Node, Notify, Preempt, Route, Timers
 
@@ -235,7 +234,7 @@ def test_a_duration_below_zero_is_refused_as_negative(text: str) -> None:
 
 def test_where_a_bare_number_may_be_anything_a_unit_is_asked_for() -> None:
     pause = Duration(1, "", 86_400, "", needs_unit=True)
-    with pytest.raises(WrongError, match=r"^'30' has no unit; write 30s, 30m, 30h or 30d$"):
+    with pytest.raises(InvalidValueError, match=r"^'30' has no unit; write 30s, 30m, 30h or 30d$"):
         pause("30")
     assert pause("30s") == 30
 
@@ -246,13 +245,13 @@ def test_a_pulse_can_be_off(text: str) -> None:
 
 
 def test_no_time_at_all_is_spelt_in_seconds() -> None:
-    assert spell(0.0) == "0s"
+    assert duration_text(0.0) == "0s"
 
 
 @given(st.integers(1, 86_400_000))
 def test_a_duration_is_spelt_so_that_it_can_be_read_back(milliseconds: int) -> None:
     seconds = milliseconds / 1000
-    assert Duration(0, "", 86_400, "")(spell(seconds)) == seconds
+    assert Duration(0, "", 86_400, "")(duration_text(seconds)) == seconds
 
 
 BOUNDS = {

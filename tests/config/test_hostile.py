@@ -16,7 +16,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nathb.config import closed_to_service, load, parse
+from nathb.config import chmod_for_service, load, parse
 from nathb.core.errors import FileError, Mistake
 from nathb.core.model import Group
 
@@ -124,7 +124,7 @@ def test_what_lets_the_service_read_the_file_is_named(folder: int, mode: int, co
         path = Path(place, "tokyo.yaml")
         path.write_text("")
         path.chmod(mode)
-        assert closed_to_service(path) == command.format(path=path)
+        assert chmod_for_service(path) == command.format(path=path)
 
 
 @pytest.mark.parametrize(
@@ -150,9 +150,9 @@ def test_a_file_over_64_kib_is_refused(tmp_path: Path) -> None:
     assert refusal_of(path) == [f"{path}: larger than 64 KiB; a group needs far less"]
 
 
-def test_more_mistakes_than_anyone_mends_at_once_are_cut_short() -> None:
+def test_more_mistakes_than_anyone_fixes_at_once_are_cut_short() -> None:
     told = mistakes_in("".join(f"key{number}: 1\n" for number in range(1000)))
-    assert told[0] == ("tokyo.yaml: more than 100 mistakes; mend these first, the others come next")
+    assert told[0] == "tokyo.yaml: more than 100 mistakes; fix these first, then check again"
     assert len(told) == 101
 
 
@@ -240,11 +240,14 @@ def test_64_kib_of_malice_are_refused_within_a_second(name: str) -> None:
 
 def is_group_or_refusal(text: str | bytes) -> bool:
     """Any other exception than FileError comes through, and fails the test."""
+    began = time.process_time()
     try:
         return isinstance(parse(text, "tokyo.yaml"), Group)
     except FileError as refusal:
         mistakes = refusal.mistakes
         return bool(mistakes) and all(is_well_told(mistake, text) for mistake in mistakes)
+    finally:
+        assert time.process_time() - began < 1
 
 
 def is_well_told(mistake: Mistake, text: str | bytes) -> bool:
@@ -272,19 +275,19 @@ STRUCTURES = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=1000)
+@settings(max_examples=150, deadline=None)
 @given(st.text() | st.binary())
 def test_any_text_or_bytes_give_a_group_or_a_refusal(text: str | bytes) -> None:
     assert is_group_or_refusal(text)
 
 
-@settings(max_examples=150, deadline=1000)
+@settings(max_examples=150, deadline=None)
 @given(st.dictionaries(KEYS, STRUCTURES, max_size=8), st.sampled_from([None, False, True]))
 def test_any_structure_gives_a_group_or_a_refusal(structure: object, flow: bool | None) -> None:
     assert is_group_or_refusal(yaml.safe_dump(structure, default_flow_style=flow))
 
 
-@settings(max_examples=150, deadline=1000)
+@settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_the_example_with_anything_put_or_cut_in_gives_a_group_or_a_refusal(
     data: st.DataObject,

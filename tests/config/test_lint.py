@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from nathb.config import load, warnings
+from nathb.config import find_warnings, load
 from nathb.core.model import Group, Node, Route, Timers
 
 EXAMPLE = Path(__file__).parents[2] / "etc" / "nathb" / "example.yaml"
@@ -60,7 +60,7 @@ UNWISE: dict[str, tuple[dict[str, Any], str]] = {
 
 
 def told(group: Group) -> list[str]:
-    return [str(warning) for warning in warnings(group)]
+    return [str(warning) for warning in find_warnings(group)]
 
 
 def test_a_wise_group_draws_no_warning() -> None:
@@ -112,9 +112,9 @@ def test_no_pulse_is_not_slower_than_the_checks() -> None:
 
 
 def test_the_example_draws_no_warning() -> None:
-    assert warnings(load(EXAMPLE), "etc/example.yaml") == ()
+    assert find_warnings(load(EXAMPLE), "etc/example.yaml") == ()
 
 
 def test_a_warning_names_the_file_as_it_was_called_and_no_line() -> None:
-    (warned,) = warnings(replace(WISE, uplink=("1.1.1.1",)), "etc/tokyo.yaml")
+    (warned,) = find_warnings(replace(WISE, uplink=("1.1.1.1",)), "etc/tokyo.yaml")
     assert (warned.file, warned.line, warned.path) == ("etc/tokyo.yaml", 0, "uplink")

@@ -18,7 +18,7 @@ from prometheus_client.registry import Collector
 from nathb import __version__, cli
 from nathb.aws import tags
 from nathb.commands import explain, history
-from nathb.config import keys
+from nathb.config import schema as file_schema
 from nathb.core.events import TRANSITIONS, EventKind
 from nathb.core.model import Group, Metrics, Node, Notify, Timers
 from nathb.core.replay import Round
@@ -183,10 +183,10 @@ def names() -> str:
 def file_keys() -> str:
     """The keys of the file, each with the default that the model gives it."""
     blocks: dict[str, tuple[type[Any], Any]] = {
-        "": (Group, keys.SETTINGS),
-        "check.": (Timers, keys.CHECK),
-        "notify.": (Notify, keys.NOTIFY),
-        "metrics.": (Metrics, keys.METRICS),
+        "": (Group, file_schema.SETTINGS),
+        "check.": (Timers, file_schema.CHECK),
+        "notify.": (Notify, file_schema.NOTIFY),
+        "metrics.": (Metrics, file_schema.METRICS),
     }
     lines = [
         f"{block}{key} = {_default(model, key)}"
