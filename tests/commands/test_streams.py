@@ -84,7 +84,7 @@ def test_with_nowhere_left_to_say_it_the_exit_code_still_tells(
 def test_what_standard_error_does_not_take_changes_no_exit_code_and_soils_no_output(
     tmp_path: Path, redirection: str
 ) -> None:
-    bad = through_shell(redirection, command(tmp_path, "check", str(BROKEN[0])))
+    bad = through_shell(redirection, command(tmp_path, "check", str(BROKEN)))
     assert (bad.returncode, bad.stdout) == (78, "")
     usage = through_shell(redirection, command(tmp_path, "check"))
     assert (usage.returncode, usage.stdout) == (2, "")
@@ -97,7 +97,7 @@ def test_what_is_wrong_with_the_file_is_said_though_the_disk_is_full(tmp_path: P
 
 
 def test_a_terminal_of_another_encoding_gets_escapes_and_no_traceback(tmp_path: Path) -> None:
-    argv = command(tmp_path, "check", "--json", str(BROKEN[0].parent / "gr\xfc\xdfe.yaml"))
+    argv = command(tmp_path, "check", "--json", str(tmp_path / "gr\xfc\xdfe.yaml"))
     done = through_shell("", argv, PYTHONIOENCODING="ascii:strict")
     assert done.returncode == 78
     assert "Traceback" not in done.stderr

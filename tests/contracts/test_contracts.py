@@ -104,7 +104,7 @@ def test_there_is_a_recorded_round_for_every_rule_and_it_is_what_its_name_says()
         (1, ["run", str(EXAMPLE)]),
         (2, ["bring-up"]),
         (2, ["run", str(EXAMPLE), "--node", "nat-z"]),
-        (78, ["check", str(BROKEN[0])]),
+        (78, ["check", str(BROKEN)]),
         (78, ["pause", "no-such-group"]),
     ],
     ids=lambda value: value if isinstance(value, int) else value[0],

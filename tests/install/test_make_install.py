@@ -113,7 +113,7 @@ def test_the_man_page_is_sound_and_knows_every_verb_and_option(built: Built) -> 
     [
         (["nathb", "st"], {"status"}),
         (["nathb", "run", "--d"], {"--dry-run"}),
-        (["nathb", "check", "broken/al"], {"broken/alias.yaml"}),
+        (["nathb", "check", "nathb/ex"], {"nathb/example.yaml"}),
     ],
 )
 def test_bash_completes_verbs_options_and_files(
@@ -121,7 +121,7 @@ def test_bash_completes_verbs_options_and_files(
 ) -> None:
     script = """
         source "$1"; shift
-        cd tests/config
+        cd etc
         COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
         function=$(complete -p nathb | sed 's/.*-F \\([^ ]*\\) .*/\\1/')
         "$function" nathb "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
