@@ -43,7 +43,7 @@ def _node(group: Group, name: str) -> Node:
         )
     if node.eni:
         raise UsageError(
-            f"{name}: its `eni` {node.eni} is named too, and goes with the old instance; "
+            f"{name}: its `eni` {node.eni} belongs to the old instance; "
             "edit both by hand, then: nathb apply"
         )
     return node

@@ -117,7 +117,7 @@ def _why_not_opened(file: str, error: OSError) -> str:
 
 
 def _why_not_written(error: OSError) -> str:
-    return f"cannot be written ({error.strerror}); run as root, or see to its folder"
+    return f"cannot be written ({error.strerror}); run as root, or check its folder"
 
 
 def _error(file: str | os.PathLike[str], text: str) -> FileError:

@@ -29,7 +29,7 @@ RESOLVERS = {
     "114DNS": networks("114.114.114.0/24", "114.114.115.0/24"),
     "Yandex": networks("77.88.8.0/24"),
 }
-"""Public resolvers that clients are likely to ask, by whose they are."""
+"""Public resolvers that clients are likely to use, by operator."""
 
 DOCUMENTATION = networks("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32")
 
@@ -37,7 +37,7 @@ DOCUMENTATION = networks("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2
 def find_warnings(group: Group, file: str = "") -> tuple[Mistake, ...]:
     """Return what is legal in this group and yet unwise.
 
-    They look like mistakes, with a path but no line (a Group does not remember its lines).
+    They are Mistakes with a path but no line (a Group does not remember its lines).
     `file` is what to call the file; without it, the name that systemd's unit would read.
     """
     found = [*_of_uplinks(group), *_of_timers(group)]
@@ -50,11 +50,15 @@ def _of_uplinks(group: Group) -> Iterator[Warned]:
     if len(group.uplink) == 1:
         yield (
             "uplink",
-            f"{group.uplink[0]} alone decides whether a node is cut off; add another operator's",
+            f"{group.uplink[0]} alone decides whether a node is cut off; add an address of another "
+            "operator",
         )
     for address in group.uplink:
         if _is_documentation(address):
-            yield "uplink", f"{address} is an example that nobody answers; write a real one"
+            yield (
+                "uplink",
+                f"{address} is a documentation address, which nothing answers; write a real one",
+            )
 
 
 def _of_timers(group: Group) -> Iterator[Warned]:
@@ -64,15 +68,15 @@ def _of_timers(group: Group) -> Iterator[Warned]:
     if check.pulse >= check.interval:
         yield (
             "check.pulse",
-            f"{duration_text(check.pulse)} is no shorter than interval, so it hastens nothing; "
+            f"{duration_text(check.pulse)} is not shorter than interval, so it speeds up nothing; "
             "write less, or off",
         )
     if group.preempt_delay < check.interval:
         delay, interval = duration_text(group.preempt_delay), duration_text(check.interval)
         yield (
             "preempt_delay",
-            f"{delay} is under interval {interval}: routes go home before the next check has seen "
-            "the path hold; write more",
+            f"{delay} is under interval {interval}: routes return before the next "
+            "check confirms the path; write more",
         )
 
 
@@ -82,13 +86,13 @@ def _of_node(node: Node) -> Iterator[Warned]:
         if owner := _resolver(address):
             yield (
                 f"{path}.heartbeat",
-                f"{address} is {owner}'s public resolver: clients that ask it lose it whenever "
+                f"{address} is {owner}'s public resolver: clients that use it lose it whenever "
                 f"{node.name} is down; choose an address that no client needs",
             )
         if _is_documentation(address):
             yield (
                 f"{path}.heartbeat",
-                f"{address} is an example that nobody answers; write a real one",
+                f"{address} is a documentation address, which nothing answers; write a real one",
             )
     for key, text in node.match:
         if "*" in text or "?" in text:

@@ -2,7 +2,7 @@
 
 Key names are the model's field names; defaults are the model's too. Every reader takes a value,
 notes its mistakes, and returns what it understood, or None. What could not be read is left out
-of all that is compared later: no mistake draws another after it.
+of all later comparisons, so that one mistake does not cause a second message.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ Reader = Callable[[Value], Any]
 
 # --- plain keys ---------------------------------------------------------------------------------
 
-FLOOD = "whoever answers the checks would take them for a flood"
+FLOOD = "the hosts that answer would treat the checks as a flood"
 
 CHECK: dict[str, Parser] = {
-    "interval": Duration(0.05, FLOOD, 300, "a broken path could stay unseen that long"),
-    "fast_interval": Duration(0.02, FLOOD, 300, "a suspect peer must be judged at once"),
+    "interval": Duration(0.05, FLOOD, 300, "a broken path could go unnoticed for that long"),
+    "fast_interval": Duration(0.02, FLOOD, 300, "a suspect peer must be checked fast"),
     "timeout": Duration(
         0.02,
-        "answers from the internet take longer",
+        "replies from the internet take longer",
         10,
-        "a takeover would wait that long for an answer that is not coming",
+        "a takeover would wait that long for a reply that does not come",
     ),
-    "fall": Count(20, "so many misses only put off the takeover"),
-    "rise": Count(20, "so many answers only put off the return"),
+    "fall": Count(20, "more misses only delay the takeover"),
+    "rise": Count(20, "more replies only delay the return"),
     "pulse": Duration(
         0.1,
         "a busy peer would be suspect all the time",
         10,
-        "it could hasten nothing; write off to send none",
+        "it would not speed up detection; write off to send none",
         can_be_off=True,
     ),
 }
@@ -59,19 +59,19 @@ SETTINGS: dict[str, Parser] = {
         1,
         "one lost DescribeRouteTables would block a takeover",
         3600,
-        "routes may have been moved since by another hand",
+        "someone else may have moved routes since then",
     ),
     "settle": Duration(
         1,
         "EC2 may still show the old route after a write",
         300,
-        "a move by another hand would be taken for a late answer",
+        "a move by someone else would be mistaken for old data",
     ),
     "contest_hold": Duration(
         10,
-        "two nodes that disagree would move the route to and fro",
+        "two nodes that disagree would move the route back and forth",
         7200,
-        "a route would be left with a dead node for so long",
+        "a route could stay on a dead node for that long",
     ),
 }
 
@@ -80,20 +80,20 @@ NOTIFY: dict[str, Parser] = {"sns": values.parse_topic}
 METRICS: dict[str, Parser] = {"textfile": values.parse_textfile, "listen": values.parse_listen}
 
 REQUIRED = {
-    "uplink": "write addresses that tell whether this node's own way to the internet is up",
-    "nodes": "write at least two, for they watch each other",
+    "uplink": "write addresses that show whether this node's own path to the internet is up",
+    "nodes": "write at least two, because they watch each other",
     "heartbeat": "write the internet address that the other nodes ping through this one",
     "table": "write the route table's id, rtb-…",
 }
 
 DISTINCT = {
-    "uplink": "once is enough",
+    "uplink": "write it once",
     "heartbeat": "a pin leads to one node, so choose another address",
     "route": "a route has one home",
-    "instance": "each node is an instance of its own",
-    "match": "each node is an instance of its own",
-    "eni": "each node has an interface of its own",
-    "source": "each node has an address of its own",
+    "instance": "each node needs its own instance",
+    "match": "each node needs its own instance",
+    "eni": "each node needs its own interface",
+    "source": "each node needs its own address",
 }
 
 # --- the file -----------------------------------------------------------------------------------
@@ -156,11 +156,13 @@ class _GroupReader:
         for name in block.entries:
             self._takes_key(values.parse_node_name, name, block)
         if block.written < 2:
-            text = "a group needs at least two nodes, for they watch each other; write another"
+            text = "a group needs at least two nodes, because they watch each other; write another"
             self._mistakes.add(block, text)
         complete = len(block.entries) == block.written > 0
         if complete and not any(map(_may_have_routes, block.entries.values())):
-            text = "no node has a route, so there is nothing to guard; write routes below one"
+            text = (
+                "no node has a route, so there is nothing to guard; write routes for at least one"
+            )
             self._mistakes.add(block, text)
         return tuple(
             node
@@ -302,7 +304,7 @@ class _GroupReader:
     def _refuse_second(self, key: str, thing: Hashable, shown: str, value: Value) -> None:
         first = self._first.setdefault((key, thing), value)
         if first is not value:
-            text = f"{shown} already stands at {first.path}, line {first.line}; {DISTINCT[key]}"
+            text = f"{shown} is already at {first.path}, line {first.line}; {DISTINCT[key]}"
             self._mistakes.add(value, text)
 
     def _compare_uplinks(self) -> None:

@@ -157,8 +157,8 @@ def parse_listen(text: str) -> str:
         )
     if not address.is_loopback:
         raise InvalidValueError(
-            f"{quote(text)} is no loopback address, and there is no password on it; "
-            "write one such as 127.0.0.1:9477, and have an agent of your own fetch from there"
+            f"{quote(text)} is not a loopback address, and the metrics have no password; "
+            "write one such as 127.0.0.1:9477, and let a local agent collect them"
         )
     if not _PORT.fullmatch(port) or not 1024 <= int(port) <= 65535:
         raise InvalidValueError(
@@ -198,8 +198,8 @@ SPECIAL_PURPOSE = (
     SpecialPurpose(
         networks("169.254.169.0/24", "fd00:ec2::/32"),
         "an AWS service address",
-        "it is answered inside the VPC, whatever becomes of the node",
-        "it is answered inside the VPC, whatever becomes of the internet gateway",
+        "the VPC answers it, even when the node is down",
+        "the VPC answers it, even when the internet gateway is out of reach",
     ),
     SpecialPurpose(
         networks("0.0.0.0/8", "::/128"),
@@ -216,8 +216,8 @@ SPECIAL_PURPOSE = (
     SpecialPurpose(
         networks("224.0.0.0/4", "ff00::/8"),
         "a multicast address",
-        "many may answer or none",
-        "many may answer or none",
+        "several hosts may answer, or none",
+        "several hosts may answer, or none",
     ),
     SpecialPurpose(
         networks("240.0.0.0/4"),
@@ -227,17 +227,17 @@ SPECIAL_PURPOSE = (
     ),
     SpecialPurpose(
         networks("::ffff:0:0/96"),
-        "an IPv4 address in an IPv6 coat",
+        "an IPv4-mapped IPv6 address",
         "a pin needs the IPv4 address",
         "an echo request needs the IPv4 address",
     ),
     SpecialPurpose(
-        networks("169.254.0.0/16", "fe80::/10"), "a link-local address", "no pin leads there"
+        networks("169.254.0.0/16", "fe80::/10"), "a link-local address", "no VPC route can pin it"
     ),
     SpecialPurpose(
         networks("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"),
         _PRIVATE,
-        "the way there crosses no internet gateway",
+        "the path to it does not cross an internet gateway",
     ),
 )
 """The first that fits decides."""
@@ -274,7 +274,7 @@ def parse_uplink(text: str) -> str:
     if special and special.why_no_uplink:
         raise InvalidValueError(
             f"{text} is {special.name}: {special.why_no_uplink}; "
-            "write an address beyond the gateway"
+            "write an address beyond the internet gateway"
         )
     return str(address)
 
@@ -288,7 +288,7 @@ def parse_source(text: str) -> str:
     if special and special.name != _PRIVATE:
         raise InvalidValueError(
             f"{text} is {special.name}, which no interface in a VPC has; write a private address "
-            "of this node that has no public one"
+            "of this node that has no public address"
         )
     return str(address)
 

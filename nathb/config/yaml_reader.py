@@ -154,7 +154,7 @@ def _decode(data: bytes) -> str:
     if refused := _REFUSED.search(text):
         character = f"U+{ord(refused.group()):04X}"
         line = _line_after(text[: refused.start()])
-        text = f"the control character {character} has no place here; delete it"
+        text = f"the control character {character} is not allowed; delete it"
         raise UnreadableError(line, text)
     return text
 
@@ -168,7 +168,7 @@ def _line_after(text: str) -> int:
 DEEPEST = 16
 """More than twice what a group needs. PyYAML's scanner is quadratic in the depth of brackets."""
 MOST_EVENTS = 10_000
-"""Twice what 64 KiB of route tables come to; it bounds the time that a silly file takes."""
+"""Twice what 64 KiB of route tables come to; it bounds the time that an absurd file takes."""
 
 _FIXES = (
     ("'\\t' that cannot start", "indent with spaces, not with tabs", "there"),
@@ -182,10 +182,10 @@ _FIXES = (
     ("but got '<stream end>'", "close the bracket that opens here", "from"),
     ("expected ',' or", "put a comma between entries, and close the bracket", "there"),
     ("could not find expected ':'", "write 'key: value'", "from"),
-    ("expected <block end>", "line the keys up with those above", "there"),
+    ("expected <block end>", "align the keys with those above", "there"),
 )
-"""What PyYAML's words come down to, by the first that fits; and whether the mistake is *there*,
-where it was noticed, or where the thing began *from* which it was read."""
+"""What PyYAML says, and the fix, by the first that matches. The mistake is *there*, where it was
+noticed, or at the start of the thing *from* which PyYAML was reading."""
 
 
 def _events(text: str) -> Iterator[yaml.Event]:
@@ -203,7 +203,7 @@ def _events(text: str) -> Iterator[yaml.Event]:
                 raise UnreadableError(_line(event), deep)
             if count > MOST_EVENTS:
                 raise UnreadableError(
-                    _line(event), "far more values than a group needs; keep to those"
+                    _line(event), "far more values than a group needs; delete what is not needed"
                 )
             yield event
     except yaml.MarkedYAMLError as error:
@@ -284,7 +284,7 @@ class _Builder:
                 return self._mapping(key_line or line, path)
             case _:
                 alias = quote("*" + getattr(event, "anchor", ""))
-                text = f"the alias {alias} is refused; write the value out"
+                text = f"the alias {alias} is refused; write the value itself"
                 self._mistakes.add_at(line, path, text)
                 return Invalid(line, path)
 
@@ -320,7 +320,7 @@ class _Builder:
             return None
         self._refuse_marks(event, path)
         if event.value == "<<":
-            text = "the merge key '<<' is refused; write the keys out"
+            text = "the merge key '<<' is refused; write the keys themselves"
             self._mistakes.add_at(_line(event), path, text)
             return None
         return str(event.value)
@@ -333,7 +333,7 @@ class _Builder:
             self._mistakes.add_at(_line(event), path, text)
         if tag := getattr(event, "tag", None):
             shown = quote(tag.replace("tag:yaml.org,2002:", "!!"))
-            text = f"the tag {shown} is refused; each key knows what its value is"
+            text = f"the tag {shown} is refused; delete it"
             self._mistakes.add_at(_line(event), path, text)
 
     def _until(self, end: type[yaml.Event]) -> Iterator[yaml.Event]:

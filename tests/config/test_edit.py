@@ -60,7 +60,7 @@ REFUSED = {
     "its interface is named too": (
         with_eni(TEXT),
         "nat-a",
-        "nat-a: its `eni` eni-0123456789abcdef0 is named too, and goes with the old instance; "
+        "nat-a: its `eni` eni-0123456789abcdef0 belongs to the old instance; "
         "edit both by hand, then: nathb apply",
     ),
 }
@@ -105,8 +105,7 @@ def test_a_file_that_cannot_be_written_is_a_clear_error(tmp_path: Path) -> None:
     with pytest.raises(FileError) as refusal:
         files.write(absent, "new")
     assert str(refusal.value) == (
-        f"{absent}: cannot be written (No such file or directory); "
-        "run as root, or see to its folder"
+        f"{absent}: cannot be written (No such file or directory); run as root, or check its folder"
     )
 
 

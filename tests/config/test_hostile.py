@@ -158,7 +158,7 @@ def test_more_mistakes_than_anyone_fixes_at_once_are_cut_short() -> None:
 
 def test_more_values_than_any_group_has_are_refused() -> None:
     assert mistakes_in("uplink: [" + "\n" * 9 + "a," * 20000 + "]") == [
-        "tokyo.yaml:10: far more values than a group needs; keep to those"
+        "tokyo.yaml:10: far more values than a group needs; delete what is not needed"
     ]
 
 

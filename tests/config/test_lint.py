@@ -20,19 +20,21 @@ WISE = Group("tokyo", (A, C), ("1.1.1.1", "one.one.one.one"))
 UNWISE: dict[str, tuple[dict[str, Any], str]] = {
     "one uplink": (
         {"uplink": ("1.1.1.1",)},
-        "uplink: 1.1.1.1 alone decides whether a node is cut off; add another operator's",
+        "uplink: 1.1.1.1 alone decides whether a node is cut off; add an address of "
+        "another operator",
     ),
     "an uplink that is an example": (
         {"uplink": ("1.1.1.1", "192.0.2.1")},
-        "uplink: 192.0.2.1 is an example that nobody answers; write a real one",
+        "uplink: 192.0.2.1 is a documentation address, which nothing answers; write a real one",
     ),
     "a heartbeat that is an example": (
         {"nodes": (A, replace(C, heartbeat=("2001:db8::1",)))},
-        "nodes.nat-c.heartbeat: 2001:db8::1 is an example that nobody answers; write a real one",
+        "nodes.nat-c.heartbeat: 2001:db8::1 is a documentation address, which nothing answers; "
+        "write a real one",
     ),
     "a heartbeat that clients use": (
         {"nodes": (replace(A, heartbeat=("4.4.4.1", "8.8.4.4")), C)},
-        "nodes.nat-a.heartbeat: 8.8.4.4 is Google's public resolver: clients that ask it lose it "
+        "nodes.nat-a.heartbeat: 8.8.4.4 is Google's public resolver: clients that use it lose it "
         "whenever nat-a is down; choose an address that no client needs",
     ),
     "tags with a wildcard": (
@@ -49,12 +51,12 @@ UNWISE: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a pulse no faster than the checks": (
         {"check": Timers(interval=1, pulse=1)},
-        "check.pulse: 1s is no shorter than interval, so it hastens nothing; write less, or off",
+        "check.pulse: 1s is not shorter than interval, so it speeds up nothing; write less, or off",
     ),
     "a return before the next check": (
         {"preempt_delay": 29.5},
-        "preempt_delay: 29.5s is under interval 30s: routes go home before the next check has "
-        "seen the path hold; write more",
+        "preempt_delay: 29.5s is under interval 30s: routes return before the next "
+        "check confirms the path; write more",
     ),
 }
 
