@@ -94,3 +94,8 @@ def test_no_circle_of_imports() -> None:
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
 def test_no_room_is_larger_than_one_can_take_in(file: Path) -> None:
     assert len(file.read_text().splitlines()) <= 450
+
+
+def test_no_name_of_a_room_stands_twice() -> None:
+    names = [file.stem for file in FILES if not file.stem.startswith("__")]
+    assert sorted(names) == sorted(set(names))

@@ -44,7 +44,6 @@ class Agent:
     group: Group
     prober: Prober
     ec2_watcher: EC2Watcher
-    sight: EC2Watcher
 
     def __init__(
         self,
