@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from nathb.aws.api_errors import cloud_error, request_id_of
 from nathb.aws.instances import describe, machines_of
 from nathb.aws.reader import Reader, named
-from nathb.aws.routes import family, find, holder_of, leads_to
+from nathb.aws.routes import family, find, holder_of, leads_to, table_of
 from nathb.aws.tags import FILE_TAG, read_intent, wall_clock
 from nathb.core.ec2_state import Holding, Pin, PinState, Roster, RouteState, View
 from nathb.core.errors import CloudError, IdentityError
@@ -160,8 +160,9 @@ class Cloud:
         main: Filters = [("association.main", ["true"]), ("vpc-id", [machine.vpc_id])]
         thing = f"the table that steers {machine.subnet_id}"
         for filters in (own, main):
-            if tables := self._reader.tables(thing, Filters=named(filters)):
-                return tables[0].route_table_id
+            found = table_of(machine, self._reader.tables(thing, Filters=named(filters)))
+            if found is not None:
+                return found.route_table_id
         return ""
 
     def _tables_by_id(self, ids: Sequence[str]) -> list[Table]:

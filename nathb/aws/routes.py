@@ -1,7 +1,7 @@
-"""Finding a route in a table, and telling where it leads. Pure.
+"""Which table steers a node, which route of a table carries a destination, and where it leads.
 
-EC2 spells an address one way and a file another (`::/0`, `0::/0`), so networks are compared as
-networks.
+Pure. EC2 spells an address one way and a file another (`::/0`, `0::/0`), so networks are compared
+as networks.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from nathb.aws.responses import RouteEntry, Table
+    from nathb.aws.responses import EC2Instance, RouteEntry, Table
     from nathb.core.ec2_state import Instance
 
 
@@ -70,3 +70,17 @@ def _network(text: str) -> str:
         return str(ip_network(text, strict=False))
     except ValueError:
         return text
+
+
+def table_of(machine: EC2Instance, tables: Iterable[Table]) -> Table | None:
+    """Return the table that steers what a machine sends: its subnet's own, or its VPC's main one.
+
+    https://docs.aws.amazon.com/vpc/latest/userguide/subnet-route-tables.html
+    """
+    main = None
+    for table in tables:
+        if any(one.subnet_id == machine.subnet_id for one in table.associations if one.subnet_id):
+            return table
+        if table.vpc_id == machine.vpc_id and any(one.main for one in table.associations):
+            main = table
+    return main

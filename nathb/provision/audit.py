@@ -84,7 +84,7 @@ def _source(node: Node, interface: Interface) -> Iterator[Finding]:
 
 def _way_out(seen: Inventory, name: str) -> Iterator[Finding]:
     """Yield how the node's own packets leave: not through a node, least of all itself."""
-    table = seen.steering(name)
+    table = seen.table_of(name)
     if table is None:
         fix = "associate its subnet with a route table that has a default route to a gateway"
         yield bad(name, "EC2 shows no route table that steers its subnet", fix)
@@ -141,7 +141,7 @@ def inspect_routes(seen: Inventory, planned: Plan, utc: datetime) -> Iterator[Fi
 
 def _pins(seen: Inventory, planned: Plan, node: Node) -> Iterator[Finding]:
     """Yield how the heartbeats of all others are pinned in this node's own table."""
-    table = seen.steering(node.name)
+    table = seen.table_of(node.name)
     if table is None:
         return
     note = planned.note(node.name)
@@ -170,8 +170,8 @@ def _pins(seen: Inventory, planned: Plan, node: Node) -> Iterator[Finding]:
 
 def _route(seen: Inventory, planned: Plan, route: Route) -> Finding:
     """Return where a guarded route points, and whether its table may be guarded at all."""
-    subject, home = str(route), seen.group.order(route)[0]
-    tables = {node.name: seen.steering(node.name) for node in seen.group.nodes}
+    subject, home = str(route), seen.group.home(route)
+    tables = {node.name: seen.table_of(node.name) for node in seen.group.nodes}
     looped = [name for name, one in tables.items() if one and one.route_table_id == route.table]
     if looped and route.is_default:
         fix = "guard the private subnets' tables only, and give the public subnets their own"

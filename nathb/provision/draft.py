@@ -11,11 +11,11 @@ from msgspec import Struct
 from nathb.aws.instances import describe
 from nathb.aws.reader import Reader
 from nathb.aws.responses import EC2Instance, RouteEntry, Table
-from nathb.aws.routes import leads_to
+from nathb.aws.routes import leads_to, table_of
 from nathb.core.ec2_state import Instance
 from nathb.core.errors import UsageError
 from nathb.core.model import Node, Route
-from nathb.provision.inventory import steering, tables_of_vpc
+from nathb.provision.inventory import tables_of_vpc
 
 GONE = {"shutting-down", "terminated"}
 HEARTBEATS = ("199.7.83.42", "193.0.14.129", "192.5.5.241", "192.33.4.12", "192.36.148.17")
@@ -70,7 +70,7 @@ def draft(reader: Reader, machines: Sequence[EC2Instance]) -> list[Draft]:
     """Return one node for each machine: its name, interface, routes, and a heartbeat of its own."""
     vpcs = dict.fromkeys(machine.vpc_id for machine in machines)
     tables = [table for vpc in vpcs for table in tables_of_vpc(reader, vpc)]
-    own = [table for one in machines if (table := steering(one, tables)) is not None]
+    own = [table for one in machines if (table := table_of(one, tables)) is not None]
     names = _names(machines)
     taken: set[str] = set()
     drafts = []

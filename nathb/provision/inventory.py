@@ -14,7 +14,7 @@ from msgspec import Struct
 from nathb.aws.instances import describe, machines_of
 from nathb.aws.reader import named
 from nathb.aws.responses import EC2Instance, RouteEntry, Table
-from nathb.aws.routes import find, holder_of
+from nathb.aws.routes import find, holder_of, table_of
 from nathb.core.ec2_state import Instance
 from nathb.core.model import Group
 
@@ -39,13 +39,13 @@ class Inventory(Struct, frozen=True):
         """Return what the core would be told of a node now; UNSEEN when EC2 shows nothing."""
         return describe(self.group.node(node), self.machines.get(node))
 
-    def steering(self, node: str) -> Table | None:
+    def table_of(self, node: str) -> Table | None:
         """Return the table that steers what a node sends itself: its public subnet's, or the main.
 
         None when EC2 shows no such node, or no such table.
         """
         machine = self.machines.get(node)
-        return None if machine is None else steering(machine, self.tables.values())
+        return None if machine is None else table_of(machine, self.tables.values())
 
     def entry(self, table: str, destination: str) -> RouteEntry | None:
         """Return the route with this destination in a table; None when there is none."""
@@ -73,20 +73,6 @@ def survey(reader: Reader, group: Group) -> Inventory:
 def tables_of_vpc(reader: Reader, vpc: str) -> list[Table]:
     """Return every route table of a VPC."""
     return reader.tables(f"the tables of {vpc}", Filters=named([("vpc-id", [vpc])]))
-
-
-def steering(machine: EC2Instance, tables: Iterable[Table]) -> Table | None:
-    """Return the table that steers what a machine sends: its subnet's own, or its VPC's main one.
-
-    https://docs.aws.amazon.com/vpc/latest/userguide/subnet-route-tables.html
-    """
-    main = None
-    for table in tables:
-        if any(one.subnet_id == machine.subnet_id for one in table.associations if one.subnet_id):
-            return table
-        if table.vpc_id == machine.vpc_id and any(one.main for one in table.associations):
-            main = table
-    return main
 
 
 def _vpcs(machines: Iterable[EC2Instance]) -> list[str]:

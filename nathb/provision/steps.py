@@ -137,7 +137,7 @@ def _is_checked(seen: Inventory, node: str, eni: str) -> bool:
 def _pins(seen: Inventory) -> Iterator[Step | Note]:
     """Yield, for every node, what its own table lacks of the pins to the others."""
     for node in seen.group.nodes:
-        table = seen.steering(node.name)
+        table = seen.table_of(node.name)
         if table is None:
             if node.name in seen.machines:
                 fix = "associate its subnet with a table whose default route is a gateway"
@@ -158,9 +158,9 @@ def _pins(seen: Inventory) -> Iterator[Step | Note]:
 
 def sharer(seen: Inventory, node: Node) -> str:
     """Name the first other node that the same table steers; empty when there is none."""
-    own = seen.steering(node.name)
+    own = seen.table_of(node.name)
     others = (one.name for one in seen.group.nodes if one is not node)
-    return next((name for name in others if own and seen.steering(name) == own), "")
+    return next((name for name in others if own and seen.table_of(name) == own), "")
 
 
 def _pins_to(seen: Inventory, table: Table, peer: Node) -> Iterator[Step]:
@@ -190,7 +190,7 @@ def _pins_to(seen: Inventory, table: Table, peer: Node) -> Iterator[Step]:
 def _routes(seen: Inventory, adopted: frozenset[Route]) -> Iterator[Step | Note]:
     """Yield what is to be done about each guarded route."""
     for route in seen.group.routes():
-        home = seen.group.order(route)[0]
+        home = seen.group.home(route)
         instance = seen.instance(home)
         entry = seen.entry(route.table, route.destination)
         holder = "" if entry is None else seen.holder_of(entry)
@@ -215,7 +215,7 @@ def _left_alone(
     seen: Inventory, route: Route, entry: RouteEntry | None, holder: str, *, is_adopted: bool
 ) -> Note | None:
     """Say why a route is not pointed at its home; None when it should be, or is already."""
-    subject, home = str(route), seen.group.order(route)[0]
+    subject, home = str(route), seen.group.home(route)
     instance = seen.instance(home)
     if route.table not in seen.tables:
         text = f"EC2 shows no such table in {seen.region}"

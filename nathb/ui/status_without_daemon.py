@@ -23,7 +23,7 @@ def bystander(seen: Inventory, why: str, paint: Paint = plain) -> Iterator[str]:
     group = seen.group
     services = {node.name: service(seen, node.name) for node in group.nodes}
     holdings = {route: _holding(seen, route) for route in group.routes()}
-    homes = [Home(route, group.order(route)[0]) for route in group.routes()]
+    homes = [Home(route, group.home(route)) for route in group.routes()]
     routes = [
         placed(group.name, home, holdings[home.route], services.__getitem__) for home in homes
     ]

@@ -33,7 +33,7 @@ def test_every_table_of_the_vpc_is_seen_also_what_the_file_does_not_name(
 def test_a_node_is_steered_by_its_subnets_own_table(
     world: World, seen: Inventory, node: str
 ) -> None:
-    table = seen.steering(node)
+    table = seen.table_of(node)
     assert table is not None
     assert table.route_table_id == world.public[node]
 
@@ -42,7 +42,7 @@ def test_a_subnet_without_a_table_of_its_own_is_steered_by_the_vpcs_main_one(wor
     listed = world.ec2.describe_route_tables(RouteTableIds=[world.public["nat-a"]])
     association = listed["RouteTables"][0]["Associations"][0]["RouteTableAssociationId"]
     world.ec2.disassociate_route_table(AssociationId=association)
-    table = survey(Reader(world.ec2), world.group).steering("nat-a")
+    table = survey(Reader(world.ec2), world.group).table_of("nat-a")
     assert table is not None
     assert any(one.main for one in table.associations)
 
@@ -74,5 +74,5 @@ def test_a_node_and_a_table_that_are_gone_are_simply_not_there(world: World) -> 
     )
     seen = survey(Reader(world.ec2), replace(world.group, nodes=(node, world.group.nodes[1])))
     assert "nat-a" not in seen.machines
-    assert seen.steering("nat-a") is None
+    assert seen.table_of("nat-a") is None
     assert seen.entry("rtb-0123456789abcdef0", ANYWHERE) is None
