@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from nathb.core.model import Group, Node
 
-Warned = tuple[str, str]
-"""Path and text."""
+PathAndText = tuple[str, str]
+"""Of one warning."""
 
 RESOLVERS = {
     "Google": networks("8.8.8.8", "8.8.4.4", "2001:4860:4860::8888", "2001:4860:4860::8844"),
@@ -40,13 +40,13 @@ def find_warnings(group: Group, file: str = "") -> tuple[Mistake, ...]:
     They are Mistakes with a path but no line (a Group does not remember its lines).
     `file` is what to call the file; without it, the name that systemd's unit would read.
     """
-    found = [*_of_uplinks(group), *_of_timers(group)]
+    found = [*_check_uplinks(group), *_check_timers(group)]
     for node in group.nodes:
-        found += _of_node(node)
+        found += _check_node(node)
     return tuple(Mistake(file or f"{group.name}.yaml", 0, path, text) for path, text in found)
 
 
-def _of_uplinks(group: Group) -> Iterator[Warned]:
+def _check_uplinks(group: Group) -> Iterator[PathAndText]:
     if len(group.uplink) == 1:
         yield (
             "uplink",
@@ -61,7 +61,7 @@ def _of_uplinks(group: Group) -> Iterator[Warned]:
             )
 
 
-def _of_timers(group: Group) -> Iterator[Warned]:
+def _check_timers(group: Group) -> Iterator[PathAndText]:
     check = group.check
     if check.fall == 1:
         yield "check.fall", "a single lost packet moves the routes; write 2 or more"
@@ -80,7 +80,7 @@ def _of_timers(group: Group) -> Iterator[Warned]:
         )
 
 
-def _of_node(node: Node) -> Iterator[Warned]:
+def _check_node(node: Node) -> Iterator[PathAndText]:
     path = f"nodes.{node.name}"
     for address in node.heartbeat:
         if owner := _resolver(address):

@@ -154,7 +154,7 @@ class _GroupReader:
         if block is None:
             return None
         for name in block.entries:
-            self._takes_key(values.parse_node_name, name, block)
+            self._is_valid_key(values.parse_node_name, name, block)
         if block.written < 2:
             text = "a group needs at least two nodes, because they watch each other; write another"
             self._mistakes.add(block, text)
@@ -187,7 +187,7 @@ class _GroupReader:
         if ways <= block.entries.keys():
             text = "both instance and match say which instance this node is; keep one"
             self._mistakes.add(block, text)
-        if not ways & _keys_meant(block, readers):
+        if not ways & _meant_keys(block, readers):
             text = "neither instance nor match says which instance this node is; write one"
             self._mistakes.add(block, text)
         return Node(name, **({"heartbeat": ()} | found))
@@ -201,7 +201,7 @@ class _GroupReader:
         pairs = []
         for key, entry in block.entries.items():
             text = self._value(values.parse_tag_value)(entry)
-            if self._takes_key(values.parse_tag_key, key, block) and text is not None:
+            if self._is_valid_key(values.parse_tag_key, key, block) and text is not None:
                 pairs.append((key, text))
         if len(pairs) == block.written > 0:
             self._refuse_second("match", frozenset(pairs), "the same match", block)
@@ -214,7 +214,7 @@ class _GroupReader:
                 "destination": self._value(values.parse_destination),
             }
             found = self._keys(value, readers, required=("table",))
-            if found.keys() != _keys_meant(value, readers) | {"table"}:
+            if found.keys() != _meant_keys(value, readers) | {"table"}:
                 return None
             route = Route(**({"destination": values.DEFAULT_DESTINATION} | found))
         else:
@@ -236,7 +236,7 @@ class _GroupReader:
         self, block: Mapping, readers: dict[str, Reader], required: tuple[str, ...] = ()
     ) -> dict[str, Any]:
         """Read each key with its reader; return what was understood."""
-        meant = _keys_meant(block, readers)
+        meant = _meant_keys(block, readers)
         for key in required:
             if key not in meant:
                 path, line = (f"{block.path}.{key}", block.line) if block.path else (key, 0)
@@ -249,8 +249,8 @@ class _GroupReader:
                 found[key] = read
         return found
 
-    def _takes_key(self, parse: Parser, key: str, block: Mapping) -> bool:
-        """Whether a key that users choose has the shape it needs."""
+    def _is_valid_key(self, parse: Parser, key: str, block: Mapping) -> bool:
+        """Whether a parser takes a key that users choose; if not, the mistake is noted."""
         try:
             parse(key)
         except InvalidValueError as error:
@@ -322,7 +322,7 @@ class _GroupReader:
         self, block: Mapping, found: dict[str, Any], low: str, high: str, model: type[Any]
     ) -> None:
         """`low` is at most `high`, each written or by default; a wrong one is not compared."""
-        written = _keys_meant(block, (low, high))
+        written = _meant_keys(block, (low, high))
         if not written <= found.keys():
             return
         defaults = {field.name: field.default for field in fields_of(model)}
@@ -343,14 +343,14 @@ def _may_have_routes(node: Value) -> bool:
         return True
     match node.entries.get("routes"):
         case None:
-            return "routes" in _keys_meant(node, ["routes"])
+            return "routes" in _meant_keys(node, ["routes"])
         case Sequence(items=items):
             return bool(items)
         case _:
             return True
 
 
-def _keys_meant(block: Mapping, known: Iterable[str]) -> set[str]:
+def _meant_keys(block: Mapping, known: Iterable[str]) -> set[str]:
     """Return the keys that are not to be called missing.
 
     They are there, or a misspelt key was meant for them; and one that is unreadable may be any.
