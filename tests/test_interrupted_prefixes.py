@@ -6,23 +6,24 @@ EC2 then shows, and the next process, or the same one after a lost reply, must c
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from enum import Enum
 from itertools import chain, combinations
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
-from nathb.core.ec2_state import Intent
+from nathb.core.ec2_state import Intent, Roster, View
 from nathb.core.errors import CloudError
 from nathb.core.model import Done, Failure, Group, Move, Route, Timers
+from nathb.core.ports import Cloud, Ports
 from nathb.daemon.agent import Agent
 from tests.core.build import PAIR
-from tests.fakes import FakeCloud, Post, World
+from tests.sim.pair import A, C, started
+from tests.sim.stage import Stage
 
-A, C = "nat-a", "nat-c"
-HEARTBEAT = {A: "8.8.8.8", C: "8.8.4.4"}
-GATEWAY = "1.1.1.1"
 RECORDS = {"took", "returned", "released", "handed-over"}
 LONG_ENOUGH = 300.0
 """Seconds: first verdicts, preempt_delay and every backoff, three times over."""
@@ -45,13 +46,9 @@ class Cut(Enum):
         return self in {Cut.KILLED_BEFORE, Cut.KILLED_AFTER}
 
 
-class Killed(BaseException):
-    """SIGKILL: nothing in the process may catch it."""
-
-
 @dataclass
-class Scissors:
-    """Cuts the so-many-th writes, counted over all processes of the test."""
+class Interruptions:
+    """Which writes are cut short, and how; counted over all processes of the test."""
 
     cut: Cut
     at: tuple[int, ...]
@@ -63,20 +60,29 @@ class Scissors:
 
 
 @dataclass
-class CutCloud(FakeCloud):
+class InterruptedCloud:
     """A door to EC2 at which some writes are cut short."""
 
-    scissors: Scissors
+    cloud: Cloud
+    interruptions: Interruptions
+    restart: Callable[[], None]
+    """Kills the process, and starts another that knows nothing but its file."""
+
+    def roster(self, me: str) -> Roster:
+        return self.cloud.roster(me)
+
+    def view(self, roster: Roster) -> View:
+        return self.cloud.view(roster)
 
     def move(self, move: Move, eni: str, not_after: float) -> Done:
-        if not self.scissors.due():
-            return super().move(move, eni, not_after)
-        cut = self.scissors.cut
+        if not self.interruptions.due():
+            return self.cloud.move(move, eni, not_after)
+        cut = self.interruptions.cut
         if cut.writes:
-            super().move(move, eni, not_after)
+            self.cloud.move(move, eni, not_after)
         if cut.kills:
-            raise Killed
-        raise CloudError(Failure.NO_REPLY, cut.value)
+            self.restart()
+        raise CloudError(Failure.NO_REPLY, cut.value)  # of which a killed process hears nothing
 
 
 @dataclass(frozen=True)
@@ -86,7 +92,8 @@ class Story:
     home: str
     holder: str
     to: str
-    unheard: tuple[tuple[str, str], ...] = ()
+    faults: dict[str, list[str]] = field(default_factory=dict)
+    """Of the network."""
     intent: Intent = Intent()  # noqa: RUF009
 
     @property
@@ -95,58 +102,37 @@ class Story:
         nodes = (
             replace(node, routes=routes if node.name == self.home else ()) for node in PAIR.nodes
         )
-        return replace(
-            PAIR, nodes=tuple(nodes), check=Timers(pulse=0.0)
-        )  # fewer rounds to wait for
-
-    def answers(self, asker: str, address: str) -> bool:
-        return (asker, address) not in self.unheard
+        check = Timers(pulse=0.0)  # fewer rounds to wait for
+        return replace(PAIR, nodes=tuple(nodes), check=check)
 
 
 STORIES = {
-    "takes": Story(C, C, A, unheard=((A, HEARTBEAT[C]), (A, "10.0.1.10"))),
+    "takes": Story(C, C, A, {"down": [C]}),
     "returns": Story(C, A, C),
-    "releases": Story(A, A, C, unheard=((A, GATEWAY), (C, HEARTBEAT[A]))),
+    "releases": Story(A, A, C, {"cut": [A]}),
     "hand-overs": Story(A, A, C, intent=Intent(drained=frozenset({A}))),
 }
 CUTS = tuple(chain.from_iterable(combinations((1, 2, 3), size) for size in (1, 2, 3)))
 
 
-def tell(story: Story, scissors: Scissors) -> World:
+def perform(story: Story, interruptions: Interruptions) -> Stage:
     """Let nat-a do what the story calls for; whenever it is killed, another takes its place."""
-    world = World(story.group)
-    world.ec2.routes = dict.fromkeys(story.group.routes(), story.holder)
+
+    def restart() -> None:
+        world.host(A).kill()
+        world.host(A).start()
+
+    class Interrupted(Agent):
+        def __init__(self, group: Group, me: str, ports: Ports, **how: Any) -> None:
+            cloud = InterruptedCloud(ports.cloud, interruptions, restart)
+            super().__init__(group, me, replace(ports, cloud=cloud), **how)
+
+    world = started(story.group, agent=Interrupted)
+    for route in story.group.routes():
+        world.ec2.routes[route] = story.holder
     world.ec2.intent = story.intent
-    world.answers = story.answers
-    world.posts[A] = process(world, scissors)
-    end = world.clock.now + LONG_ENOUGH
-    while world.clock.now < end:
-        try:
-            world.run(end - world.clock.now)
-        except Killed:
-            told = world.posts[A].journal
-            world.posts[A] = process(world, scissors)
-            world.posts[A].journal.events[:0] = told.events
-    return world
-
-
-def process(world: World, scissors: Scissors) -> Post:
-    """A process that has just started, and knows nothing but its file."""
-    post = Post(world, A, dry_run=False)
-    ports = replace(post.ports, cloud=CutCloud(world.ec2, A, scissors))
-    post.agent = Agent(world.group, A, ports)
-    return post
-
-
-def changes(world: World, holder: str) -> list[Route]:
-    """The routes whose target was changed, once for each change."""
-    now = dict.fromkeys(world.ec2.routes, holder)
-    changed = []
-    for write in world.ec2.writes:
-        if now[write.route] != write.to:
-            now[write.route] = write.to
-            changed.append(write.route)
-    return changed
+    world.network(**story.faults).host(A).start()
+    return world.run(LONG_ENOUGH)
 
 
 @pytest.mark.parametrize("at", CUTS, ids=lambda at: "at " + "+".join(map(str, at)))
@@ -155,23 +141,23 @@ def changes(world: World, holder: str) -> list[Route]:
 def test_moves_that_are_cut_short_come_to_the_same_end(
     story: Story, cut: Cut, at: tuple[int, ...]
 ) -> None:
-    scissors = Scissors(cut, at)
-    world = tell(story, scissors)
-    assert scissors.writes >= max(at), "nothing was cut"
+    interruptions = Interruptions(cut, at)
+    world = perform(story, interruptions)
+    assert interruptions.writes >= max(at), "nothing was cut"
     assert set(world.ec2.routes.values()) == {story.to}
-    assert sorted(changes(world, story.holder)) == sorted(story.group.routes())
-    records = [
-        event.route for event in world.posts[A].journal.events if event.kind.value in RECORDS
-    ]
+    changed = [one.route for one in world.ec2.wrote if one.holder != one.to]
+    assert sorted(changed) == sorted(story.group.routes())
+    events = world.host(A).journal.events
+    records = [event.route for event in events if event.kind.value in RECORDS]
     assert len(records) == len(set(records)), "a change was told twice"
     if not cut.kills:
         assert set(records) == set(story.group.routes())
-    written = len(world.ec2.writes)
+    written = len(world.ec2.wrote)
     world.run(200.0)
-    assert len(world.ec2.writes) == written
+    assert len(world.ec2.wrote) == written
 
 
 @pytest.mark.parametrize("story", STORIES.values(), ids=STORIES.keys())
 def test_moves_that_are_not_cut_short_are_three_writes(story: Story) -> None:
-    world = tell(story, Scissors(Cut.KILLED_BEFORE, ()))
-    assert [write.to for write in world.ec2.writes] == [story.to] * 3
+    world = perform(story, Interruptions(Cut.KILLED_BEFORE, ()))
+    assert [write.to for write in world.ec2.wrote] == [story.to] * 3

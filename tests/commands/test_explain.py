@@ -16,7 +16,7 @@ from nathb.core.replay import parse, render
 from nathb.core.timeline import Occurrence
 from tests.commands.told import nathb, tell
 from tests.host.journald import Journald
-from tests.test_agent import A, C, dead, pair, refusing
+from tests.sim.pair import A, C, failing, pair
 
 NOW = 1795186860.0
 HEAD = """\
@@ -38,9 +38,9 @@ def happened(events: list[Event]) -> tuple[Occurrence, ...]:
 
 def takeover() -> tuple[Occurrence, ...]:
     world = pair(A)
-    world.answers = dead(C)
+    world.network(down=[C])
     world.run(5.0)
-    return happened(world.posts[A].journal.events)
+    return happened(world.host(A).journal.events)
 
 
 def test_a_takeover_is_told_from_the_last_answer_to_the_reply_of_ec2(tokyo_time: None) -> None:  # noqa: ARG001
@@ -99,12 +99,12 @@ def test_the_entry_of_a_lost_answer_is_late_and_what_is_told_around_it_stays_in_
 
 def test_a_failed_move_says_what_ec2_said_and_what_the_rules_wanted() -> None:
     world = pair(A)
-    world.ec2.fails = refusing(Failure.DENIED, "ReplaceRoute")
-    world.answers = dead(C)
+    world.ec2.failing = failing(Failure.DENIED, "ReplaceRoute")
+    world.network(down=[C])
     world.run(5.0)
-    text = "\n".join(screen(explain(happened(world.posts[A].journal.events), 1, 1), "pair", NOW))
+    text = "\n".join(screen(explain(happened(world.host(A).journal.events), 1, 1), "pair", NOW))
     assert "pair, move 1: take FAILED rtb-0000000c 0.0.0.0/0  nat-c → nat-a" in text
-    assert "as told; wanted because heartbeat 8.8.4.4 missed 3 of 3" in text
+    assert "as the faults have it; wanted because heartbeat 8.8.4.4 missed 3 of 3" in text
     assert "the same decision" in text
     assert "EC2 has carried it out" not in text
 
@@ -177,7 +177,7 @@ def test_a_takeover_is_explained_from_a_real_journal(
     journald: Journald, capsys: pytest.CaptureFixture[str]
 ) -> None:
     world = pair(A)
-    world.answers = dead(C)
+    world.network(down=[C])
     world.run(5.0)
     at = ("--directory", tell(world, A, journald))
     done = nathb("explain", "pair", *at)

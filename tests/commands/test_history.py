@@ -17,7 +17,7 @@ from nathb.core.timeline import Occurrence
 from nathb.ui.plot import draw
 from tests.commands.told import nathb, tell
 from tests.host.journald import Journald
-from tests.test_agent import GATEWAY, A, C, dead, pair, silent
+from tests.sim.pair import A, C, pair
 
 ROUTE = Route("rtb-0bee8f2dc00000003", "0.0.0.0/0")
 MIDNIGHT = 1795186800.0
@@ -151,9 +151,9 @@ def test_a_takeover_and_its_return_are_read_from_the_journal_and_drawn(
     journald: Journald, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     world = pair(A)
-    world.answers = dead(C)
+    world.network(down=[C])
     world.run(300.0)
-    world.answers = silent()
+    world.network()
     world.run(300.0)
     directory = tell(world, A, journald)
     picture = tmp_path / "pair.svg"
@@ -175,7 +175,7 @@ def test_without_matplotlib_the_table_is_shown_and_the_plot_says_how_to_get_it(
     journald: Journald, tmp_path: Path
 ) -> None:
     world = pair(A)
-    world.answers = dead(C)
+    world.network(down=[C])
     world.run(5.0)
     (tmp_path / "matplotlib.py").write_text("raise ImportError\n")
     at = ("--directory", tell(world, A, journald))
@@ -192,7 +192,7 @@ def test_each_move_has_one_row_though_both_nodes_journals_are_read(
     journald: Journald, capsys: pytest.CaptureFixture[str]
 ) -> None:
     world = pair()
-    world.answers = silent((C, GATEWAY))
+    world.network(targets_lost=[C])
     world.run(60.0)
     tell(world, A, journald)
     assert main(["history", "pair", "--json", "--directory", journald.directory]) == 0
@@ -212,7 +212,7 @@ def test_nothing_in_that_time_is_1_and_says_so(
     journald: Journald, capsys: pytest.CaptureFixture[str]
 ) -> None:
     world = pair(A)
-    world.answers = dead(C)
+    world.network(down=[C])
     world.run(5.0)
     at = ("--directory", tell(world, A, journald))
     for arguments, words in (

@@ -16,8 +16,8 @@ from nathb.cli import main
 from nathb.core.model import Metrics
 from nathb.daemon.metrics_exporter import Prometheus
 from nathb.host.status_file import publish
-from tests.fakes import FakeJournal
 from tests.host.samples import SNAPSHOT
+from tests.sim.recorders import JournalRecorder
 
 pytestmark = pytest.mark.clock
 
@@ -26,12 +26,12 @@ EXAMPLE = Path(__file__).parents[2] / "etc" / "nathb" / "example.yaml"
 
 
 @pytest.fixture
-def journal() -> FakeJournal:
-    return FakeJournal()
+def journal() -> JournalRecorder:
+    return JournalRecorder()
 
 
 @pytest.fixture
-def prometheus(tmp_path: Path, journal: FakeJournal) -> Iterator[Prometheus]:
+def prometheus(tmp_path: Path, journal: JournalRecorder) -> Iterator[Prometheus]:
     status = tmp_path / "status.json"
     publish(status, replace(SNAPSHOT, at=time.monotonic()))
     one = Prometheus(status, journal, every=0.02)
@@ -47,7 +47,7 @@ def eventually(what: Callable[[], object]) -> None:
 
 
 def test_a_reload_moves_the_file_and_one_that_names_none_takes_it_away(
-    prometheus: Prometheus, tmp_path: Path, journal: FakeJournal
+    prometheus: Prometheus, tmp_path: Path, journal: JournalRecorder
 ) -> None:
     first, second = tmp_path / "first.prom", tmp_path / "second.prom"
     prometheus.follow(Metrics())
@@ -61,7 +61,7 @@ def test_a_reload_moves_the_file_and_one_that_names_none_takes_it_away(
 
 
 def test_without_the_library_the_daemon_runs_on_and_says_how_to_get_it(
-    prometheus: Prometheus, journal: FakeJournal, monkeypatch: pytest.MonkeyPatch
+    prometheus: Prometheus, journal: JournalRecorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
     for _ in range(2):

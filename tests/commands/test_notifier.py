@@ -14,7 +14,7 @@ from nathb.core.model import Notify
 from nathb.daemon.notifier import Notifier
 from nathb.host.hooks import TIMEOUT
 from tests.core.build import PAIR
-from tests.fakes import FakeJournal
+from tests.sim.recorders import JournalRecorder
 
 PATIENCE = 20.0
 FOR_EVER = "sleep 1000"
@@ -27,7 +27,7 @@ TOLD = {
 class Stage:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.journal = FakeJournal()
+        self.journal = JournalRecorder()
         self.chorus = Notifier(self.journal, "nat-a")
         self.word = folder / "word"
 

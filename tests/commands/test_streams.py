@@ -13,7 +13,7 @@ from tests.commands.installed import command, environment, through_shell
 from tests.commands.test_command_line import BROKEN, EXAMPLE
 from tests.commands.told import tell
 from tests.host.journald import Journald
-from tests.test_agent import A, C, dead, pair
+from tests.sim.pair import A, C, pair
 
 FILE = str(EXAMPLE)
 (TABLE,) = (one for one in parser()._actions if one.dest == "==SUPPRESS==" and one.choices)
@@ -117,7 +117,7 @@ def test_what_the_journal_has_is_not_shown_on_a_full_disk_and_that_is_said(
     tmp_path: Path, journald: Journald, verb: str
 ) -> None:
     world = pair(A)
-    world.answers = dead(C)
+    world.network(down=[C])
     world.run(5.0)
     at = ("--directory", tell(world, A, journald))
     done = through_shell(">/dev/full", command(tmp_path, verb, "pair", *at))

@@ -8,13 +8,13 @@ import sys
 from pathlib import Path
 
 from nathb.host.journal import Journal
-from tests.fakes import World
 from tests.host.journald import PATIENCE, Journald
+from tests.sim.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 
 
-def tell(world: World, node: str, journald: Journald) -> str:
+def tell(world: Stage, node: str, journald: Journald) -> str:
     """Write all that a node's agent has told to a journal; return the journal's directory."""
     with open(os.devnull, "wb") as stderr:
         stat = os.fstat(stderr.fileno())
@@ -25,7 +25,7 @@ def tell(world: World, node: str, journald: Journald) -> str:
             stderr=stderr.fileno(),
             address=journald.address,
         )
-        for event in world.posts[node].journal.events:
+        for event in world.host(node).journal.events:
             journal.emit(event)
         assert journal.close(PATIENCE)
     journald.journalctl("--sync")

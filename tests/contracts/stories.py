@@ -1,4 +1,4 @@
-"""Agents on virtual time, led through all that they tell: what the journal is given."""
+"""Agents in the simulated world, led through all that they report: what the journal is given."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from msgspec.structs import replace
 from nathb.core import events as event_texts
 from nathb.core.change_detector import ChangeDetector
 from nathb.core.ec2_state import Intent, Pin, PinState
-from nathb.core.errors import SnapshotError
 from nathb.core.events import Event, EventKind
 from nathb.core.model import Failure, Preempt
-from nathb.core.snapshot import Snapshot
 from nathb.host import hooks, metrics
 from tests.core.build import PAIR, ROUTE_C
-from tests.fakes import World
-from tests.test_agent import GATEWAY, HEARTBEAT, A, C, dead, pair, refusing, silent
+from tests.sim.net import TARGET_NAME
+from tests.sim.pair import HEARTBEAT, A, C, failing, pair, started
+from tests.sim.stage import Stage
 
 BARE = (
     EventKind.STARTED,
@@ -33,8 +32,8 @@ BARE = (
 def events() -> Iterator[Event]:
     """Yield events of every kind, in no order that means anything."""
     for world in _worlds():
-        for post in world.posts.values():
-            yield from post.journal.events
+        for node in world.names:
+            yield from world.host(node).journal.events
     yield from (event_texts.pin(Pin(C, HEARTBEAT[C], one, "igw-0a", "rtb-own")) for one in PinState)
     yield metrics.lost("the file cannot be written")
     yield from hooks.Hooks(Path(__file__)).carry({})
@@ -44,27 +43,28 @@ def events() -> Iterator[Event]:
     yield from changes.files(("b2",), "b2")
 
 
-def _worlds() -> Iterator[World]:
+def _worlds() -> Iterator[Stage]:
     yield from (_moved(), _drained(), _given_up(), _left_alone(), _wished())
     yield from (_deaf(), _never_heard(), _interrupted(), _nameless(), _damped(), _unpublished())
 
 
-def _moved() -> World:
+def _moved() -> Stage:
     """Taken and returned; released, which the peer notices."""
     world = pair()
-    world.posts[C].frozen = True
-    world.answers = dead(C)
+    world.host(C).frozen += 1
+    world.network(down=[C])
     world.run(60.0)
-    world.posts[C].frozen = False
-    world.answers = silent()
+    world.host(C).frozen -= 1
+    world.host(C).wake()
+    world.network()
     world.run(200.0)
-    world.answers = silent((C, GATEWAY))
+    world.network(targets_lost=[C])
     world.run(60.0)
-    world.answers = silent()
+    world.network()
     return world.run(60.0)
 
 
-def _drained() -> World:
+def _drained() -> Stage:
     """Handed over for a drain, and back."""
     world = pair()
     world.ec2.intent = Intent(drained=frozenset({C}))
@@ -73,104 +73,100 @@ def _drained() -> World:
     return world.run(60.0)
 
 
-def _given_up() -> World:
+def _given_up() -> Stage:
     """Undone by somebody else; refused by EC2; a view that can no longer be read."""
     world = pair(A)
-    world.answers = dead(C)
+    world.network(down=[C])
     world.run(10.0)
-    world.ec2.routes[ROUTE_C] = C
+    world.ec2.change(ROUTE_C, C)
     world.run(20.0)
-    world.answers = silent()
+    world.network()
     world.run(600.0)
-    world.ec2.fails = refusing(Failure.DENIED, "ReplaceRoute")
-    world.answers = dead(C)
+    world.ec2.failing = failing(Failure.DENIED, "ReplaceRoute")
+    world.network(down=[C])
     world.run(60.0)
-    world.ec2.fails = refusing(Failure.UNAVAILABLE, "DescribeRouteTables")
+    world.ec2.failing = failing(Failure.UNAVAILABLE, "DescribeRouteTables")
     world.run(400.0)
-    world.ec2.fails = lambda _action: None
+    world.ec2.failing = {}
     return world.run(60.0)
 
 
-def _left_alone() -> World:
+def _left_alone() -> Stage:
     """A target outside of the group, no route at all, and all well again."""
     world = pair(A)
-    world.ec2.routes[ROUTE_C] = "nat-gateway"
+    world.ec2.change(ROUTE_C, "nat-gateway")
     world.run(60.0)
-    del world.ec2.routes[ROUTE_C]
+    world.ec2.delete(ROUTE_C)
     world.run(60.0)
-    world.ec2.routes[ROUTE_C] = C
+    world.ec2.change(ROUTE_C, C)
     return world.run(60.0)
 
 
-def _wished() -> World:
+def _wished() -> Stage:
     """A pause and a drain for more than an hour, with a move that is only wished for meanwhile."""
     world = pair(A)
     world.ec2.intent = Intent(drained=frozenset({C}), paused=True)
     world.run(3700.0)
     world.ec2.intent = Intent(paused=True)
-    world.answers = dead(C)
+    world.network(down=[C])
     world.run(60.0)
     world.ec2.intent = Intent()
     return world.run(60.0)
 
 
-def _deaf() -> World:
+def _deaf() -> Stage:
     """A pin that is missing, a check that cannot be sent, a pulse that is not answered."""
     world = pair(A)
-    world.ec2.pins[C, HEARTBEAT[C]] = PinState.MISSING
+    world.ec2.pins[A, C, HEARTBEAT[C]] = PinState.MISSING
     world.run(60.0)
-    world.ec2.pins[C, HEARTBEAT[C]] = PinState.GOOD
+    world.ec2.pins[A, C, HEARTBEAT[C]] = PinState.GOOD
     world.run(60.0)
-    world.blind = lambda _asker, address: "no buffer space" if address == HEARTBEAT[C] else ""
+    world.network(unable=[(A, C)])
     world.run(120.0)
-    world.blind = lambda _asker, _address: ""
-    world.answers = silent((A, "10.0.1.10"))
+    world.network(mute=[(A, C)])
     return world.run(60.0)
 
 
-def _never_heard() -> World:
+def _never_heard() -> Stage:
     """A heartbeat that has never answered, of a peer that answers its pulse."""
-    world = World(PAIR, A)
-    world.answers = silent((A, HEARTBEAT[C]))
+    world = started(PAIR, A)
+    world.network(heartbeats_lost=[(A, C)])
     return world.run(30.0)
 
 
-def _interrupted() -> World:
+def _interrupted() -> Stage:
     """A reload, and a process that was frozen."""
     world = pair()
-    post = world.posts[A]
-    post.agent.reload(replace(PAIR, preempt=Preempt.MANUAL), post.ports)
+    host = world.host(A)
+    host.reload(replace(PAIR, preempt=Preempt.MANUAL))
     world.run(60.0)
-    post.frozen = True
+    host.frozen += 1
     world.run(12.0)
-    post.frozen = False
+    host.frozen -= 1
+    host.wake()
     return world.run(60.0)
 
 
-def _nameless() -> World:
+def _nameless() -> Stage:
     """A name of the uplink that cannot be resolved, and then can."""
-    world = World(replace(PAIR, uplink=("probe.example",)), A).run(10.0)
-    world.posts[A].names["probe.example"] = ("198.51.100.1",)
-    return world.run(90.0)
+    world = started(replace(PAIR, uplink=(TARGET_NAME,)), A).network(nameless=[A])
+    world.run(10.0)
+    return world.network().run(90.0)
 
 
-def _damped() -> World:
+def _damped() -> Stage:
     """A peer that comes back for a moment, again and again."""
     world = pair(A)
     for _ in range(5):
-        world.answers = dead(C)
+        world.network(down=[C])
         world.run(30.0)
-        world.answers = silent()
+        world.network()
         world.run(100.0)
     return world
 
 
-def _unpublished() -> World:
+def _unpublished() -> Stage:
     """A status file that cannot be written."""
-    world = World(PAIR, A)
-
-    def full(_snapshot: Snapshot) -> None:
-        raise SnapshotError("status.json: no space left")
-
-    world.posts[A].publish = full
+    world = started(PAIR, A)
+    world.host(A).disk_full += 1
     return world.run(10.0)

@@ -33,7 +33,7 @@ from nathb.ui import group_file
 from tests.contracts.recorded import round_named
 from tests.contracts.stories import events
 from tests.host.samples import SNAPSHOT, TOOK
-from tests.test_agent import A, C, dead, pair
+from tests.sim.pair import A, C, pair
 
 ROOT = Path(__file__).parents[2]
 AT = 1795186800.0
@@ -92,9 +92,9 @@ def explain_json() -> str:
 def _takeover() -> tuple[Occurrence, ...]:
     """A takeover as an agent tells it, with the rounds of a recorded one: their clock stands."""
     world = pair(A)
-    world.answers = dead(C)
+    world.network(down=[C])
     world.run(5.0)
-    down, took = world.posts[A].journal.events
+    down, took = world.host(A).journal.events
     told = (
         replace(down, trace=round_named("R3 verdict")),
         replace(took, trace=round_named("R3 take")),

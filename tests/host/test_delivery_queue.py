@@ -10,7 +10,7 @@ import pytest
 
 from nathb.core.events import Event, EventKind
 from nathb.host.delivery_queue import DeliveryQueue
-from tests.fakes import FakeJournal
+from tests.sim.recorders import JournalRecorder
 
 PATIENCE = 20.0
 
@@ -45,12 +45,12 @@ def listener() -> Listener:
 
 
 @pytest.fixture
-def journal() -> FakeJournal:
-    return FakeJournal()
+def journal() -> JournalRecorder:
+    return JournalRecorder()
 
 
 @pytest.fixture
-def make(listener: Listener, journal: FakeJournal) -> Iterator[Maker]:
+def make(listener: Listener, journal: JournalRecorder) -> Iterator[Maker]:
     made: list[DeliveryQueue] = []
 
     def make(backlog: int) -> DeliveryQueue:
@@ -90,7 +90,7 @@ def test_whoever_tells_never_waits_for_a_listener_that_hangs(make: Maker) -> Non
 
 
 def test_when_too_many_wait_the_newest_are_kept_and_the_loss_is_owned_up_to(
-    make: Maker, listener: Listener, journal: FakeJournal
+    make: Maker, listener: Listener, journal: JournalRecorder
 ) -> None:
     outbox = make(3)
     tell(outbox, "0")
@@ -107,7 +107,7 @@ def test_when_too_many_wait_the_newest_are_kept_and_the_loss_is_owned_up_to(
 
 
 def test_a_failure_is_told_to_the_journal_and_the_next_notice_is_carried(
-    make: Maker, listener: Listener, journal: FakeJournal
+    make: Maker, listener: Listener, journal: JournalRecorder
 ) -> None:
     outbox = make(10)
     listener.go_on(3)
@@ -119,7 +119,7 @@ def test_a_failure_is_told_to_the_journal_and_the_next_notice_is_carried(
 
 
 def test_what_is_left_at_the_end_is_owned_up_to_with_the_one_under_way(
-    make: Maker, listener: Listener, journal: FakeJournal
+    make: Maker, listener: Listener, journal: JournalRecorder
 ) -> None:
     outbox = make(10)
     tell(outbox, "1", "2", "3")
@@ -136,7 +136,7 @@ def test_what_is_left_at_the_end_is_owned_up_to_with_the_one_under_way(
 
 
 def test_an_outbox_that_has_carried_all_has_nothing_to_own_up_to(
-    make: Maker, listener: Listener, journal: FakeJournal
+    make: Maker, listener: Listener, journal: JournalRecorder
 ) -> None:
     outbox = make(10)
     listener.go_on(1)

@@ -15,8 +15,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from nathb.host.metrics import Endpoint, Textfile
 from nathb.host.status_file import publish
-from tests.fakes import FakeJournal
 from tests.host.samples import SNAPSHOT
+from tests.sim.recorders import JournalRecorder
 
 pytestmark = pytest.mark.clock
 
@@ -25,8 +25,8 @@ BRIEFLY = 0.02
 
 
 @pytest.fixture
-def journal() -> FakeJournal:
-    return FakeJournal()
+def journal() -> JournalRecorder:
+    return JournalRecorder()
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def names(text: str) -> set[str]:
 
 
 @pytest.fixture
-def textfile(status: Path, journal: FakeJournal) -> Iterator[Callable[[Path], Textfile]]:
+def textfile(status: Path, journal: JournalRecorder) -> Iterator[Callable[[Path], Textfile]]:
     made: list[Textfile] = []
 
     def make(path: Path) -> Textfile:
@@ -78,7 +78,7 @@ def test_the_file_is_whole_at_any_time_readable_by_all_and_follows_the_snapshot(
 
 
 def test_a_file_that_cannot_be_written_is_told_once_and_again_after_it_could(
-    tmp_path: Path, journal: FakeJournal, textfile: Callable[[Path], Textfile]
+    tmp_path: Path, journal: JournalRecorder, textfile: Callable[[Path], Textfile]
 ) -> None:
     path = tmp_path / "absent" / "metrics.prom"
     textfile(path)
@@ -93,7 +93,7 @@ def test_a_file_that_cannot_be_written_is_told_once_and_again_after_it_could(
 
 
 def test_without_a_snapshot_the_file_is_not_renewed_and_that_is_told(
-    tmp_path: Path, status: Path, journal: FakeJournal, textfile: Callable[[Path], Textfile]
+    tmp_path: Path, status: Path, journal: JournalRecorder, textfile: Callable[[Path], Textfile]
 ) -> None:
     status.unlink()
     textfile(tmp_path / "metrics.prom")
@@ -123,7 +123,7 @@ def free(family: socket.AddressFamily, host: str) -> int:
 
 
 @pytest.fixture
-def endpoint(status: Path, journal: FakeJournal) -> Iterator[Callable[[str], Endpoint]]:
+def endpoint(status: Path, journal: JournalRecorder) -> Iterator[Callable[[str], Endpoint]]:
     made: list[Endpoint] = []
 
     def make(address: str) -> Endpoint:
@@ -177,7 +177,7 @@ def assert_answers_with_the_snapshot(
 
 
 def test_an_endpoint_without_a_snapshot_says_so_and_answers_again_later(
-    status: Path, endpoint: Callable[[str], Endpoint], journal: FakeJournal
+    status: Path, endpoint: Callable[[str], Endpoint], journal: JournalRecorder
 ) -> None:
     address = f"127.0.0.1:{free(socket.AF_INET, '127.0.0.1')}"
     endpoint(address)
@@ -193,7 +193,7 @@ def test_an_endpoint_without_a_snapshot_says_so_and_answers_again_later(
 
 
 def test_a_port_that_is_taken_is_told_with_the_mend(
-    endpoint: Callable[[str], Endpoint], journal: FakeJournal
+    endpoint: Callable[[str], Endpoint], journal: JournalRecorder
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"

@@ -9,6 +9,7 @@ first live node and stay there. `python -m tests.sim --seeds 1000` runs many of 
     net               what becomes of a packet
     ec2               route tables, pins, tags and instances, behind an API with faults
     host              a machine and the process on it: crash, restart, freeze
+    recorders         what a process tells its journal and the service manager
     faults            what each fault does when it begins and when it ends
     packet_evidence   what a node may believe, worked out from its packets alone
     write_checks      what no node may ever write
@@ -18,6 +19,7 @@ first live node and stay there. `python -m tests.sim --seeds 1000` runs many of 
     claims            the judge that knows the truth: what clients are owed
     grants            how much longer they may have to wait, by which fact of the world
     stage             the same world by script, at production timers
+    pair              a pair on that stage, for the tests of agents and of what they tell
     rows              what was once seen go wrong, one script each, with its bounds
     world             all of it together, from the first round to the last
     failed_seeds      the seeds that ever failed

@@ -93,6 +93,12 @@ class SimEC2:
     """(asker, node): the asker is shown no instance that stands for the node."""
     likely: float = 0.7
     """How likely a fault that does not affect every call affects this one."""
+    failing: dict[str, Failure] = field(default_factory=dict)
+    """Actions of which every call fails, and how."""
+    takes: float = LATENCY
+    """Seconds that a call takes, half of them on its way to EC2, when nothing is wrong."""
+    connect_takes: tuple[float, float] = CONNECTING
+    """Seconds that a connect takes, at the least and at the most, while connects hang."""
     stale_reads: int = 0
     tokens: float = TOKENS
     well_since: float = 0.0
@@ -128,7 +134,7 @@ class SimEC2:
         if self.faults.wavering and not self._before:
             self._before = dict(self.routes)
         self.clock.stirred = True
-        holder = self.routes[route]
+        holder = self.routes.get(route, "")
         change = Change(self.clock.now, who, epoch, route, holder, to)
         self.routes[route] = to
         self.changes.append(change)
@@ -137,10 +143,18 @@ class SimEC2:
         self.trace.append(f"{change.at:.3f} {who or 'operator'} writes {route}: {holder} -> {to}")
         return change
 
+    def delete(self, route: Route) -> None:
+        """Take a route out of its table, as an operator does."""
+        self.clock.stirred = True
+        del self.routes[route]
+        self.trace.append(f"{self.clock.now:.3f} operator deletes {route}")
+
     @property
     def is_well(self) -> bool:
         """Whether calls are answered in time, and with what is so."""
-        return self.faults.well and self.stale_reads <= 0 and self._past is None
+        return (
+            self.faults.well and not self.failing and self.stale_reads <= 0 and self._past is None
+        )
 
     def is_gone(self, node: str) -> bool:
         return node in self.states and self.states[node].is_gone
@@ -153,7 +167,7 @@ class SimEC2:
 
     def latency(self) -> float:
         """Seconds that the next call will take."""
-        return self.rng.uniform(0.2, 2.5) if self.faults.slow else LATENCY
+        return self.rng.uniform(0.2, 2.5) if self.faults.slow else self.takes
 
     def hang(self, longest: float) -> float:
         """Seconds after which the next call is given up by its client; 0 when it does not hang."""
@@ -161,7 +175,7 @@ class SimEC2:
 
     def connect(self) -> float:
         """Seconds until the next call can leave: names are resolved, and a connection is there."""
-        return self.rng.uniform(*CONNECTING) if self.faults.connecting else 0.0
+        return self.rng.uniform(*self.connect_takes) if self.faults.connecting else 0.0
 
     def roster(self, me: str, at: float) -> Roster:
         if self.faults.disrupted:
@@ -239,6 +253,8 @@ class SimEC2:
 
     def _answer(self, action: str) -> None:
         self.calls[action] += 1
+        if action in self.failing:
+            raise CloudError(self.failing[action], "as the faults have it")
         if self.faults.unavailable and self.rng.random() < 0.9:
             raise CloudError(Failure.UNAVAILABLE, "as the faults have it")
         passed, self._filled_at = self.clock.now - self._filled_at, self.clock.now
@@ -296,7 +312,7 @@ class SimCloud:
         self.ec2.replace_route(self.me, self.epoch, move)
         if self.ec2.loses_reply():
             raise CloudError(Failure.NO_REPLY, "no reply, applied")
-        return Done(self.now() - self.left_at, "request")
+        return Done(self.now() - self.left_at, "request-1")
 
 
 def eni(node: str) -> str:

@@ -13,16 +13,18 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from random import Random
 
-from nathb.core.errors import BlindError, CloudError, ResolveError
+from nathb.core.errors import BlindError, CloudError, ResolveError, SnapshotError
 from nathb.core.events import Event
 from nathb.core.model import Failure, Group
 from nathb.core.ports import Ports
+from nathb.core.snapshot import Snapshot
 from nathb.daemon.agent import Agent
 from tests.sim.clock import SimClock
 from tests.sim.ec2 import SimCloud, SimEC2
 from tests.sim.judge import Judge
 from tests.sim.net import GATEWAY, Addresses, Network
 from tests.sim.packet_evidence import PacketEvidence
+from tests.sim.recorders import JournalRecorder, ManagerRecorder
 
 BREATH = 0.001
 """Seconds between two steps of a process, however eager it is."""
@@ -64,7 +66,7 @@ class Shared:
     leaving: set[str] = field(default_factory=set)
     """Machines that are shutting down, whoever knows of it."""
     telling: bool = False
-    """Whether each change of mind about a route goes into the trace, too."""
+    """Whether each change of mind about a route goes into the trace, and each check into `sent`."""
 
 
 class Host:
@@ -88,6 +90,12 @@ class Host:
         """Seconds by which this machine's monotonic time is behind the world's."""
         self.slept = 0.0
         """Seconds for which this machine was suspended since it booted."""
+        self.journal = JournalRecorder()
+        self.manager = ManagerRecorder()
+        self.snapshot: Snapshot | None = None
+        """The newest status file of this machine."""
+        self.disk_full = 0
+        """How many faults keep the status file from being written."""
         self._slept_before = 0.0
         self._asleep_at: float | None = None
         self._told: dict[str, str] = {}
@@ -234,7 +242,13 @@ class Host:
         self.shared.trace.append(
             f"{self.shared.clock.now:.3f} {self.me} {event.kind.value}: {event.message}"
         )
+        self.journal.emit(event)
         self.judge.told(event)
+
+    def _publish(self, snapshot: Snapshot) -> None:
+        if self.disk_full:
+            raise SnapshotError("status.json: No space left on device")
+        self.snapshot = snapshot
 
     def _edges(self) -> Ports:
         return Ports(
@@ -243,24 +257,11 @@ class Host:
             cloud=self.cloud,
             calls=self.calls,
             journal=self,
-            manager=Silent(),
-            publish=lambda _snapshot: None,
+            manager=self.manager,
+            publish=self._publish,
             resolve=lambda name: self.shared.net.resolve(self.me, name),
             jitter=self.shared.rng.random,
         )
-
-
-class Silent:
-    """A service manager that listens to nothing."""
-
-    def ready(self, status: str) -> None:
-        pass
-
-    def status(self, status: str) -> None:
-        pass
-
-    def watchdog(self) -> None:
-        pass
 
 
 @dataclass
@@ -271,6 +272,8 @@ class Wire:
     arrived: list[tuple[str, int]] = field(default_factory=list)
     forgotten: set[int] = field(default_factory=set)
     tickets: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+    open: set[int] = field(default_factory=set)
+    """Tickets that were neither answered nor forgotten yet."""
 
     def send(self, address: str, source: str = "") -> int:
         host, shared = self.host, self.host.shared
@@ -279,10 +282,14 @@ class Wire:
         host.look()
         if address in addresses.heartbeats and source != host.group.node(host.me).source:
             host.cloud.refused.append(f"R12: asked {address} from {source or 'the usual address'}")
-        if shared.net.unable[host.me, peer or GATEWAY]:
+        unable = shared.net.unable
+        if unable[host.me, peer or GATEWAY] or unable[host.me, address]:
             host.evidence.could_not_ask(address)
             raise BlindError("Operation not permitted")
         ticket = next(self.tickets)
+        self.open.add(ticket)
+        if shared.telling:
+            shared.net.sent.append((shared.clock.now, host.me, address))
         host.evidence.asked(address, ticket, host.now)
         if self._is_answered(address, source):
             for _ in range(2 if shared.net.echoing[host.me] else 1):
@@ -294,10 +301,13 @@ class Wire:
         arrived, self.arrived = self.arrived, []
         arrived = [one for one in arrived if one[1] not in self.forgotten]
         self.host.evidence.hear(arrived, self.host.now)
-        return [ticket for _, ticket in arrived]
+        tickets = [ticket for _, ticket in arrived]
+        self.open.difference_update(tickets)
+        return tickets
 
     def forget(self, ticket: int) -> None:
         self.forgotten.add(ticket)
+        self.open.discard(ticket)
 
     def _arrive(self, address: str, ticket: int) -> None:
         self.arrived.append((address, ticket))

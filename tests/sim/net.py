@@ -37,6 +37,8 @@ class Network:
     """Faults are counted, not flagged, so that two that overlap end one after the other."""
 
     rng: Random
+    rtt: float = RTT
+    """Seconds until an answer arrives, when nothing is wrong."""
     down: Counter[str] = field(default_factory=Counter)
     """Machines that answer nothing."""
     deaf: Counter[str] = field(default_factory=Counter)
@@ -49,6 +51,8 @@ class Network:
     """Directed links between two nodes that carry nothing."""
     mute: Counter[Link] = field(default_factory=Counter)
     """Askers whose pings of that node's own address are dropped, while it forwards."""
+    heartbeats_lost: Counter[Link] = field(default_factory=Counter)
+    """Askers whose heartbeats of that node are dropped, while all else passes."""
     loss: Counter[Link] = field(default_factory=Counter)
     """Directed links, and how many bursts of loss they suffer."""
     slow: Counter[str] = field(default_factory=Counter)
@@ -67,17 +71,19 @@ class Network:
     unanswered: set[str] = field(default_factory=set)
     """Heartbeat addresses behind which there is nobody."""
     unable: Counter[Link] = field(default_factory=Counter)
-    """Whose sends fail (EPERM), and to where."""
+    """Whose sends fail (EPERM), and to where: a node, GATEWAY, or one address."""
     unmasqueraded: Counter[str] = field(default_factory=Counter)
     """Machines that forward without masquerading: a private source gets no answer."""
     nameless: Counter[str] = field(default_factory=Counter)
     """Nodes that cannot resolve any name."""
+    sent: list[tuple[float, str, str]] = field(default_factory=list)
+    """Each check of a world by script: when it was sent, by whom, to which address."""
     moved: int = 0
     """How many faults have the target's name stand for another address."""
 
     def delay(self, asker: str) -> float:
         """Seconds until an answer arrives."""
-        return self.rng.uniform(RTT, 1.2) if self.slow[asker] > 0 else RTT
+        return self.rng.uniform(RTT, 1.2) if self.slow[asker] > 0 else self.rtt
 
     def reaches_peer(self, asker: str, peer: str) -> bool:
         """Whether a ping of the peer's own address comes back."""
@@ -85,6 +91,8 @@ class Network:
 
     def crosses_peer(self, asker: str, peer: str, pin: PinState, source: str = "") -> bool:
         """Whether a heartbeat that this pin steers comes back to the address it left from."""
+        if self.heartbeats_lost[asker, peer]:
+            return False
         if pin is PinState.MISSING:
             return self.reaches_internet(asker)
         if pin is not PinState.GOOD or not self.forwards(peer):

@@ -6,6 +6,7 @@ that it states, and nothing is judged on the way: the script reads its figures o
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
@@ -174,6 +175,17 @@ class Stage:
             setattr(faults, name, getattr(faults, name) - 1)
         self.trace(f"ends: EC2 has the fault {', '.join(counted)}")
 
+    def network(self, **faults: Iterable[object]) -> Stage:
+        """Let the network have these faults and no others: counters of `Network`, and whom."""
+        self.trace(f"network: {faults or 'no faults'}")
+        counters = {name: one for name, one in vars(self.net).items() if isinstance(one, Counter)}
+        assert faults.keys() <= counters.keys(), f"no such faults: {faults.keys() - counters}"
+        for name, counter in counters.items():
+            counter.clear()
+            counter.update(faults.get(name, ()))
+        self.world.look()
+        return self
+
     def drain(self, *nodes: str) -> None:
         """Set which nodes are drained."""
         self.trace(f"operator drains {nodes or 'nobody'}")
@@ -191,6 +203,12 @@ class Stage:
         self.trace("operator asks for revert")
         self.ec2.intent = replace(self.ec2.intent, revert=True)
         self.look_now()
+
+    def shut_down(self, node: str) -> None:
+        """Let a machine begin to shut down; its daemon may leave when it has handed over."""
+        host = self.host(node)
+        host.leaving += 1
+        host.leave()
 
     def look_now(self) -> None:
         """Let every daemon look at EC2 at once, as `nathb revert` and `undrain` tell it to."""

@@ -130,6 +130,8 @@ class Truth:
         net = self.net
         if net.down[node] or not net.forwards(node) or net.cut[node] or self.ec2.is_gone(node):
             return False
+        if net.heartbeats_lost[asker, node]:
+            return False
         if net.unmasqueraded[node] and self.world.hosts[asker].file.node(asker).source:
             return False
         return net.dropped(*self._heartbeat(asker, node)) < DARK_FROM
