@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from math import inf
 from typing import TYPE_CHECKING, Any
 
+from nathb.core.text import format_duration
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -54,7 +56,8 @@ class Deadline(threading.local):
     def check(self) -> None:
         """Raise TooLate when the request may not be sent any more."""
         if (left := self.to_send) < 0:
-            raise TooLate(f"not sent: {-left:.1f} s too late, and its reasons may be gone")
+            late = format_duration(-left)
+            raise TooLate(f"not sent: {late} too late, and its reasons may be gone")
 
     def limit(self, seconds: float) -> float:
         """Return `seconds`, or what is left of the call if less; TimeoutError if nothing is."""

@@ -17,7 +17,7 @@ from nathb.core import timeline
 from nathb.core.errors import JournalError, OtherVersionError, UsageError
 from nathb.core.model import Ruling
 from nathb.core.replay import Round, RuleResult, RuleTrace, decides_alike, evaluate, parse
-from nathb.core.text import humane
+from nathb.core.text import format_duration
 from nathb.core.timeline import Occurrence
 from nathb.host.journal_schema import one_line
 from nathb.ui import journal_query
@@ -160,7 +160,7 @@ def screen(explained: Explained, group: str, now: float) -> list[str]:
     by = f"by {one.node}" + (f", nathb {one.version}" if one.version else "")
     lines = [
         f"{group}, move {explained.number}: {journal_query.word(one)} {one.event.route}  {passage}",
-        f"{journal_query.moment(one.at)}, {humane(now - one.at)} ago, {by}",
+        f"{journal_query.moment(one.at)}, {format_duration(now - one.at)} ago, {by}",
         *_wrapped(journal_query.why(one)),
         "",
         "What led to it, in time before and after the decision",

@@ -13,6 +13,7 @@ from typing import Any
 from nathb.core.errors import RefusalError, SnapshotError
 from nathb.core.events import EventKind
 from nathb.core.snapshot import Snapshot, Told
+from nathb.core.text import format_age
 from nathb.host import status_file
 from nathb.host.status_file import default_path, read
 from nathb.ui.group_file import add_group, locate
@@ -50,8 +51,8 @@ def carry_out(given: argparse.Namespace) -> int:
     answer = wait(lambda: read(path), asked_at)
     if answer is None:
         raise SnapshotError(
-            f"{path}: the daemon does not say within {PATIENCE:.0f} s whether it goes on with the "
-            f"new file; see `systemctl status nathb@{name}` and `journalctl -u nathb@{name}`"
+            f"{path}: the daemon has not reported within {format_age(PATIENCE)} whether it uses "
+            f"the new file; see `systemctl status nathb@{name}` and `journalctl -u nathb@{name}`"
         )
     if answer.event == EventKind.RELOAD_REFUSED.value:
         raise RefusalError(answer.message)

@@ -7,6 +7,7 @@ from typing import Any
 
 from nathb.core.ec2_state import View
 from nathb.core.model import Route
+from nathb.core.text import format_age
 from nathb.ui.operator_session import (
     OperatorSession,
     add_waiting,
@@ -44,7 +45,7 @@ def revert(session: OperatorSession, given: argparse.Namespace) -> int:
         report.say("every route that can go home is there: nothing to revert")
         return session.end(good=True, home=True, routes=[])
     session.begin(
-        "routes go home whose home is up", f"and it ends by itself after {LASTS / 60:g} minutes"
+        "routes go home whose home is up", f"and it ends by itself after {format_age(LASTS)}"
     )
     end = session.wishes.revert(LASTS)
     session.in_force(f"{count(away, 'may go')} home {end}, if their home is up")

@@ -47,7 +47,10 @@ def add_parser(verbs: Any) -> None:
     how.add_argument(
         "--watch",
         action="store_true",
-        help="show it anew every second, until ^C; into a pipe, one after another",
+        help="show it again every second, until ^C; into a pipe, one after another",
+    )
+    verb.add_argument(
+        "--why", action="store_true", help="name the rule (R1 to R17) behind what happens next"
     )
     verb.add_argument(
         "--dry-run", action="store_true", help="show the dry run on this machine, not the daemon"
@@ -63,7 +66,7 @@ def carry_out(given: argparse.Namespace) -> int:
     path = locate(given.group)
     of = live_dry_run if given.dry_run else _daemon
     if given.watch:
-        return _watch(lambda: of(path.stem), sys.stdout.write)
+        return _watch(lambda: of(path.stem), sys.stdout.write, why=given.why)
     try:
         snapshot = of(path.stem)
     except SnapshotError as error:
@@ -73,12 +76,12 @@ def carry_out(given: argparse.Namespace) -> int:
     if given.json:
         print(_json(msgspec.json.encode(snapshot)))
     else:
-        print("\n".join(screen(snapshot, for_this_terminal(), _clock)))
+        print("\n".join(screen(snapshot, for_this_terminal(), _clock, why=given.why)))
     return 0 if all_is_well(snapshot) else 1
 
 
 def _daemon(name: str) -> Snapshot:
-    """Return the snapshot of the daemon; SnapshotError, which tells of a dry run, when none is."""
+    """Return the snapshot of the daemon; SnapshotError, which names a dry run, when none is."""
     try:
         return live_daemon(name)
     except SnapshotError as error:
@@ -96,7 +99,9 @@ def _has_dry_run(name: str) -> bool:
     return True
 
 
-def _watch(look: Callable[[], Snapshot], write: Callable[[str], object]) -> int:
+def _watch(
+    read: Callable[[], Snapshot], write: Callable[[str], object], *, why: bool = False
+) -> int:
     """Show one screen a second until interrupted; each in the place of the one before it on a
     terminal, one after another with an empty line between them elsewhere.
     """
@@ -104,7 +109,7 @@ def _watch(look: Callable[[], Snapshot], write: Callable[[str], object]) -> int:
     before, between = (CLEAR, CLEAR) if takes_codes() else ("", "\n")
     while True:
         try:
-            lines = screen(look(), paint, _clock)
+            lines = screen(read(), paint, _clock, why=why)
         except SnapshotError as error:
             lines = [str(error)]
         write(before + "\n".join(lines) + "\n")
@@ -114,12 +119,12 @@ def _watch(look: Callable[[], Snapshot], write: Callable[[str], object]) -> int:
 
 
 def _without_daemon(path: Path, error: SnapshotError) -> int:
-    """Show what EC2 shows, if it can be asked; return 1, for nobody guards anything here."""
+    """Show what EC2 shows, if it can be read; return 1, since no daemon guards anything here."""
     try:
         group = config.load(path)
         seen = survey(Reader(make_client(group.region)), group)
     except (FileError, CloudError, IdentityError) as other:
-        raise SnapshotError(f"{error}\nnor does EC2 tell more: {other}") from other
+        raise SnapshotError(f"{error}\nEC2 cannot be read either: {other}") from other
     print("\n".join(bystander(seen, str(error), for_this_terminal())))
     return 1
 

@@ -14,6 +14,7 @@ from nathb.core.ec2_state import Intent, Pin, PinState, View
 from nathb.core.events import Event, EventKind
 from nathb.core.model import Evidence, Route, Rule, Ruling, Verdict
 from nathb.core.prober import UPLINK
+from nathb.core.text import format_age
 
 STANDINGS: dict[Rule, EventKind] = {
     Rule.R7: EventKind.CONTESTED,
@@ -120,8 +121,8 @@ class ChangeDetector:
         expired = view is not None and now - view.at > max_age
         if view is not None and expired and not self._expired:
             message = (
-                f"the route tables were last read {now - view.at:.0f} s ago: NO ROUTE IS MOVED "
-                "until they can be read again"
+                f"the route tables were last read {format_age(now - view.at)} ago: NO ROUTE IS "
+                "MOVED until they can be read again"
             )
             yield Event(kind=EventKind.VIEW_LOST, message=message, rule="R10")
         self._expired = expired

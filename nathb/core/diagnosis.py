@@ -15,9 +15,9 @@ from nathb.core.ec2_state import Holding, Intent, PinState, RouteState
 from nathb.core.errors import Finding, Level, bad, good, warning
 from nathb.core.memory import WriteState
 from nathb.core.model import Preempt, Rule, Verdict
-from nathb.core.node_service import SERVES, Service, evidence_of, gone, pinged, service_of
+from nathb.core.node_service import SERVES, Service, evidence_of, gone, service_of
 from nathb.core.snapshot import FailedRead, Home, Snapshot, Write
-from nathb.core.text import ago
+from nathb.core.text import format_age, format_evidence
 
 EC2 = "EC2"
 OPERATORS = "operators"
@@ -64,7 +64,7 @@ def _nodes(snapshot: Snapshot) -> Iterator[Finding]:
 
 def _node(snapshot: Snapshot, node: str, what: str) -> Iterator[Finding]:
     evidence, group = evidence_of(snapshot, node), snapshot.group
-    said = pinged(what, evidence)
+    said = format_evidence(what, evidence)
     if evidence.verdict is Verdict.UP:
         yield good(node, said)
     elif evidence.verdict is Verdict.DOWN:
@@ -99,15 +99,14 @@ def _reading(snapshot: Snapshot, clock: Callable[[float], str]) -> Iterator[Find
     if snapshot.view is None:
         yield warning(EC2, "not read yet: no route can be moved", "")
     elif usable:
-        yield good(EC2, f"read {ago(snapshot.at - snapshot.view.at)} ago")
+        yield good(EC2, f"read {format_age(snapshot.at - snapshot.view.at)} ago")
     else:
-        yield bad(
-            EC2, f"read {ago(snapshot.at - snapshot.view.at)} ago: too old to move a route", ""
-        )
+        age = format_age(snapshot.at - snapshot.view.at)
+        yield bad(EC2, f"read {age} ago: too old to move a route", "")
 
 
 def _failing(snapshot: Snapshot, one: FailedRead, clock: Callable[[float], str]) -> str:
-    since = f"since {clock(one.since)} ({ago(snapshot.at - one.since)})"
+    since = f"since {clock(one.since)} ({format_age(snapshot.at - one.since)})"
     return f"the {one.what} cannot be read {since}: {' '.join(one.error.split())}"
 
 
@@ -117,8 +116,8 @@ def _last_view(snapshot: Snapshot) -> str:
     age = snapshot.at - snapshot.view.at
     left = snapshot.view_max_age - age
     if left < 0:
-        return f"the last view, {ago(age)} old, is too old: no route is moved"
-    return f"the last view, {ago(age)} old, stays usable for {ago(left)} more"
+        return f"the last view, {format_age(age)} old, is too old: no route is moved"
+    return f"the last view, {format_age(age)} old, stays usable for {format_age(left)} more"
 
 
 def _is_usable(snapshot: Snapshot) -> bool:
@@ -158,7 +157,8 @@ def _route(snapshot: Snapshot, home: Home) -> Finding:
         return _written(snapshot, write)
     if view is None:
         return warning(str(route), "not read yet: where it points is not known", "")
-    aged = "" if _is_usable(snapshot) else f" when last read, {ago(snapshot.at - view.at)} ago"
+    age = format_age(snapshot.at - view.at)
+    aged = "" if _is_usable(snapshot) else f" when last read, {age} ago"
     holding = view.holding(route)
     found = placed(
         snapshot.group, home, holding, lambda node: service_of(snapshot, node), aged=aged
@@ -171,7 +171,7 @@ def _failed(snapshot: Snapshot, home: Home) -> Iterator[Finding]:
     """Yield what EC2 said to a move of this route that has failed just now, and is tried again."""
     for one in snapshot.failed_moves:
         if one.route == home.route and snapshot.at - one.at <= RECENT:
-            when = f"the move to {one.to} failed {ago(snapshot.at - one.at)} ago"
+            when = f"the move to {one.to} failed {format_age(snapshot.at - one.at)} ago"
             yield bad(str(one.route), f"{when}: {' '.join(one.error.split())}", "")
 
 

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from nathb.core.ec2_state import Intent, Pin, PinState
 from nathb.core.model import Done, Evidence, Move, Route, Rule, Ruling, Undone, Verdict
+from nathb.core.text import format_age, format_duration, format_evidence
 
 
 class EventKind(Enum):
@@ -137,8 +138,10 @@ def moved(move: Move, done: Done | None, trace: str = "") -> Event:
     kind, words = MOVED[move.rule]
     took = "the call's answer was lost, the table shows it"
     if done is not None:
-        took = f"moved in {done.took * 1000:.0f} ms"
-    detected = f"detected in {move.detected_in:.1f} s, " if move.rule in {Rule.R3, Rule.R5} else ""
+        took = f"moved in {format_duration(done.took)}"
+    detected = ""
+    if move.rule in {Rule.R3, Rule.R5}:
+        detected = f"detected in {format_duration(move.detected_in)}, "
     event = _event(kind, f"{_fill(words, move)}: {move.reason} ({detected}{took})", move)
     if done is None:
         return replace(event, trace=trace)
@@ -175,7 +178,7 @@ def would_move(move: Move, why: str) -> Event:
 
 def left_alone(kind: EventKind, ruling: Ruling, now: float) -> Event:
     """Tell that a route is not, or is again, subject to moves, and why."""
-    wait = "" if ruling.due is None else f" for another {span(ruling.due - now)}"
+    wait = "" if ruling.due is None else f" for another {format_age(ruling.due - now)}"
     return Event(
         kind=kind,
         message=f"{ruling.route}: {ruling.reason}{wait}",
@@ -188,14 +191,7 @@ def left_alone(kind: EventKind, ruling: Ruling, now: float) -> Event:
 def verdict(name: str, evidence: Evidence, *, peer: bool) -> Event:
     """Tell that the uplink or a peer is now UP or DOWN."""
     up = evidence.verdict is Verdict.UP
-    addresses = ", ".join(evidence.addresses)
-    what = "heartbeat" if peer else "uplink"
-    never = "has never answered: " if evidence.never_answered else ""
-    because = (
-        f"{what} {addresses} answers"
-        if up
-        else f"{what} {addresses} {never}missed {evidence.missed} of {evidence.needed}"
-    )
+    because = format_evidence("heartbeat" if peer else "uplink", evidence)
     if peer:
         kind = EventKind.PEER_UP if up else EventKind.PEER_DOWN
         return Event(
@@ -246,13 +242,13 @@ def paused(intent: Intent) -> Event:
 
 def still_paused(intent: Intent, seconds: float) -> Event:
     """Remind of a pause that this node has seen for so long."""
-    message = f"still paused, for {span(seconds)} now: nobody takes over {_until(intent)}"
+    message = f"still paused, for {format_age(seconds)} now: nobody takes over {_until(intent)}"
     return Event(kind=EventKind.STILL_PAUSED, message=message, rule="R9")
 
 
 def still_drained(node: str, seconds: float) -> Event:
     """Remind of a drain that this node has seen for so long."""
-    message = f"{node} is still drained, for {span(seconds)} now: `nathb undrain` ends it"
+    message = f"{node} is still drained, for {format_age(seconds)} now: `nathb undrain` ends it"
     return Event(kind=EventKind.STILL_DRAINED, message=message, source=node, rule="R6")
 
 
@@ -276,12 +272,3 @@ def _event(kind: EventKind, message: str, move: Move) -> Event:
         rule=move.rule.value,
         detect_ms=round(move.detected_in * 1000),
     )
-
-
-def span(seconds: float) -> str:
-    """Spell a time for people, in the unit that leaves one or two digits."""
-    if seconds < 90:
-        return f"{max(0.0, seconds):.0f} s"
-    if seconds < 90 * 60:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f}".removesuffix(".0") + " h"

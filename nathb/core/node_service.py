@@ -52,18 +52,3 @@ def evidence_of(snapshot: Snapshot, node: str) -> Evidence:
     if node == snapshot.node:
         return snapshot.uplink
     return snapshot.peers.get(node, Evidence())
-
-
-def pinged(what: str, evidence: Evidence) -> str:
-    """Return the evidence in words: `heartbeat 8.8.4.4 missed 2 of 3`."""
-    addresses = ", ".join(evidence.addresses)
-    if not addresses:
-        return f"no {what} can be pinged"
-    if evidence.heard_at is None:
-        missed = f" (missed {evidence.missed} of {evidence.needed})" if evidence.missed else ""
-        since = "" if evidence.never_answered else " since its checks began"
-        never = f"has never answered{since}" if missed else "has not answered yet"
-        return f"{what} {addresses} {never}{missed}"
-    if evidence.missed:
-        return f"{what} {addresses} missed {evidence.missed} of {evidence.needed}"
-    return f"{what} {addresses} answers"

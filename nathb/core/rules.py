@@ -32,6 +32,7 @@ from nathb.core.context import (
 from nathb.core.ec2_state import RouteState
 from nathb.core.memory import SHUTTING_DOWN, contest_hold
 from nathb.core.model import Cause, Evidence, Route, Rule, Ruling, Verdict
+from nathb.core.text import format_age, format_evidence
 
 ROBBED_WAIT = 30.0
 """Seconds that a node waits longer for a home route of its own that a peer has taken (R7b)."""
@@ -59,7 +60,7 @@ def r10_views(case: RouteContext) -> Ruling | None:
     if move is not None:
         return case.stay(Rule.R10, f"a move to {move.to} is under way")
     if age > case.known.group.view_max_age:
-        return case.stay(Rule.R10, f"the last view is {age:.0f} s old")
+        return case.stay(Rule.R10, f"the last view is {format_age(age)} old")
     return None
 
 
@@ -88,7 +89,7 @@ def r5_release(case: RouteContext) -> Ruling | None:
         reason = f"my uplink is down; pinging {to} once more before the release"
         return case.stay(Rule.R5, reason, fresh=to)
     cause = Cause("uplink", uplink.verdict.value, uplink.since)
-    reason = f"my {_missed('uplink', uplink)}, {_heard(case, to)}"
+    reason = f"my {_missed('uplink', uplink)}, {_answers(case, to)}"
     return case.move(Rule.R5, to, cause, reason, _first_sign(uplink))
 
 
@@ -144,7 +145,7 @@ def _return_when_due(case: RouteContext, back: list[str]) -> Ruling:
     if not case.seen_since(to, due[to]):
         return case.stay(Rule.R4, f"checking {to} and EC2 once more before the return", fresh=to)
     cause = Cause(to, target.verdict.value, max(target.since, case.asked_home_at(to)))
-    reason = f"{to} has been up for {now - target.since:.0f} s"
+    reason = f"{to} has been up for {format_age(now - target.since)}"
     return case.move(Rule.R4, to, cause, reason, target.since)
 
 
@@ -317,11 +318,10 @@ def _missed_in_a_row(evidence: Evidence) -> str:
 
 def _missed(what: str, evidence: Evidence) -> str:
     """Say it as in `heartbeat 8.8.4.4 missed 3 of 3`."""
-    addresses = ", ".join(evidence.addresses)
     blackhole = " and EC2 shows a blackhole" if evidence.hastened else ""
     hint = " and EC2 says it is gone" if evidence.gone else blackhole
-    return f"{what} {addresses} missed {evidence.missed} of {evidence.needed}{hint}"
+    return f"{format_evidence(what, evidence)}{hint}"
 
 
-def _heard(case: RouteContext, node: str) -> str:
+def _answers(case: RouteContext, node: str) -> str:
     return f"heartbeat {', '.join(case.evidence(node).addresses)} of {node} answers"

@@ -1,37 +1,57 @@
-"""Text for people that several rooms need: durations, and what counts as an IP address."""
+"""Text for people that several modules need: durations, evidence, and what is an IP address."""
 
 from __future__ import annotations
 
 from ipaddress import ip_address
+from typing import TYPE_CHECKING
 
-STEPS = (
-    # up to so many seconds; the unit in seconds and its name; the next smaller one
-    (90 * 60.0, 60.0, "min", 0.0, ""),
-    (36 * 3600.0, 3600.0, "h", 60.0, "min"),
-    (float("inf"), 86400.0, "d", 3600.0, "h"),
-)
+if TYPE_CHECKING:
+    from nathb.core.model import Evidence
+
+UNITS = ((86400.0, "d", 3600.0, "h"), (3600.0, "h", 60.0, "min"), (60.0, "min", 0.0, ""))
+"""A unit in seconds and its name, then the next smaller unit that is shown with it."""
 
 
-def humane(seconds: float) -> str:
-    """Return a span of seconds in few words, as in `6 ms`, `3.4 s`, `12 min` or `5 h 10 min`."""
+def format_duration(seconds: float) -> str:
+    """Return a duration as in `6 ms`, `3.4 s`, `12 min` or `5 h 10 min`; below 0 it counts as 0."""
     seconds = max(0.0, seconds)
     if seconds < 0.9995:
         return f"{seconds * 1000:.0f} ms"
-    if seconds < 90:
-        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
-    _, size, unit, less, rest = next(step for step in STEPS if seconds < step[0])
-    if not less:
-        return f"{seconds / size:.0f} {unit}"
-    left = int(seconds % size // less)
-    return f"{int(seconds // size)} {unit}" + (f" {left} {rest}" if left else "")
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    for size, unit, less, rest in UNITS:
+        if seconds >= 2 * size:
+            left = int(seconds % size // less) if less else 0
+            whole = int(seconds // size) if less else round(seconds / size)
+            return f"{whole} {unit}" + (f" {left} {rest}" if left else "")
+    return f"{seconds:.0f} s"
 
 
-def ago(seconds: float) -> str:
-    """Return a duration with one unit: `42 s`, `7 min`, `2 h`, `3 d`."""
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+def format_age(seconds: float) -> str:
+    """Return a duration in one unit and whole numbers, as in `42 s`, `7 min`, `2 h` or `3 d`: for
+    `… ago`, and for waits that are still counted down.
+    """
+    for size, unit, _, _ in UNITS:
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"
     return f"{max(0.0, seconds):.0f} s"
+
+
+def format_evidence(what: str, evidence: Evidence) -> str:
+    """Return what checks have shown: `heartbeat 8.8.4.4 missed 2 of 3`.
+
+    `what` is the kind of check: `heartbeat` or `uplink`.
+    """
+    addresses = ", ".join(evidence.addresses)
+    if not addresses:
+        return f"no {what} can be pinged"
+    missed = f"missed {evidence.missed} of {evidence.needed}"
+    if evidence.heard_at is not None:
+        return f"{what} {addresses} {missed if evidence.missed else 'answers'}"
+    if not evidence.missed:
+        return f"{what} {addresses} has not answered yet"
+    since = "" if evidence.never_answered else " since its checks began"
+    return f"{what} {addresses} has never answered{since} ({missed})"
 
 
 def is_address(text: str) -> bool:

@@ -26,6 +26,7 @@ from nathb.core.replay import render
 from nathb.core.rules import decide
 from nathb.core.snapshot import Counters, Home, Snapshot
 from nathb.core.split import Split, follow
+from nathb.core.text import format_duration
 from nathb.daemon.ec2_watcher import BRISK, EC2Watcher
 from nathb.daemon.mover import Mover
 from nathb.daemon.reporter import Reporter
@@ -152,7 +153,9 @@ class Agent:
         self._suspended = suspended
         self.prober.restart(now)
         self.ec2_watcher.look_again(now, self.group.settle)
-        message = f"was stalled for {gap:.1f} s: all is unknown until there is fresh evidence"
+        message = (
+            f"was stalled for {format_duration(gap)}: all is unknown until there is fresh evidence"
+        )
         self.emit(Event(kind=EventKind.STALLED, message=message, rule="R14"))
 
     @property

@@ -19,6 +19,7 @@ from nathb.core.ports import Ports
 from nathb.core.replay import render
 from nathb.core.snapshot import Counters, FailedMove, Write, write_of
 from nathb.core.split import Act
+from nathb.core.text import format_age
 
 MOVE = "move"
 HEAD_START = 0.25
@@ -145,8 +146,9 @@ class Mover:
 
 def _never_ended(move: Move) -> str:
     return (
-        f"ReplaceRoute of {move.route} to {move.to}: the call has not ended within {GIVE_UP:.0f} s;"
-        " it may have been applied, and the next look at the route table tells"
+        f"ReplaceRoute of {move.route} to {move.to}: the call has not ended within "
+        f"{format_age(GIVE_UP)}; it may have been applied, and the next read of the route table "
+        "shows whether it was"
     )
 
 

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nathb.core.events import Event, EventKind
+from nathb.core.text import format_duration
 from nathb.host.journal_schema import one_line
 
 if TYPE_CHECKING:
@@ -160,7 +161,7 @@ class HookProcess:
             self._signal(signal.SIGTERM)
             self._wait(grace)
             code = self._finish(grace)
-            cause = f"killed after {timeout:g} s"
+            cause = f"killed after {format_duration(timeout)}"
             if code is None:
                 cause += ", yet it lives on: it waits for a disk or a file system"
         said = one_line(self._output.decode(errors="replace"))[-SHOWN:].lstrip()

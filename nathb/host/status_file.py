@@ -19,6 +19,7 @@ import msgspec
 
 from nathb.core.errors import SnapshotError
 from nathb.core.snapshot import Snapshot
+from nathb.core.text import format_age
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -135,8 +136,8 @@ def _live(path: Path, group: str) -> Snapshot:
     snapshot, now = read(path), time.monotonic()
     if not is_live(snapshot, now):
         raise SnapshotError(
-            f"{path}: was last written {now - snapshot.at:.0f} s ago; the daemon does not run, "
-            f"hangs or cannot write there: systemctl status nathb@{group}"
+            f"{path}: was last written {format_age(now - snapshot.at)} ago; the daemon does not "
+            f"run, hangs or cannot write there: systemctl status nathb@{group}"
         )
     return snapshot
 

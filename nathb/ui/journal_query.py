@@ -7,7 +7,7 @@ from datetime import datetime
 
 from nathb.core.errors import JournalError, UsageError
 from nathb.core.events import Event, EventKind
-from nathb.core.text import humane
+from nathb.core.text import format_duration
 from nathb.core.timeline import Occurrence
 from nathb.host.clock import FORMS, point
 from nathb.host.journal_reader import JournalExcerpt, Where, read
@@ -120,4 +120,4 @@ def passage(event: Event) -> str:
 
 def milliseconds(duration: int | None) -> str:
     """Return a duration of an entry for people; empty when it has none."""
-    return "" if duration is None else humane(duration / 1000)
+    return "" if duration is None else format_duration(duration / 1000)

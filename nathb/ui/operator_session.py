@@ -22,6 +22,7 @@ from nathb.core.ec2_state import View
 from nathb.core.errors import CloudError, SnapshotError
 from nathb.core.model import Group, Route
 from nathb.core.snapshot import Snapshot
+from nathb.core.text import format_age
 from nathb.host import status_file
 from nathb.ui.group_file import add_group, locate, node_of
 from nathb.ui.interruption import told
@@ -126,7 +127,8 @@ class OperatorSession:
         self.here = local.node if local and not why_not else ""
         at_once = [f"at once on {self.here}"] if self.here else []
         others = [name for name, seconds in self.obeys().items() if seconds]
-        later = [f"within {self.group.refresh:g} s on {', '.join(others)}"] if others else []
+        within = f"within {format_age(self.group.refresh)}"
+        later = [f"{within} on {', '.join(others)}"] if others else []
         self.report.say(what)
         self.report.say(f"in force {', '.join(at_once + later)}{why_not and f' ({why_not})'}")
 
@@ -193,7 +195,7 @@ def add_waiting(verb: argparse.ArgumentParser) -> None:
         "--wait",
         type=duration(WAIT),
         metavar="TIME",
-        help=f"wait so long for the routes, by default `refresh` and {PATIENCE:g} s",
+        help=f"wait so long for the routes, by default `refresh` and {format_age(PATIENCE)}",
     )
     how.add_argument(
         "--no-wait", dest="wait", action="store_const", const=0.0, help="do not wait for the routes"

@@ -10,7 +10,7 @@ from nathb.core.errors import UsageError
 from nathb.core.memory import RouteMemory
 from nathb.core.model import Evidence, Route
 from nathb.core.replay import Round, parse
-from nathb.core.text import humane
+from nathb.core.text import format_duration
 from nathb.core.timeline import Occurrence
 from nathb.ui import journal_query
 
@@ -145,7 +145,7 @@ def _facts(known: Facts) -> Iterator[Moment]:
 
 def _line(at: float, words: str) -> Iterator[str]:
     sign = "-" if at < -0.0005 else "+"
-    when = "0 s" if abs(at) <= 0.0005 else f"{sign}{humane(abs(at))}"
+    when = "0 s" if abs(at) <= 0.0005 else f"{sign}{format_duration(abs(at))}"
     yield from textwrap.wrap(
         f"{when:>{AT - 2}}  {words}", journal_query.WIDTH, subsequent_indent=" " * AT,
         break_on_hyphens=False, drop_whitespace=True,
@@ -159,9 +159,9 @@ def _row(name: str, one: Evidence, now: float) -> tuple[str, ...]:
     return (
         name,
         one.verdict.value,
-        humane(now - one.since),
-        f"{humane(now - one.heard_at)} before" if one.heard_at is not None else "never",
-        humane(now - one.silent_since) if one.silent_since is not None else "-",
+        format_duration(now - one.since),
+        f"{format_duration(now - one.heard_at)} before" if one.heard_at is not None else "never",
+        format_duration(now - one.silent_since) if one.silent_since is not None else "-",
         f"{one.missed} of {one.needed}",
         ", ".join(one.addresses) or "nothing",
     )
@@ -185,7 +185,7 @@ def _route(known: Facts, route: Route | None) -> Iterator[str]:
         yield "EC2's route tables had not been read yet."
         return
     seen, order = known.view.holding(route), ", ".join(known.group.order(route))
-    age = f"{humane(known.now - known.view.at)} before"
+    age = f"{format_duration(known.now - known.view.at)} before"
     if seen is None:
         yield f"The route tables, read {age}, had no such route."
     else:
@@ -200,7 +200,7 @@ def _route(known: Facts, route: Route | None) -> Iterator[str]:
         yield "The group was paused." if intent.paused else "It was a dry run."
     memory = known.memory.get(str(route), RouteMemory())
     if memory.holder is not None:
-        ago = humane(known.now - memory.changed_at)
+        ago = format_duration(known.now - memory.changed_at)
         yield f"It had last changed hands, or was first seen, {ago} before."
     if memory.attempts:
         tries = "1 try" if memory.attempts == 1 else f"{memory.attempts} tries"

@@ -13,7 +13,7 @@ from nathb.core.errors import Finding, Level
 from nathb.core.model import Rule, Ruling, Verdict
 from nathb.core.node_service import evidence_of
 from nathb.core.snapshot import Home, Snapshot
-from nathb.core.text import ago
+from nathb.core.text import format_age
 from nathb.ui.terminal import Ink, Paint, plain
 
 VERDICTS = {Verdict.UP: Ink.WELL, Verdict.DOWN: Ink.WRONG, Verdict.UNKNOWN: Ink.DOUBTFUL}
@@ -25,19 +25,27 @@ HOLDS = {Rule.R7, Rule.R11}
 
 
 def screen(
-    snapshot: Snapshot, paint: Paint = plain, clock: Callable[[float], str] = "{:.0f} s".format
+    snapshot: Snapshot,
+    paint: Paint = plain,
+    clock: Callable[[float], str] = "{:.0f} s".format,
+    *,
+    why: bool = False,
 ) -> list[str]:
-    """Return the lines that show a snapshot; `clock` spells a moment in monotonic seconds."""
+    """Return the lines that show a snapshot; `clock` spells a moment in monotonic seconds.
+
+    With `why`, what happens next to a route carries the number of the rule that says so.
+    """
     found = diagnose(snapshot, clock)
     mode = " (dry run)" if snapshot.dry_run else ""
     pace = ", checking fast" if snapshot.suspecting else ""
     title = paint(f"{snapshot.group} as seen by {snapshot.node}", Ink.TITLE)
     lines = [f"{title}{mode}{pace}: {_headline(snapshot, found, paint)}", ""]
     lines += [*_nodes(snapshot, found, paint), *_reading(snapshot, found, paint), ""]
-    lines += _routes(snapshot, found, paint)
+    lines += _routes(snapshot, found, paint, why=why)
     if snapshot.told:
         lines += ["", paint("recently", Ink.TITLE)]
-        lines += [f"  {ago(snapshot.at - told.at):>7}  {told.message}" for told in snapshot.told]
+        for one in snapshot.told:
+            lines.append(f"  {format_age(snapshot.at - one.at):>7}  {one.message}")
     return lines
 
 
@@ -108,7 +116,7 @@ def _nodes(snapshot: Snapshot, found: Sequence[Finding], paint: Paint) -> Iterat
     for node in (snapshot.node, *snapshot.peers):
         evidence = evidence_of(snapshot, node)
         verdict = paint(f"{evidence.verdict.value.upper():<8}", VERDICTS[evidence.verdict])
-        since = f"for {ago(snapshot.at - evidence.since)}"
+        since = f"for {format_age(snapshot.at - evidence.since)}"
         first, *others = [one for one in found if one.subject == node]
         pulse = f", pulse {snapshot.pulses[node]}" if node in snapshot.pulses else ""
         yield f"{node:<{_width(snapshot)}}  {verdict} {since:<11}  {first.text}{pulse}"
@@ -137,7 +145,9 @@ def _width(snapshot: Snapshot) -> int:
 # --- routes -------------------------------------------------------------------------------------
 
 
-def _routes(snapshot: Snapshot, found: Sequence[Finding], paint: Paint) -> Iterator[str]:
+def _routes(
+    snapshot: Snapshot, found: Sequence[Finding], paint: Paint, *, why: bool
+) -> Iterator[str]:
     """Say of each route who serves it, what happens next and when, and what a person may do."""
     rulings = {ruling.route: ruling for ruling in snapshot.rulings}
     for home in snapshot.homes:
@@ -149,7 +159,8 @@ def _routes(snapshot: Snapshot, found: Sequence[Finding], paint: Paint) -> Itera
         if first.level is not Level.GOOD or _is_due(ruling):
             is_loud = ruling is not None and ruling.rule in LOUD
             ink = Ink.DOUBTFUL if is_loud else Ink.ASIDE
-            yield f"    {paint(_next(ruling, home, snapshot), ink)}"
+            rule = f" [{ruling.rule.value}]" if why and ruling is not None else ""
+            yield f"    {paint(_next(ruling, home, snapshot) + rule, ink)}"
         yield from to_do(first)
 
 
@@ -162,14 +173,13 @@ def _next(ruling: Ruling | None, home: Home, snapshot: Snapshot) -> str:
     """Say what is done next about a route, or why nothing is."""
     if ruling is None:
         return "stays: no ruling yet"
-    rule = f"[{ruling.rule.value}]"
     if ruling.move is not None:
-        move = f"{ruling.move.to}: {ruling.reason} {rule}"
-        why = "dry run" if snapshot.dry_run else "paused"
-        return f"stays ({why}): would move to {move}" if ruling.would else f"next: moves to {move}"
+        move = f"{ruling.move.to}: {ruling.reason}"
+        held = "dry run" if snapshot.dry_run else "paused"
+        return f"stays ({held}): would move to {move}" if ruling.would else f"next: moves to {move}"
     if ruling.due is not None:
         does, when = ("stays", "for another") if ruling.rule in HOLDS else ("next", "in")
-        return f"{does}: {ruling.reason} {when} {ago(ruling.due - snapshot.at)} {rule}"
+        return f"{does}: {ruling.reason} {when} {format_age(ruling.due - snapshot.at)}"
     if holder := returned_by(snapshot, home):
         return f"next: {holder} returns it to {home.node}; nathb status on {holder} says when"
-    return f"{'next' if ruling.fresh else 'stays'}: {ruling.reason} {rule}"
+    return f"{'next' if ruling.fresh else 'stays'}: {ruling.reason}"

@@ -119,7 +119,7 @@ def test_the_clock_is_looked_at_once_more_when_the_handshake_is_done(
     client = make_client(session=session_at(tls.url, tmp_path, ca_bundle=str(authority)))
     caught = failing(lambda: Cloud(client, GROUP, time.clock).move(MOVE, "eni-c", time.now + 3.0))
     assert caught.failure is Failure.EXPIRED
-    assert "not sent: 0.5 s too late" in str(caught)
+    assert "not sent: 500 ms too late" in str(caught)
     assert_nothing_comes(tls)
 
 

@@ -387,7 +387,7 @@ def test_ctrl_c_before_anything_is_written_says_nothing(
         (undrain, "nat-a is no longer drained; .*, `nathb drain pair nat-a` drains it again"),
         (pause, "pair is paused: nobody takes over; .*, `nathb resume pair` ends the pause"),
         (resume, "pair is no longer paused; .*, `nathb pause pair` pauses it again"),
-        (revert, "routes go home whose home is up; .*, and it ends by itself after 10 minutes"),
+        (revert, "routes go home whose home is up; .*, and it ends by itself after 10 min"),
     ],
 )
 def test_output_that_is_lost_after_the_write_says_what_stays(

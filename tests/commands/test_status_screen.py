@@ -54,8 +54,14 @@ def test_a_route_away_from_home_says_where_why_and_when_it_returns() -> None:
     lines = screen(AWAY)
     assert "nat-c  DOWN     for 5 s      heartbeat 8.8.4.4 missed 3 of 3, pulse heard" in lines
     assert f"{ROUTE_C}  held by nat-a (home is nat-c)" in lines
-    assert "    next: nat-c is back; returns after a while in 42 s [R4]" in lines
+    assert "    next: nat-c is back; returns after a while in 42 s" in lines
     assert lines[-1].endswith("4 s  took rtb-0000000c")
+
+
+def test_rule_numbers_are_shown_only_where_they_are_asked_for() -> None:
+    next_line = "    next: nat-c is back; returns after a while in 42 s"
+    assert next_line in screen(AWAY)
+    assert f"{next_line} [R4]" in screen(AWAY, why=True)
 
 
 @pytest.mark.parametrize(

@@ -161,7 +161,7 @@ def test_a_peer_that_is_down_and_has_never_answered_is_told_as_down_with_that() 
     teller, lost = ChangeDetector(), replace(down(), heard_at=None, never_answered=True)
     assert list(teller.heartbeats({"nat-c": lost})) == []
     (event,) = teller.verdict("nat-c", lost)
-    assert event.message == "nat-c is down: heartbeat 8.8.4.4 has never answered: missed 3 of 3"
+    assert event.message == "nat-c is down: heartbeat 8.8.4.4 has never answered (missed 3 of 3)"
 
 
 def test_a_pulse_that_is_ignored_is_told_once_with_the_mend() -> None:
