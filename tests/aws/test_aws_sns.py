@@ -1,4 +1,4 @@
-"""Notifications: to moto's SNS over HTTP, as its subscribers get them; and to a sick one."""
+"""Notifications: to moto's SNS over HTTP, as its subscribers get them; and to one with faults."""
 
 from __future__ import annotations
 
@@ -102,11 +102,11 @@ def test_a_subject_is_at_most_100_characters_of_printable_ascii(words: str) -> N
     assert all(" " <= character <= "~" for character in line)
 
 
-Sick = Callable[..., tuple[list[str], list[str]]]
+Publish = Callable[..., tuple[list[str], list[str]]]
 
 
 @pytest.fixture
-def publish(script: Server, time: Time, tmp_path: Path) -> Iterator[Sick]:
+def publish(script: Server, time: Time, tmp_path: Path) -> Iterator[Publish]:
     """Publish one notice to a service that answers so; what was told, and what was asked."""
 
     def publish(*replies: Reply) -> tuple[list[str], list[str]]:
@@ -128,7 +128,7 @@ def publish(script: Server, time: Time, tmp_path: Path) -> Iterator[Sick]:
     ids=["unavailable", "throttled", "internal", "reset", "hang"],
 )
 def test_what_fails_in_passing_is_told_once_and_tried_again_until_it_is_sent(
-    publish: Sick, time: Time, reply: Reply
+    publish: Publish, time: Time, reply: Reply
 ) -> None:
     told, asked = publish(reply, reply, PUBLISHED)
     assert asked == ["Publish"] * 3
@@ -137,7 +137,7 @@ def test_what_fails_in_passing_is_told_once_and_tried_again_until_it_is_sent(
     assert told[0].startswith("cannot notify of took: it is tried again for five minutes: Publish")
 
 
-def test_after_five_minutes_of_tries_a_notice_is_given_up(publish: Sick, time: Time) -> None:
+def test_after_five_minutes_of_tries_a_notice_is_given_up(publish: Publish, time: Time) -> None:
     told, asked = publish(*[error(503, "Unavailable")] * 20)
     assert len(asked) == len(PAUSES) + 1
     assert sum(time.slept) == 300.0
@@ -153,7 +153,7 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("code", REFUSALS)
-def test_a_refusal_is_told_with_its_mend_and_not_tried_again(publish: Sick, code: str) -> None:
+def test_a_refusal_is_told_with_its_mend_and_not_tried_again(publish: Publish, code: str) -> None:
     told, asked = publish(error(403 if code == "AuthorizationError" else 400, code))
     assert asked == ["Publish"]
     assert len(told) == 1

@@ -9,6 +9,7 @@ first live node and stay there. `python -m tests.sim --seeds 1000` runs many of 
     net               what becomes of a packet
     ec2               route tables, pins, tags and instances, behind an API with faults
     host              a machine and the process on it: crash, restart, freeze
+    calls             the background calls of that process, and what faults do to them
     recorders         what a process tells its journal and the service manager
     faults            what each fault does when it begins and when it ends
     packet_evidence   what a node may believe, worked out from its packets alone

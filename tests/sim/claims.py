@@ -111,7 +111,7 @@ class Claims:
         return max([self.news_at, *others[-1:]])
 
     def loss_lately(self, one: str, other: str) -> float:
-        """The worst share of loss that either could suffer from within the last detection."""
+        """The worst share of loss that either could have within the last detection."""
         since = self.world.clock.now - self.detection - GRACE
         shares = self._lossy_at[one, other].items()
         return max([share for share, at in shares if at >= since], default=0.0)

@@ -1,8 +1,8 @@
 """How much longer than one detection clients may be left on a dark node, and by which fact.
 
-Every grant rests on a fact of the world: what befell the machine, the network or EC2's API, and
-what was written. None asks what a node believes or which rule it obeys. What one node is granted
-does not help another that has no such reason: the clients wait for whoever must act first.
+Every grant rests on a fact of the world: what was wrong with the machine, the network or EC2's
+API, and what was written. None asks what a node believes or which rule it obeys. What one node is
+granted does not help another that has no such reason: the clients wait for whoever must act first.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ TARGETS = ("1.1.1.1",), ("1.0.0.1",)
 """What that name stands for, and what it stands for once it has moved."""
 
 BURST_LOSS = 0.6
-"""Share of packets that a link loses while it suffers from the fault `loss`."""
+"""Share of packets that a link loses while it has the fault `loss`."""
 
 Link = tuple[str, str]
 
@@ -54,7 +54,7 @@ class Network:
     heartbeats_lost: Counter[Link] = field(default_factory=Counter)
     """Askers whose heartbeats of that node are dropped, while all else passes."""
     loss: Counter[Link] = field(default_factory=Counter)
-    """Directed links, and how many bursts of loss they suffer."""
+    """Directed links, and how many bursts of loss they have."""
     slow: Counter[str] = field(default_factory=Counter)
     """Askers whose answers come late, some of them too late."""
     echoing: Counter[str] = field(default_factory=Counter)

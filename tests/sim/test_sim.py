@@ -15,10 +15,10 @@ from nathb.aws.client import CONNECT_TIMEOUT, READ_TIMEOUT
 from nathb.aws.reader import PAUSES
 from nathb.core.polling import GIVE_UP
 from nathb.daemon.agent import Agent
+from tests.sim.calls import LONGEST_READ, LONGEST_WRITE
 from tests.sim.draw import EDITION, KINDS, LATER_KINDS, LATEST_KINDS, draw
 from tests.sim.failed_seeds import FAILED, OPEN, Key, is_known
 from tests.sim.faults import FAULTS
-from tests.sim.host import LONGEST_READ, LONGEST_WRITE
 from tests.sim.judge import OffenceError
 from tests.sim.mutants import MUTANTS
 from tests.sim.totals import run, table
@@ -64,7 +64,7 @@ def test_a_broken_rule_is_noticed(name: str) -> None:
         live(World(schedule, mutant.agent) for schedule in islice(telling, ENOUGH))
 
 
-def test_every_kind_of_fault_befalls_some_seed_and_most_seeds_suffer_several() -> None:
+def test_every_kind_of_fault_is_in_some_seed_and_most_seeds_have_several() -> None:
     """What is drawn is injected: `live` holds each world to its schedule."""
     drawn = [{fault.kind for fault in draw(seed).faults} for seed in range(SEEDS)]
     assert set().union(*drawn) == (KINDS | LATER_KINDS | LATEST_KINDS).keys()

@@ -1,4 +1,4 @@
-"""What some seeds amounted to, in figures: how much was lived through, and what befell it."""
+"""What some seeds amounted to, in figures: how much was simulated, and with which faults."""
 
 from __future__ import annotations
 

@@ -11,12 +11,13 @@ from nathb.core.memory import BACKOFF
 from nathb.core.model import Failure, Preempt, Route
 from nathb.daemon.agent import Agent
 from tests.sim.account import Accounts
+from tests.sim.calls import LONGEST_READ
 from tests.sim.claims import Claims
 from tests.sim.clock import START, SimClock
 from tests.sim.draw import EDITION, Fault, Schedule, draw
 from tests.sim.ec2 import FOREIGN, SimEC2
 from tests.sim.faults import FAULTS
-from tests.sim.host import FOREVER, LONGEST_READ, Host, Shared
+from tests.sim.host import FOREVER, Host, Shared
 from tests.sim.judge import OffenceError
 from tests.sim.net import Addresses, Network
 

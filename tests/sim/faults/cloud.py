@@ -1,4 +1,4 @@
-"""What may befall EC2's API, and what it tells."""
+"""Faults of EC2's API, and of what it shows."""
 
 from __future__ import annotations
 
@@ -65,10 +65,10 @@ def new_ids(world: World, fault: Fault) -> Course:
     return _hiding(world, [(fault.other, fault.who)])
 
 
-def _hiding(world: World, befallen: list[tuple[str, str]]) -> Course:
-    world.ec2.hidden.update(befallen)
+def _hiding(world: World, affected: list[tuple[str, str]]) -> Course:
+    world.ec2.hidden.update(affected)
     yield
-    world.ec2.hidden.subtract(befallen)
+    world.ec2.hidden.subtract(affected)
 
 
 def denied_to_one(world: World, fault: Fault) -> Course:

@@ -1,4 +1,4 @@
-"""What may befall machines, and the processes on them."""
+"""Faults of machines, and of the processes on them."""
 
 from __future__ import annotations
 

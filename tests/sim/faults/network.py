@@ -1,4 +1,4 @@
-"""What may befall packets: loss, cuts, closed doors, and names that nobody resolves."""
+"""Faults of the network: loss, cuts, closed firewalls, and names that nobody resolves."""
 
 from __future__ import annotations
 
@@ -104,12 +104,12 @@ def unmasqueraded(world: World, fault: Fault) -> Course:
 
 def names_lost(world: World, fault: Fault) -> Course:
     """A process starts while it, or nobody, can resolve the names of the uplink's targets."""
-    befallen = world.names if fault.size > 3 else [fault.who]
-    world.net.nameless.update(befallen)
+    affected = world.names if fault.size > 3 else [fault.who]
+    world.net.nameless.update(affected)
     world.kill(fault.who)
     world.clock.later(0.2, lambda: world.revive(fault.who))
     yield
-    world.net.nameless.subtract(befallen)
+    world.net.nameless.subtract(affected)
 
 
 def names_moved(world: World, _fault: Fault) -> Course:
@@ -128,8 +128,8 @@ FLAPS = (1.0, 4.0), (4.0, 12.0), (8.0, 24.0), (20.0, 60.0), (45.0, 120.0), (100.
 def mild_loss(world: World, fault: Fault) -> Course:
     """A node loses some packets at its interface: those that enter, those that leave, or both."""
     way = int(fault.at * 1000) % 3
-    befallen = [leaving(fault.who)] * (way != 1) + [entering(fault.who)] * (way != 2)
-    return _dropping(world, befallen, SHARES[fault.size - 1])
+    affected = [leaving(fault.who)] * (way != 1) + [entering(fault.who)] * (way != 2)
+    return _dropping(world, affected, SHARES[fault.size - 1])
 
 
 def mild_loss_between(world: World, fault: Fault) -> Course:
@@ -140,11 +140,11 @@ def mild_loss_between(world: World, fault: Fault) -> Course:
     return _dropping(world, [there] if way else [there, back], SHARES[fault.size - 1])
 
 
-def _dropping(world: World, befallen: list[Link], share: float) -> Course:
-    for link in befallen:
+def _dropping(world: World, affected: list[Link], share: float) -> Course:
+    for link in affected:
         world.net.dropping.setdefault(link, []).append(share)
     yield
-    for link in befallen:
+    for link in affected:
         world.net.dropping[link].remove(share)
         if not world.net.dropping[link]:
             del world.net.dropping[link]
@@ -161,7 +161,7 @@ def flapping_gateway(world: World, fault: Fault) -> Course:
     return _flapping(world, fault, world.net.cut, [fault.who])
 
 
-def _flapping(world: World, fault: Fault, counter: Counter[Any], befallen: list[Any]) -> Course:
+def _flapping(world: World, fault: Fault, counter: Counter[Any], affected: list[Any]) -> Course:
     lasts, period = FLAPS[fault.size - 1]
     cut, over = [False], [False]
 
@@ -169,7 +169,7 @@ def _flapping(world: World, fault: Fault, counter: Counter[Any], befallen: list[
         if over[0] and not cut[0]:
             return
         if cut[0] or not over[0]:
-            (counter.subtract if cut[0] else counter.update)(befallen)
+            (counter.subtract if cut[0] else counter.update)(affected)
             cut[0] = not cut[0]
         if not over[0]:
             world.clock.later(lasts if cut[0] else period - lasts, turn)
@@ -204,13 +204,13 @@ def unreachable(world: World, fault: Fault) -> Course:
     world.net.cut[fault.who] -= 1
 
 
-def _on_links(counter: Counter[Link], befallen: list[Link]) -> Course:
-    counter.update(befallen)
+def _on_links(counter: Counter[Link], affected: list[Link]) -> Course:
+    counter.update(affected)
     yield
-    counter.subtract(befallen)
+    counter.subtract(affected)
 
 
-def _on_nodes(counter: Counter[str], befallen: list[str]) -> Course:
-    counter.update(befallen)
+def _on_nodes(counter: Counter[str], affected: list[str]) -> Course:
+    counter.update(affected)
     yield
-    counter.subtract(befallen)
+    counter.subtract(affected)

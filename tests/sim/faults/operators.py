@@ -101,18 +101,18 @@ def reload_changed(world: World, fault: Fault) -> Course:
     """One machine, or all one after the other, get another file; later they get the old one."""
     file = _another(world.schedule.group, fault.size)
     world.ec2.routes.setdefault(SPARE, fault.other)
-    befallen = world.names if fault.size > 3 else [fault.who]
+    affected = world.names if fault.size > 3 else [fault.who]
     over = [False]
 
     def roll_out(name: str) -> None:
         if not over[0]:
             world.hosts[name].reload(file)
 
-    for number, name in enumerate(befallen):
+    for number, name in enumerate(affected):
         world.clock.later(number * 0.7, lambda name=name: roll_out(name))
     yield
     over[0] = True
-    for name in befallen:
+    for name in affected:
         world.hosts[name].reload(world.schedule.group)
 
 
