@@ -12,8 +12,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--rewrite",
         action="store_true",
-        help="renew what is recorded in tests/scenarios, tests/contracts and tests/config/broken "
-        "from today's program",
+        help="renew what is recorded in tests/scenarios.txt, tests/contracts and "
+        "tests/config/broken from today's program",
     )
 
 

@@ -1,7 +1,8 @@
-"""Stories told to the rules, and their recorded answers; the format is in scenarios/README.md."""
+"""Stories told to the rules, and their recorded answers; both are in scenarios.txt."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,9 @@ from nathb.core.model import Done, Evidence, Failure, Route, Ruling, Undone, Ver
 from nathb.core.rules import decide
 from tests.core.build import PAIR, ROUTE_A, ROUTE_C, down, up, view
 
-SCENARIOS = sorted((Path(__file__).parent / "scenarios").glob("*.txt"))
+FILE = Path(__file__).parent / "scenarios.txt"
+_, *PARTS = re.split(r"^== (.+)\n", FILE.read_text(), flags=re.MULTILINE)
+SCENARIOS = dict(zip(PARTS[::2], PARTS[1::2], strict=True))
 
 
 class Story:
@@ -129,16 +132,17 @@ def perform(script: str) -> str:
     return "\n".join(out) + "\n"
 
 
-@pytest.mark.parametrize("file", SCENARIOS, ids=lambda file: file.stem)
-def test_a_scenario_is_answered_as_recorded(file: Path, pytestconfig: pytest.Config) -> None:
-    script = file.read_text()
-    performed = perform(script)
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_a_scenario_is_answered_as_recorded(name: str, pytestconfig: pytest.Config) -> None:
+    recorded = SCENARIOS[name]
+    performed = perform(recorded)
     if pytestconfig.getoption("--rewrite"):
-        file.write_text(performed)
-    assert performed == file.read_text()
+        FILE.write_text(FILE.read_text().replace(recorded, performed))
+    else:
+        assert performed == recorded
 
 
 def test_there_are_scenarios_and_each_has_answers() -> None:
-    assert SCENARIOS
-    for file in SCENARIOS:
-        assert "\n> " in file.read_text(), file
+    assert len(SCENARIOS) == len(PARTS) / 2 > 5
+    for name, recorded in SCENARIOS.items():
+        assert "\n> " in recorded, name
