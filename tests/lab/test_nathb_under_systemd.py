@@ -7,11 +7,17 @@ memory, CPU and tasks are read here but not enforced: see tests/lab/nspawn.py.
 from __future__ import annotations
 
 import re
+import shutil
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
+from nathb.core.events import EventKind
+from nathb.host.journal_schema import ENTRIES
+from tests.install.built import build
+from tests.lab.installed import bare
 from tests.lab.lab import Lab
 from tests.lab.machine import wait_until
 from tests.lab.nspawn import NspawnMachine
@@ -281,3 +287,99 @@ def test_after_a_reboot_or_a_crash_it_guards_again_without_anybodys_help(
     lab.crash("nat-c")
     wait_holder(lab, "c", "nat-a")
     lab.clients["app-c"].wait_served(via="nat-a")
+
+
+# --- the journal ----------------------------------------------------------------------------------
+
+TOOK = re.compile(
+    r"took rtb-\w+ 0\.0\.0\.0/0 from nat-c: heartbeat [\d.]+ missed \d+ of \d+, uplink up"
+    r" \(detected in [\d.]+ m?s, moved in [\d.]+ m?s\)"
+)
+
+
+@pytest.fixture
+def taken(lab: Lab, service: Service) -> Service:
+    """The service, when it has just taken nat-c's route."""
+    lab.crash("nat-c")
+    wait_until("it takes", lambda: lab.holder("c") == "nat-a", within=10.0)
+    service.wait_sentence("took")
+    return service
+
+
+def test_journalctl_of_the_unit_tells_the_takeover_in_sentences(taken: Service) -> None:
+    sentences = taken.sentences()
+    order = [
+        next(number for number, one in enumerate(sentences) if re.match(pattern, one))
+        for pattern in (r"nathb \S+ guards pair as nat-a, with nat-c", "nat-c is down", TOOK)
+    ]
+    assert order == sorted(order)
+
+
+def test_journalctl_x_explains_the_takeover_and_says_what_to_do(taken: Service) -> None:
+    shown = taken.machine.journal("--catalog", "--unit", UNIT, "NATHB_EVENT=took")
+    assert re.search(r"Subject: nat-a took rtb-\w+ 0\.0\.0\.0/0$", shown, re.MULTILINE), shown
+    assert "Defined-By: nathb" in shown
+    assert "nathb status pair" in shown
+
+
+def test_a_takeover_is_found_by_its_message_id_with_all_its_fields(
+    lab: Lab, taken: Service
+) -> None:
+    (entry,) = taken.entries(f"MESSAGE_ID={ENTRIES[EventKind.TOOK].message_id}")
+    (write,) = lab.writes(caller="nat-a")
+    expected = {
+        "_SYSTEMD_UNIT": "nathb@pair.service",
+        "_HOSTNAME": "nat-a",
+        "_TRANSPORT": "journal",
+        "SYSLOG_IDENTIFIER": "nathb",
+        "PRIORITY": "4",
+        "NATHB_GROUP": "pair",
+        "NATHB_NODE": "nat-a",
+        "NATHB_EVENT": "took",
+        "NATHB_ROUTE_TABLE": lab.tables["private-c"],
+        "NATHB_DESTINATION": "0.0.0.0/0",
+        "NATHB_FROM": "nat-c",
+        "NATHB_TO": "nat-a",
+        "NATHB_RULE": "R3",
+    }
+    assert {key: entry.get(key) for key in expected} == expected
+    assert entry["_PID"] == str(taken.pid)
+    assert 0 < int(entry["NATHB_DETECT_MS"]) < 10_000
+    assert 0 <= int(entry["NATHB_API_MS"]) < 10_000
+    assert entry["AWS_REQUEST_ID"]
+    assert TOOK.fullmatch(entry["MESSAGE"])
+    assert write.parameters["RouteTableId"] == entry["NATHB_ROUTE_TABLE"]
+
+
+def test_the_journal_still_has_the_takeover_after_a_reboot(taken: Service) -> None:
+    taken.machine.reboot(off=0.5)
+    (entry,) = taken.entries("NATHB_EVENT=took", "--boot=-1")
+    assert entry["NATHB_NODE"] == "nat-a"
+
+
+# --- the Debian package ---------------------------------------------------------------------------
+
+PACKAGE = "/opt/lab/nathb.deb"
+
+
+@pytest.mark.usefixtures("bootable")
+def test_a_machine_with_the_package_guards_its_pair_and_a_purge_leaves_nothing(
+    lab: Lab, tmp_path: Path
+) -> None:
+    built = build(tmp_path / "built")
+    with NspawnMachine(lab, "nat-a", ()) as machine:
+        bare(machine)
+        shutil.copy(built.package, machine.disk / PACKAGE.lstrip("/"))
+        machine.power_on()
+        assert machine.run("sh", "-c", "command -v nathb").returncode != 0
+
+        machine.did("dpkg", "--install", PACKAGE)
+        lab.start_nathb("nat-c", lab.pair_config(), name="pair")
+        Service(machine, lab.pair_config()).enable().settle(within=40.0)
+        lab.crash("nat-c")
+        wait_until("nat-a takes", lambda: lab.holder("c") == "nat-a", within=15.0)
+
+        machine.did("dpkg", "--purge", "nathb")
+        assert machine.run("systemctl", "is-active", UNIT).stdout.strip() != "active"
+        assert machine.run("sh", "-c", "command -v nathb").returncode != 0
+        assert machine.run("ls", "/opt/nathb").returncode != 0
