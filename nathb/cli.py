@@ -1,4 +1,4 @@
-"""The front door: one verb, one room in `commands`.
+"""The command line: one verb, one module in `commands`.
 
 Exit codes: 0 good, 1 the answer is no, 2 usage, 78 bad configuration (EX_CONFIG, sysexits.h(3)),
 130 interrupted (128 + SIGINT, as a shell has it).
@@ -53,7 +53,7 @@ VERBS = (
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the parser of the whole command line; each verb's room adds its own part."""
+    """Return the parser of the whole command line; each verb's module adds its own part."""
     top = Parser(
         prog="nathb",
         description="Two routers watch each other through the path their clients use, "

@@ -1,7 +1,7 @@
 """What went wrong, as one of core's eight failures, with the cause and the fix in the message.
 
 The question behind every row is the one that decides what to do next: was it applied? Not sent
-or refused is certain; sent and unanswered is not, and only the next look at the tables tells.
+or refused is certain; sent and unanswered is not, and only the next read of the tables shows it.
 https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
 """
 
@@ -77,15 +77,15 @@ BAD_CERTIFICATE = "CERTIFICATE_VERIFY_FAILED"
 FIXES = {
     Failure.THROTTLED: "all of the account's callers in this region share one request limit:"
     " find who spends it, or have it raised",
-    Failure.UNAVAILABLE: "not applied, as far as can be told; if it lasts, check this node's DNS,"
+    Failure.UNAVAILABLE: "probably not applied; if it lasts, check this node's DNS,"
     " clock and route to the endpoint, and AWS's health page",
-    Failure.NO_REPLY: "a write may have been applied all the same, which the next look tells;"
+    Failure.NO_REPLY: "a write may have been applied; the next read of the tables shows it;"
     " if it lasts, check this node's path to the endpoint",
     Failure.DENIED: "allow {prefix}:{action} on {resource} in this node's role",
     Failure.CREDENTIALS: "check this node's instance profile (or AWS_PROFILE and its keys), that"
     " its metadata service answers, and its clock (`timedatectl`)",
     Failure.MISSING: "correct it in the file, or create it",
-    Failure.EXPIRED: "the next round decides anew",
+    Failure.EXPIRED: "the next round decides again",
     Failure.REFUSED: "correct what {service} names",
 }
 

@@ -32,10 +32,10 @@ CONNECT_TIMEOUT = 2.0
 that and no longer. botocore's own is 60 s, in which a takeover would be late by a minute."""
 READ_TIMEOUT = 3.0
 """Seconds of silence. ReplaceRoute answers in well under one; a caller that learns NO_REPLY after
-three looks again and repeats, which beats waiting."""
+three reads the tables again and repeats, which is better than waiting."""
 CALL_TIMEOUT = 15.0
 """Seconds for a whole call: name lookup, each address, TLS, and an answer that comes in trickles.
-Room for a resolver that asks its second name server, and for three addresses."""
+Enough for a resolver that asks its second name server, and for three addresses."""
 POOL = 16
 """Connections kept. Moves leave in parallel, and one that must first shake hands is late."""
 

@@ -1,6 +1,6 @@
 """Until when a call to EC2 may be sent, and until when it may last.
 
-botocore's timeouts count silence, each name, address, handshake and byte anew. A Deadline counts
+botocore's timeouts count silence, for each name, address, handshake and byte. A Deadline counts
 time, over the whole call. All times are on one monotonic clock, in seconds.
 """
 
@@ -69,6 +69,6 @@ class Deadline(threading.local):
     def limit_before_sending(self, seconds: float) -> float:
         """Return the same, but no more than what is left of the time to send, and a trifle if none.
 
-        Whatever waits for so long fails in time; `check` then tells why.
+        Whatever waits for so long fails in time; `check` then says why.
         """
         return max(0.001, min(seconds, self._ends - self._clock(), self.to_send))

@@ -49,7 +49,7 @@ class Cloud:
     ) -> None:
         """`client` is boto3's; `clock` gives monotonic seconds; `draw` a number from 0 to 1.
 
-        `utc` is the wall clock, which wishes that carry their end are read by, and nothing else.
+        `utc` is the wall clock, for tags that carry their end, and nothing else.
         """
         self._client = client
         self._group = group
@@ -191,7 +191,7 @@ def reduce_view(
 ) -> View:
     """Reduce the tables to what matters. A route that is nowhere in them has no holding.
 
-    `at` is monotonic; `utc` is the wall clock's idea of now, for wishes that carry their end.
+    `at` is monotonic; `utc` is the wall clock's idea of now, for tags that carry their end.
     """
     listed = {table.route_table_id: table for table in tables}
     tags = [tag for one in guarded(group) if one in listed for tag in listed[one].tags]

@@ -143,7 +143,7 @@ class Metadata:
             if status != 200:
                 return status, token
             if not TOKEN.fullmatch(token):
-                raise _FaultError(f"hands out {token[:40]!r} for a token", ODD)
+                raise _FaultError(f"answers {token[:40]!r} where a token belongs", ODD)
             return _exchange(connection, "GET", path, {"X-aws-ec2-metadata-token": token})
         finally:
             connection.close()

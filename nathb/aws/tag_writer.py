@@ -1,6 +1,6 @@
-"""Operators' wishes, written: the tags on the guarded route tables that every node reads.
+"""What operators ask for, written: the tags on the guarded route tables that every node reads.
 
-A wish is written to every guarded table of the group, so that a view of any one shows it. EC2 has
+A tag is written to every guarded table of the group, so that a view of any one shows it. EC2 has
 no compare-and-set for tags either: of two drains typed within the same second, on two machines,
 one may be lost. Whoever waits for the routes to leave notices.
 """
@@ -30,7 +30,7 @@ class TagWriter:
     """What is asked of one group. Every failure is a CloudError; all methods can be repeated."""
 
     def __init__(self, client: Any, group: Group, utc: Callable[[], datetime] = wall_clock) -> None:
-        """`client` is boto3's; `utc` is the wall clock, which ends are told by."""
+        """`client` is boto3's; `utc` is the wall clock, for ends."""
         self._client = client
         self._group = group
         self._utc = utc
@@ -39,7 +39,7 @@ class TagWriter:
     def view(self) -> View:
         """Return where the guarded routes point now and what is asked for; of pins it says nothing.
 
-        Unlike a daemon's, it needs no node to look from.
+        Unlike a daemon's, it needs no node to read from.
         """
         return self._cloud.view(self._roster)
 

@@ -38,7 +38,7 @@ def wall_clock() -> datetime:
 
 
 def until(end: datetime | None) -> str:
-    """Spell a wish that lasts until then, RFC 3339 in UTC; without an end for None."""
+    """Spell a value that lasts until then, RFC 3339 in UTC; without an end for None."""
     return WITHOUT_END if end is None else f"{UNTIL}{spell(end)}"
 
 
@@ -50,7 +50,7 @@ def spell(moment: datetime) -> str:
 def read_intent(tags: Iterable[Tag], nodes: Iterable[str], utc: datetime) -> Intent:
     """Unite what the tags of all guarded tables say at this moment, for the group of these nodes.
 
-    What one table says holds for the group. A wish whose end cannot be read has none, for a pause
+    What one table says holds for the group. A tag whose end cannot be read has none, for a pause
     that ends by mistake moves routes, and one that lasts is reminded of.
     """
     values: dict[str, list[str]] = {}
@@ -84,10 +84,10 @@ def _end(value: str) -> datetime | None:
 
 
 def _last_end(values: list[str]) -> str:
-    """Say until when a wish with these values lasts, for people; empty for one without end."""
+    """Say until when a tag with these values lasts, for people; empty for one without end."""
     for value in values:
         if value.lower().startswith(UNTIL) and _end(value) is None:
-            return f"until it is ended by hand ({PAUSE_TAG} says {value!r}, which is no time)"
+            return f"until an operator ends it ({PAUSE_TAG} says {value!r}, which is no time)"
     ends = [_end(value) for value in values]
     known = [end for end in ends if end is not None]
     return f"{UNTIL}{spell(max(known))}" if known and len(known) == len(ends) else ""

@@ -1,1 +1,1 @@
-"""One door per verb."""
+"""One module per verb."""

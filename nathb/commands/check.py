@@ -50,7 +50,7 @@ def add_parser(verbs: Any) -> None:
     """Add the verb to the command line."""
     verb: argparse.ArgumentParser = verbs.add_parser(
         "check",
-        help="check the file of a group, and with --aws all that it rests on",
+        help="check the file of a group, and with --aws all that it depends on",
         description="Check the file of a group: every mistake at once, each with its fix. With "
         "--aws also EC2 and this node: identity, instances, pins, routes, permissions, forwarding, "
         "masquerade, and who answers. Nothing is changed. Exit 0 when nothing is bad, 1 when "
@@ -58,7 +58,7 @@ def add_parser(verbs: Any) -> None:
         epilog="example: nathb check tokyo --aws",
     )
     add_group(verb)
-    verb.add_argument("--aws", action="store_true", help="also look at EC2 and at this node")
+    verb.add_argument("--aws", action="store_true", help="also check EC2 and this node")
     verb.add_argument(
         "--node", metavar="NAME", help="with --aws: be this node, whatever the instance says"
     )
@@ -70,7 +70,7 @@ def carry_out(given: argparse.Namespace) -> int:
     """Print what was found; return 0 when nothing is bad, 1 when something is, 78 for the file."""
     if given.node is not None and not given.aws:
         raise UsageError(
-            "check: --node says which node this machine is, and only --aws looks at this machine; "
+            "check: --node says which node this machine is, and only --aws checks this machine; "
             "add --aws, or leave out --node"
         )
     path = locate(given.group)
@@ -145,7 +145,7 @@ def _everything(group: Group, path: Path, said: Said, named: str | None) -> Iter
 
 
 def _who(group: Group, client: Any) -> str | IdentityError:
-    """Return which node this is, or why that cannot be told."""
+    """Return which node this is, or why that is not known."""
     try:
         instance = Metadata.from_environment(os.environ).instance_id()
         return find_me(group, Cloud(client, group), instance)

@@ -1,4 +1,4 @@
-"""`nathb drain` and `nathb undrain`: maintenance on a node, its routes elsewhere meanwhile (R6)."""
+"""`nathb drain` and `nathb undrain`: maintenance on a node without its routes (R6)."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def _say_what_is_amiss(session: OperatorSession, node: str, view: View) -> None:
     """Warn of what is not as it was asked for, once the wait is over."""
     if node not in view.intent.drained:
         session.report.warn(
-            "another hand has rewritten the tag nathb:drain meanwhile: drain it again"
+            "someone else has changed the tag nathb:drain in the meantime: drain it again"
         )
     for route in held_by(view, node):
         session.report.warn(f"{node} still holds {route}: {session.why(route)}")
@@ -119,9 +119,9 @@ def _say_what_is_amiss(session: OperatorSession, node: str, view: View) -> None:
 def _refused(session: OperatorSession, node: str, others: list[str]) -> str:
     group, drained = session.group.name, ", ".join(others)
     return (
-        f"{node} is the last node of {group} that is not drained: nobody could take its routes, nor"
+        f"{node} is the last node of {group} that is not drained: no node could take its routes or"
         f" any other; end another drain first (`nathb undrain {group} {others[0]}`; drained:"
-        f" {drained}), or, to stop all moves, `nathb pause {group}`; --force drains it all the same"
+        f" {drained}), or, to stop all moves, `nathb pause {group}`; --force drains it anyway"
     )
 
 

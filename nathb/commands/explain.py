@@ -31,7 +31,7 @@ class Explained(Struct, frozen=True):
     number: int
     one: Occurrence
     around: tuple[tuple[float, Occurrence], ...]
-    """What else was told, with its seconds from the decision."""
+    """What else was logged, with its seconds from the decision."""
     recorded: Round | None = None
     ruling: Ruling | None = None
     rule_trace: RuleTrace | None = None
@@ -50,11 +50,11 @@ def add_parser(verbs: Any) -> None:
     """Add the verb to the command line."""
     verb: argparse.ArgumentParser = verbs.add_parser(
         "explain",
-        help="show why a route was moved, and ask today's rules again",
+        help="show why a route was moved, and what today's rules decide",
         description="Show why a route was moved, or was to be moved: what led to it, what was "
-        "known, what each rule said; then put the same facts to today's program. N is the number "
-        "that `nathb history` shows, 1 for the last move. Exit 0 when today's program decides the "
-        "same, 1 when it does not or there is no such move.",
+        "known, what each rule said, and what today's program decides on the same facts. N is the "
+        "number that `nathb history` shows, 1 for the last move. Exit 0 when today's program "
+        "decides the same, 1 when it does not or there is no such move.",
         epilog="example: nathb explain tokyo 2",
     )
     journal_query.add_reading(verb)
@@ -168,7 +168,7 @@ def screen(explained: Explained, group: str, now: float) -> list[str]:
     ]
     if explained.recorded is not None and explained.rule_trace is not None:
         lines += ["", "What was known", *evidence(explained.recorded.known, one.event.route)]
-        lines += ["", "What the rules say to that, asked in this order until one answers"]
+        lines += ["", "What each rule says, in this order, until one decides"]
         lines += _rules(explained.rule_trace)
     return [*lines, "", *_verdict(explained)]
 

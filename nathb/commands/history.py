@@ -30,13 +30,16 @@ def add_parser(verbs: Any) -> None:
     verb: argparse.ArgumentParser = verbs.add_parser(
         "history",
         help="show what was moved when, and why, from the journal",
-        description="Show each move, newest last: when, what, which route, from whom to whom, why, "
-        "and how long detection and EC2 took. The number in front is what `nathb explain` takes. "
-        "Exit 0 when there is something to show, 1 when nothing happened in that time.",
+        description="Show each move, newest last: when, what, which route, from which node to "
+        "which, why, and how long detection and EC2 took. The number in front is what "
+        "`nathb explain` takes. Exit 0 when there is something to show, 1 when nothing happened "
+        "in that time.",
         epilog="example: nathb history tokyo --since 2d --plot tokyo.svg",
     )
     journal_query.add_reading(verb)
-    verb.add_argument("--all", action="store_true", help="show all that nathb told, not moves only")
+    verb.add_argument(
+        "--all", action="store_true", help="show all that nathb logged, not only moves"
+    )
     verb.add_argument("--json", action="store_true", help="print one JSON object per line")
     verb.add_argument(
         "--plot", metavar="FILE.svg", type=Path, help="draw who held which route when (or .png)"
@@ -50,7 +53,8 @@ def carry_out(given: argparse.Namespace) -> int:
     happened = timeline.without_echoes(diary.happened)
     shown = happened if given.all else tuple(one for one in happened if one.is_change)
     if not shown:
-        raise journal_query.nothing(given, diary, "told nothing" if given.all else "moved nothing")
+        verb = "logged" if given.all else "moved"
+        raise journal_query.nothing(given, diary, f"{verb} nothing")
     if given.json:
         print("\n".join(as_json(shown)))
     else:

@@ -118,4 +118,4 @@ def _write(path: Path, drafted: str, instances: Sequence[str], *, force: bool) -
             f"with `{printed} | diff {path} -`; to replace the file, add --force"
         )
     create(path, drafted)
-    print(f"{path}: written; look at it, then: nathb check {group.name}")
+    print(f"{path}: written; read it, then: nathb check {group.name}")

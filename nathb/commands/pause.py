@@ -1,4 +1,4 @@
-"""`nathb pause` and `nathb resume`: no moves in the whole group, for a while or until told (R9)."""
+"""`nathb pause` and `nathb resume`: no moves in the whole group, or moves again (R9)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def add_parser(verbs: Any) -> None:
     verb = verbs.add_parser(
         "resume",
         help="end a pause",
-        description="End a pause: what was put off meanwhile happens now.",
+        description="End a pause: moves that waited are made now.",
         epilog="example: nathb resume tokyo",
     )
     add_wish(verb, resume)

@@ -22,7 +22,7 @@ from nathb.ui.group_file import add_group, locate
 from nathb.ui.interruption import told
 
 SETTLING = 5
-"""How often EC2 is looked at again, a second apart, until it shows what was written."""
+"""How often EC2 is read again, a second apart, until it shows what was written."""
 
 
 def add_parser(verbs: Any) -> None:
@@ -78,7 +78,7 @@ def show(given: argparse.Namespace) -> int:
 def apply(given: argparse.Namespace) -> int:
     """Show the plan, carry it out when that is wanted; return 0 when EC2 then matches the file."""
     if given.json and not given.yes:
-        raise UsageError("--json: there is nobody to ask; look at the plan, then add --yes")
+        raise UsageError("--json: there is nobody to ask; read the plan, then add --yes")
     group = config.load(locate(given.group))
     client = make_client(group.region)
     before = found = look(client, group, adopt=given.adopt)
@@ -143,7 +143,7 @@ def perform(client: Any, wanted: Plan, say: Callable[[str], object]) -> None:
 
 
 def _settled(client: Any, group: Group, *, adopt: bool) -> Plan:
-    """Look until EC2 shows what was written: Describe may lag behind a write."""
+    """Read until EC2 shows what was written: Describe may lag behind a write."""
     found = look(client, group, adopt=adopt)
     for _ in range(SETTLING):
         if not found.steps:
@@ -175,7 +175,7 @@ def page(group: Group, found: Plan) -> list[str]:
 def _is_wanted() -> bool:
     """Ask the person at the terminal; where there is none, it has to be said beforehand."""
     if not sys.stdin.isatty():
-        raise UsageError("apply: there is nobody to ask; look at the plan, then repeat with --yes")
+        raise UsageError("apply: there is nobody to ask; read the plan, then repeat with --yes")
     try:
         return input("Carry this out? [y/N] ").strip().lower() in {"y", "yes"}
     except EOFError:  # ^D

@@ -1,4 +1,4 @@
-"""`nathb reload`: have the daemon on this machine read its file anew, and wait for its answer."""
+"""`nathb reload`: have the daemon on this machine read its file again, and wait for its answer."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def add_parser(verbs: Any) -> None:
     """Add the verb to the command line."""
     verb: argparse.ArgumentParser = verbs.add_parser(
         "reload",
-        help="have the daemon on this machine read its file anew",
-        description="Have the group's daemon on this machine read its file anew, and wait for what "
-        "it says. Exit 0 when the new file is in force, 1 when the daemon refuses it and goes on "
+        help="have the daemon on this machine read its file again",
+        description="Have the group's daemon on this machine read its file again, and wait for its "
+        "answer. Exit 0 when the new file is in force, 1 when the daemon refuses it and continues "
         "with the old one. `systemctl reload nathb@NAME` does this, after a `nathb check`.",
         epilog="example: nathb reload tokyo",
     )
@@ -40,7 +40,7 @@ def add_parser(verbs: Any) -> None:
 
 
 def carry_out(given: argparse.Namespace) -> int:
-    """Tell the daemon, and print its answer; return 0, or 1 by way of RefusalError."""
+    """Signal the daemon, and print its answer; return 0, or 1 by way of RefusalError."""
     name = locate(given.group).stem
     path = Path(default_path(name))
     asked_at = time.monotonic()
@@ -85,7 +85,7 @@ def wait(
 def _tell_by_snapshot(snapshot: Snapshot) -> None:
     if why_not := status_file.read_file_anew(snapshot):
         raise RefusalError(
-            f"the daemon of {snapshot.group} was not told: {why_not}; "
+            f"the daemon of {snapshot.group} was not notified: {why_not}; "
             f"see `systemctl status nathb@{snapshot.group}`"
         )
 
@@ -95,6 +95,6 @@ def _tell(pid: int) -> None:
         os.kill(pid, signal.SIGHUP)
     except OSError as error:
         raise RefusalError(
-            f"process {pid} was not told to read its file anew: {error.strerror}; is it the "
-            "daemon, and is this user root?"
+            f"process {pid} cannot be signalled to read its file again: {error.strerror}; is it "
+            "the daemon, and is this user root?"
         ) from error

@@ -39,7 +39,7 @@ def add_parser(verbs: Any) -> None:
 def carry_out(given: argparse.Namespace) -> int:
     """Edit the file and apply it; return 0 when EC2 then matches the file."""
     if given.json and not given.yes:
-        raise UsageError("--json: there is nobody to ask; look at the plan, then add --yes")
+        raise UsageError("--json: there is nobody to ask; read the plan, then add --yes")
     path = locate(given.group)
     group = config.load(path)
     text = path.read_text(encoding="utf-8")

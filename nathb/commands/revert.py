@@ -18,7 +18,7 @@ from nathb.ui.operator_session import (
 )
 
 LASTS = 600.0
-"""Seconds for which the wish counts at the longest. It is taken back as soon as the routes are at
+"""Seconds for which the tag counts at the longest. It is taken back as soon as the routes are at
 home; one that was left standing would send the routes of the next failover home unasked."""
 
 

@@ -38,7 +38,7 @@ def add_parser(verbs: Any) -> None:
     verb: argparse.ArgumentParser = verbs.add_parser(
         "run",
         help="watch the peers and move routes (the daemon)",
-        description="Watch the peers and move routes, until SIGTERM. SIGHUP reads the file anew.",
+        description="Watch the peers and move routes, until SIGTERM. SIGHUP reads the file again.",
         epilog="example: nathb run --dry-run tokyo",
     )
     add_group(verb)
@@ -46,13 +46,13 @@ def add_parser(verbs: Any) -> None:
     verb.add_argument(
         "--dry-run",
         action="store_true",
-        help="decide and log as ever, but write nothing and tell nobody else",
+        help="decide and log as usual, but change nothing in EC2 and notify nobody",
     )
     verb.set_defaults(carry_out=carry_out)
 
 
 def carry_out(given: argparse.Namespace) -> int:
-    """Run until told to stop; return 0 then."""
+    """Run until stopped; return 0 then."""
     path = locate(given.group)
     group = config.load(path)
     status = (dry_run_path if given.dry_run else default_path)(group.name)
@@ -109,7 +109,7 @@ def _guard(given: argparse.Namespace, path: Path, group: Group, status: Path, lo
 
 
 def _node(group: Group, named: str | None, cloud: Cloud) -> str:
-    """Return which node this is: as told, or as the instance's own metadata say."""
+    """Return which node this is: as named, or as the instance's own metadata say."""
     if named is None:
         return find_me(group, cloud, Metadata.from_environment(os.environ).instance_id())
     return node_of(group, named)

@@ -1,4 +1,4 @@
-"""`nathb status`: how things stand now, as the daemon on this machine sees them."""
+"""`nathb status`: the state now, as the daemon on this machine sees them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def add_parser(verbs: Any) -> None:
     """Add the verb to the command line."""
     verb: argparse.ArgumentParser = verbs.add_parser(
         "status",
-        help="show how nodes, paths and routes stand",
+        help="show the state of nodes, paths and routes",
         description="Show what each node, path and route is now, and what would happen next. "
         "Exit 0 while all is well: all routes are at home, every node is up, EC2 can be read, and "
         "nothing is paused or drained; 1 otherwise. Where no daemon runs, show what EC2 shows.",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 from msgspec.structs import replace
 
-from nathb.core.errors import UsageError
+from nathb.core.errors import UsageError, no_such_node
 from nathb.core.model import Group, Node
 
 
@@ -35,7 +35,7 @@ def replace_instance(
 def _node(group: Group, name: str) -> Node:
     names = [node.name for node in group.nodes]
     if name not in names:
-        raise UsageError(f"{name}: the group has {', '.join(names)}; name one of these")
+        raise no_such_node(name, names)
     node = group.node(name)
     if not node.instance:
         raise UsageError(

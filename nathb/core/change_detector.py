@@ -1,8 +1,8 @@
-"""What is worth telling: the difference between what was last told and what is so now.
+"""What is worth an event: the difference between what was last reported and what is so now.
 
-Steady state is silent, but for what operators ask for, which is told again every hour. Each
-route's standing (guarded, foreign, missing, contested, damped, or a move that is only wished for)
-is told when it changes, and so are verdicts, pins and intent.
+Steady state is silent, but for what operators ask for, which is reported again every hour. Each
+route's standing (guarded, foreign, missing, contested, damped, or a move that is not made)
+is reported when it changes, and so are verdicts, pins and intent.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ STANDINGS: dict[Rule, EventKind] = {
 LEFT_ALONE = (EventKind.FOREIGN, EventKind.ROUTE_MISSING, EventKind.CONTESTED)
 
 REMIND_EVERY = 3600.0
-"""Seconds after which a wish still in force is told again: it is easily forgotten."""
+"""Seconds after which a drain or pause still in force is reported again: it is easily forgotten."""
 PAUSE = ""
-"""The pause among the wishes, beside the names of drained nodes."""
+"""The pause among the requests, beside the names of drained nodes."""
 
 VOID = {PinState.MISSING, PinState.ELSEWHERE}
 
 
 class ChangeDetector:
-    """Remembers what was told, so that each change is told once."""
+    """Remembers what was reported, so that each change is reported once."""
 
     def __init__(self) -> None:
         self._standing: dict[Route, tuple[object, ...]] = {}
@@ -41,7 +41,7 @@ class ChangeDetector:
         self._pins: dict[tuple[str, str], PinState] = {}
         self._intent = Intent()
         self._seen: dict[str, tuple[float, float]] = {}
-        """Since when each wish is known, and when it was last told; what it is by `_wishes`."""
+        """Since when each request (see `_requests`) is known, and when it was last reported."""
         self._ignored: set[str] = set()
         self._other_files: tuple[str, ...] = ()
         self._never_answered: set[str] = set()
@@ -69,9 +69,9 @@ class ChangeDetector:
                     yield events.left_alone(kind, ruling, now)
 
     def verdict(self, name: str, evidence: Evidence) -> Iterator[Event]:
-        """Yield an event when a subject is UP or DOWN and was not so when last told of it.
+        """Yield an event when a subject is UP or DOWN and was not so when last reported.
 
-        A first UP after the start is steady state beginning, not a change. UNKNOWN is told by
+        A first UP after the start is steady state beginning, not a change. UNKNOWN is reported by
         whatever caused it: a start, a stall, a void pin.
         """
         before = self._verdicts.get(name, Verdict.UP)
@@ -92,7 +92,7 @@ class ChangeDetector:
     def heartbeats(self, peers: Mapping[str, Evidence]) -> Iterator[Event]:
         """Yield an event for each peer whose heartbeat has never answered, though its pulse does.
 
-        Such a peer stays UNKNOWN. Where the pulse is silent too it is DOWN, and told as that.
+        Such a peer stays UNKNOWN. Where the pulse is silent too it is DOWN, and reported as that.
         """
         silent = {
             node
@@ -111,7 +111,7 @@ class ChangeDetector:
         for node in sorted(ignored - self._ignored):
             message = (
                 f"the pulse of {node} is not answered, its heartbeat is: ignored from now on; "
-                "let ICMP echo in between the nodes, and a crash is noticed sooner"
+                "allow ICMP echo between the nodes, and a crash is noticed sooner"
             )
             yield Event(kind=EventKind.PULSE_IGNORED, message=message, source=node)
         self._ignored = ignored
@@ -149,7 +149,7 @@ class ChangeDetector:
     def intent(self, intent: Intent, now: float) -> Iterator[Event]:
         """Yield events for what operators have begun or ended to ask for."""
         before, self._intent = self._intent, intent
-        self._seen = {wish: self._seen.get(wish, (now, now)) for wish in _wishes(intent)}
+        self._seen = {one: self._seen.get(one, (now, now)) for one in _requests(intent)}
         if intent.paused and (intent.paused, intent.until) != (before.paused, before.until):
             yield events.paused(intent)
         if before.paused and not intent.paused:
@@ -163,17 +163,17 @@ class ChangeDetector:
             yield Event(kind=EventKind.UNDRAINED, message=message, source=node, rule="R6")
 
     def reminders(self, now: float) -> Iterator[Event]:
-        """Yield an event for each wish that nobody has been reminded of for a while."""
-        for wish, (since, told_at) in self._seen.items():
-            if now >= told_at + REMIND_EVERY:
-                self._seen[wish] = (since, now)
-                if wish == PAUSE:
+        """Yield an event for each request that nobody has been reminded of for a while."""
+        for request, (since, reported_at) in self._seen.items():
+            if now >= reported_at + REMIND_EVERY:
+                self._seen[request] = (since, now)
+                if request == PAUSE:
                     yield events.still_paused(self._intent, now - since)
                 else:
-                    yield events.still_drained(wish, now - since)
+                    yield events.still_drained(request, now - since)
 
 
-def _wishes(intent: Intent) -> tuple[str, ...]:
+def _requests(intent: Intent) -> tuple[str, ...]:
     """What is asked for: the pause, and the name of each drained node."""
     return (*((PAUSE,) if intent.paused else ()), *sorted(intent.drained))
 

@@ -24,7 +24,7 @@ OPERATORS = "operators"
 FILE = "file"
 """Subjects that are neither a node nor a route: EC2 as such, what operators asked for, the file."""
 RECENT = 60.0
-"""Seconds for which a failed move is told: one that is still wanted is tried again sooner."""
+"""Seconds for which a failed move is shown: one that is still due is tried again sooner."""
 VOID = {PinState.MISSING, PinState.ELSEWHERE}
 
 WRITES: dict[WriteState, str] = {
@@ -210,7 +210,7 @@ def placed(
 
 
 def _written(snapshot: Snapshot, write: Write) -> Finding:
-    """Tell a move that no view has shown yet, by the node that it has most likely come to."""
+    """Report a move that no view has shown yet, by the node that it has most likely come to."""
     came_to = write.to if write.state is WriteState.ACCEPTED else write.holder
     served = service_of(snapshot, came_to) if came_to else Service(Level.BAD, "")
     text = f"{write.holder or 'a blackhole'} → {write.to}, {WRITES[write.state]}"

@@ -27,13 +27,13 @@ from typing import TYPE_CHECKING
 from msgspec import Struct, field
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from nathb.core.model import Failure
 
 
 class NathbError(Exception):
-    """Whatever nathb can tell a person about; anything else is a defect."""
+    """Whatever nathb can explain to a person; anything else is a defect."""
 
 
 class Mistake(Struct, frozen=True, order=True):
@@ -104,7 +104,7 @@ class BusyError(NathbError):
 
 
 class RefusalError(NathbError):
-    """A wish that makes no sense as things stand; the message says what does."""
+    """A request that makes no sense in the present state; the message says what does."""
 
 
 class OutputError(NathbError):
@@ -117,6 +117,11 @@ class ReaderGoneError(OutputError):
 
 class UsageError(NathbError):
     """The command line asks for something that cannot be done; the message says what can."""
+
+
+def no_such_node(name: str, nodes: Iterable[str]) -> UsageError:
+    """Return the error for a node's name that is not among the group's `nodes`; it lists them."""
+    return UsageError(f"{name}: no such node; one of {', '.join(nodes)}")
 
 
 class OtherVersionError(UsageError):

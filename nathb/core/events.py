@@ -1,4 +1,4 @@
-"""What nathb tells people: every change once, as one sentence and a few fields.
+"""What nathb reports: every change once, as one sentence and a few fields.
 
 Steady state is no event. The machine's side (identifiers, priorities, the catalog) is
 `host.journal`; the words are here, so that whoever replays a round reads the same sentence.
@@ -17,7 +17,7 @@ from nathb.core.text import format_age, format_duration, format_evidence
 
 
 class EventKind(Enum):
-    """One name per thing worth telling; NATHB_EVENT in the journal."""
+    """One name per kind of event; NATHB_EVENT in the journal."""
 
     STARTED = "started"
     STOPPED = "stopped"
@@ -79,12 +79,12 @@ TRANSITIONS = frozenset(
         EventKind.PEER_DOWN,
         EventKind.UPLINK_UP,
         EventKind.UPLINK_DOWN,
-        # what keeps moves from being made until a person has looked
+        # what keeps moves from being made until a person has checked
         EventKind.CONTESTED,
         EventKind.VIEW_LOST,
     }
 )
-"""What hooks and notifications are told; all else is for the journal alone."""
+"""What hooks and notifications get; all else is for the journal alone."""
 
 
 class Event(Struct, frozen=True, kw_only=True):
@@ -116,7 +116,7 @@ MOVED: dict[Rule, tuple[EventKind, str]] = {
     Rule.R6: (EventKind.HANDED_OVER, "handed {route} over to {to}"),
 }
 
-WISHED: dict[Rule, str] = {
+DUE: dict[Rule, str] = {
     Rule.R3: "take {route} from {holder}",
     Rule.R4: "return {route} to {to}",
     Rule.R5: "release {route} to {to}",
@@ -134,7 +134,7 @@ PINS: dict[PinState, str] = {
 
 
 def moved(move: Move, done: Done | None, trace: str = "") -> Event:
-    """Tell a move that was carried out; `done` is None when only the view shows that it was."""
+    """Report a move that was carried out; `done` is None when only the view shows that it was."""
     kind, words = MOVED[move.rule]
     took = "the call's answer was lost, the table shows it"
     if done is not None:
@@ -150,14 +150,14 @@ def moved(move: Move, done: Done | None, trace: str = "") -> Event:
 
 
 def move_failed(move: Move, undone: Undone, trace: str = "") -> Event:
-    """Tell a move that EC2 did not confirm."""
-    message = f"could not {_fill(WISHED[move.rule], move)}: {undone.message}"
+    """Report a move that EC2 did not confirm."""
+    message = f"could not {_fill(DUE[move.rule], move)}: {undone.message}"
     event = _event(EventKind.MOVE_FAILED, message, move)
     return replace(event, request_id=undone.request_id, error=undone.message, trace=trace)
 
 
 def moved_by_another(route: Route, holder: str, to: str, me: str) -> Event:
-    """Tell a move that `me`, this node, did not make; `holder` is empty for a target outside of
+    """Report a move that `me`, this node, did not make; `holder` is empty for a target outside of
     the group. Nodes move routes from themselves or to themselves, so one of the two it was, or a
     person.
     """
@@ -171,13 +171,13 @@ def moved_by_another(route: Route, holder: str, to: str, me: str) -> Event:
 
 
 def would_move(move: Move, why: str) -> Event:
-    """Tell a move that is not carried out because of `why`: a pause, or a dry run."""
-    message = f"would {_fill(WISHED[move.rule], move)}: {move.reason} ({why})"
+    """Report a move that is not carried out because of `why`: a pause, or a dry run."""
+    message = f"would {_fill(DUE[move.rule], move)}: {move.reason} ({why})"
     return _event(EventKind.WOULD_MOVE, message, move)
 
 
 def left_alone(kind: EventKind, ruling: Ruling, now: float) -> Event:
-    """Tell that a route is not, or is again, subject to moves, and why."""
+    """Report that a route is not, or is again, subject to moves, and why."""
     wait = "" if ruling.due is None else f" for another {format_age(ruling.due - now)}"
     return Event(
         kind=kind,
@@ -189,7 +189,7 @@ def left_alone(kind: EventKind, ruling: Ruling, now: float) -> Event:
 
 
 def verdict(name: str, evidence: Evidence, *, peer: bool) -> Event:
-    """Tell that the uplink or a peer is now UP or DOWN."""
+    """Report that the uplink or a peer is now UP or DOWN."""
     up = evidence.verdict is Verdict.UP
     because = format_evidence("heartbeat" if peer else "uplink", evidence)
     if peer:
@@ -202,7 +202,7 @@ def verdict(name: str, evidence: Evidence, *, peer: bool) -> Event:
 
 
 def never_answered(node: str, evidence: Evidence) -> Event:
-    """Tell of a peer whose pulse answers, and no heartbeat has ever since this process started."""
+    """Report a peer whose pulse answers, and no heartbeat has ever since this process started."""
     addresses = ", ".join(evidence.addresses)
     message = (
         f"heartbeat {addresses} of {node} has never answered, its pulse does: {node} counts as "
@@ -219,7 +219,7 @@ NO_TABLE = (
 
 
 def pin(one: Pin) -> Event:
-    """Tell how a heartbeat is pinned now (R12)."""
+    """Report how a heartbeat is pinned now (R12)."""
     is_looked_up = one.table or one.state is not PinState.MISSING
     words = (PINS[one.state] if is_looked_up else NO_TABLE).format(
         node=one.node, address=one.address, table=one.table, target=one.target
@@ -235,7 +235,7 @@ def pin(one: Pin) -> Event:
 
 
 def paused(intent: Intent) -> Event:
-    """Tell that nothing is moved, and until when (R9)."""
+    """Report that nothing is moved, and until when (R9)."""
     message = f"the group is paused: no moves {_until(intent)}"
     return Event(kind=EventKind.PAUSED, message=message, rule="R9")
 

@@ -53,7 +53,7 @@ class WriteState(Enum):
     """EC2 has not answered yet."""
     ACCEPTED = "accepted"
     UNANSWERED = "unanswered"
-    """The answer was lost: a view will tell whether it was carried out."""
+    """The answer was lost: a view will show whether it was carried out."""
 
 
 class Write(Recorded, frozen=True):

@@ -27,7 +27,7 @@ class Outcome(Enum):
     HEARD = "heard"
     MISSED = "missed"
     BLIND = "blind"
-    """It could not be asked: the send failed, or this process was stalled."""
+    """It could not be pinged: the send failed, or this process was stalled."""
 
 
 class Verdict(Enum):
@@ -106,7 +106,7 @@ class Timers(Recorded, frozen=True):
 
 
 class Notify(Recorded, frozen=True):
-    """The `notify` block: whom to tell of transitions. `sns` is a topic's ARN, empty for none."""
+    """The `notify` block: who gets the transitions. `sns` is a topic's ARN, empty for none."""
 
     sns: str = ""
 
@@ -181,7 +181,7 @@ class Evidence(Recorded, frozen=True):
     gone: bool = False
     """EC2 says that the instance is stopping, stopped, shutting down or terminated."""
     blind: str = ""
-    """Why one of its addresses cannot be asked at present; empty when all can."""
+    """Why one of its addresses cannot be pinged at present; empty when all can."""
     never_answered: bool = False
     """None of its addresses has ever answered this process."""
     pulsing_since: float | None = None
@@ -236,14 +236,14 @@ class Ruling(Recorded, frozen=True):
     due: float | None = None
     """When time alone will change this ruling; None when it takes new evidence."""
     fresh: str = ""
-    """The node that must be heard, and seen in a view, anew before this can go on."""
+    """The node that must answer, and be seen in a view, once more before this can go on."""
 
     @property
     def is_pending(self) -> bool:
-        """Whether a move is wished for, or waits for no more than an answer or another try."""
-        wished = self.move is not None and not self.would
+        """Whether a move is due, or waits for no more than an answer or another try."""
+        is_due = self.move is not None and not self.would
         tried_again = self.due is not None and self.rule is not Rule.R7
-        return wished or tried_again or bool(self.fresh) or self.rule is Rule.R10
+        return is_due or tried_again or bool(self.fresh) or self.rule is Rule.R10
 
 
 class Failure(Enum):
@@ -251,7 +251,7 @@ class Failure(Enum):
 
     THROTTLED = "throttled"
     UNAVAILABLE = "unavailable"
-    """5xx, connection refused, no route: not applied as far as can be told."""
+    """5xx, connection refused, no route: probably not applied."""
     NO_REPLY = "no reply"
     """Sent, but the answer was lost: it may have been applied."""
     DENIED = "denied"

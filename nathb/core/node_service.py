@@ -1,4 +1,4 @@
-"""Whether a node serves the clients that are sent to it, as far as one snapshot tells."""
+"""Whether a node serves the clients that are sent to it, as far as one snapshot shows."""
 
 from __future__ import annotations
 

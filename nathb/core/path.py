@@ -16,7 +16,7 @@ from nathb.core.model import Outcome
 
 
 class Path:
-    """The checks of one address. Times are seconds; tickets are whatever the wire hands out."""
+    """The checks of one address. Times are seconds; tickets are whatever the wire returns."""
 
     def __init__(self, subject: str, address: str, source: str = "") -> None:
         self.subject = subject
@@ -24,13 +24,13 @@ class Path:
         self.source = source
         """The address that checks leave from; empty for the usual one."""
         self.void = False
-        """A heartbeat that is not pinned to its peer is not asked, and says nothing (R12)."""
+        """A heartbeat that is not pinned to its peer is not pinged, and says nothing (R12)."""
         self.ever_answered = False
         """Whether this process has ever had an answer from it; a restart does not forget that."""
         self.restart()
 
     def restart(self) -> None:
-        """Forget all evidence: UNKNOWN until there is some anew (R1, R14)."""
+        """Forget all evidence: UNKNOWN until there is new evidence (R1, R14)."""
         self.health = Health()
         self.in_flight: dict[int, float] = {}
         """Tickets, and when the check that each belongs to was begun."""

@@ -1,6 +1,6 @@
-"""When to look at EC2 again, for one kind of look: the route tables, or the instances (R10).
+"""When to read EC2 again, for one kind of read: the route tables, or the instances (R10).
 
-A look is due every `refresh`, oftener for a while after something has happened, and after a
+A read is due every `refresh`, oftener for a while after something has happened, and after a
 failure once its backoff has passed. One runs at a time; one that has run for longer than any call
 may take is given up, and whatever it may still bring is too old to be used.
 """
@@ -13,11 +13,11 @@ from nathb.core.model import Failure
 GIVE_UP = 20.0
 """Seconds; well above connect and read timeout with one retry."""
 GAP = 0.25
-"""Seconds between the beginnings of two looks, however much is asked for: the API has limits."""
+"""Seconds between the beginnings of two reads, however often one is due: the API has limits."""
 
 
 class PollSchedule:
-    """The pace of one kind of look. Times in seconds; `brisk` is its pace while in a hurry."""
+    """The pace of one kind of read. Times in seconds; `brisk` is its pace while in a hurry."""
 
     def __init__(self, refresh: float, brisk: float) -> None:
         self.refresh = refresh
@@ -28,18 +28,18 @@ class PollSchedule:
         self.attempts = 0
         self.retry_at = float("-inf")
         self.asked_at: float | None = None
-        """Since when somebody waits for a look that was begun no earlier."""
+        """Since when somebody waits for a read that was begun no earlier."""
 
     def hurry(self, now: float, seconds: float) -> None:
-        """Look briskly for so long: something is going on."""
+        """Read briskly for so long: something has changed."""
         self.hurry_until = max(self.hurry_until, now + seconds)
 
     def at_once(self, now: float) -> None:
-        """Look as soon as may be: what was last seen may have just been overtaken."""
+        """Read as soon as possible: what was last read may be out of date."""
         self.asked_at = now
 
     def due_at(self, now: float) -> float:
-        """When the next look is due; while one is running, when that one is given up."""
+        """When the next read is due; while one is running, when that one is given up."""
         if self.begun_at is not None:
             return self.begun_at + GIVE_UP
         if self.attempts and self.asked_at is None:
@@ -53,11 +53,11 @@ class PollSchedule:
         return self.last_at + (self.brisk if now < self.hurry_until else self.refresh)
 
     def begun(self, now: float) -> None:
-        """Note that a look has been started."""
+        """Note that a read has been started."""
         self.begun_at = self.last_at = now
 
     def succeeded(self) -> bool:
-        """Note a good look; return whether it ends a run of failures."""
+        """Note a good read; return whether it ends a run of failures."""
         recovered = self.attempts > 0
         if self.asked_at is not None and self.last_at is not None:
             if self.last_at >= self.asked_at:
@@ -68,7 +68,7 @@ class PollSchedule:
         return recovered
 
     def failed(self, failure: Failure, now: float, jitter: float) -> bool:
-        """Note a failed look; return whether it begins a run of failures."""
+        """Note a failed read; return whether it begins a run of failures."""
         self.begun_at = self.asked_at = None
         self.attempts += 1
         self.retry_at = now + backoff(failure, self.attempts, jitter)

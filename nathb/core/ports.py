@@ -64,10 +64,10 @@ class Calls(Protocol):
 
 
 class Journal(Protocol):
-    """Where events are told. Never blocks, never raises."""
+    """Where events go. Never blocks, never raises."""
 
     def emit(self, event: Event) -> None:
-        """Tell one event."""
+        """Report one event."""
         ...
 
 
@@ -79,7 +79,7 @@ class Manager(Protocol):
         ...
 
     def status(self, status: str) -> None:
-        """Say in one line how things stand."""
+        """Say in one line what the state is."""
         ...
 
     def watchdog(self) -> None:
@@ -113,4 +113,4 @@ class Ports(Struct, frozen=True):
     resolve: Callable[[str], tuple[str, ...]]
     """Addresses of a host name, blocking; NathbError when there are none."""
     jitter: Callable[[], float]
-    """A number in [0, 1), anew at each call."""
+    """A new number in [0, 1) at each call."""

@@ -4,8 +4,8 @@ While all is settled, heartbeats and uplinks are asked every `interval`. As soon
 doubt (a missed check, a lost pulse, a path not yet decided), *everything* is asked every
 `fast_interval`, the uplink too: distrust yourself before you accuse a peer (R15).
 
-This room keeps evidence but touches no socket and no clock. It says which paths are due; whoever
-sends tells it what became of them.
+This module keeps evidence but touches no socket and no clock. It says which paths are due; whoever
+sends them reports their outcomes to it.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ class Subject:
     def conclude(self, now: float, pulse: Pulse | None) -> None:
         """Bring the verdict up to date with the paths that can say anything.
 
-        A heartbeat that has never answered may be a mistake in the file. It convicts only whom
-        EC2 has bad news of, or whose pulse is silent too, as far as pulses are sent at all.
+        A heartbeat that has never answered may be a mistake in the file. It counts only against a
+        node that EC2 calls gone, or whose pulse is silent too, as far as pulses are sent at all.
         """
         verdict = together([path.health.verdict for path in self.paths if path.speaks])
         silent = not self.pulsed
@@ -300,7 +300,7 @@ class Prober:
     def _needed(self, subject: Subject, now: float) -> dict[Limit, int]:
         """R13, R15: one miss is enough where EC2 adds its word; a lossy path of my own wants more.
 
-        Of the uplink as many misses convict as ever: it is what the awareness is of.
+        The uplink always needs all its misses: the awareness is about the uplink.
         """
         factor = 1 if subject is self.uplink else 1 + self.awareness.level(now)
         return limits(self.timers, hastened=subject.hastened, factor=factor)

@@ -69,10 +69,10 @@ def _unknown(error: msgspec.ValidationError) -> str:
 
 
 HOLDS: dict[Rule, str] = {
-    Rule.R7: "Wait before taking from a holder that someone else, or it itself, defends.",
-    Rule.R9: "Paused, or a dry run: say what would be done, and do not do it.",
+    Rule.R7: "Wait before taking a route that its holder, or someone else, has just moved.",
+    Rule.R9: "Paused, or a dry run: report the move, and do not make it.",
 }
-RETRY = "EC2 has just failed this very move: the next try waits its turn."
+RETRY = "EC2 has just failed to make this move: the next try waits."
 
 
 class RuleResult(Struct, frozen=True):
@@ -89,7 +89,7 @@ class RuleTrace(Struct, frozen=True):
     answers: tuple[RuleResult, ...]
     ruling: Ruling
     held: RuleResult | None = None
-    """What held back the move that the answer wished for."""
+    """What held back the move that the rule called for."""
 
 
 def evaluate(known: Facts, route: Route) -> RuleTrace:

@@ -65,7 +65,7 @@ def r10_views(case: RouteContext) -> Ruling | None:
 
 
 def r8_foreign(case: RouteContext) -> Ruling | None:
-    """Hands off what points outside the group, and what is not there at all."""
+    """Leave alone what points outside the group, and what is not in the table at all."""
     if case.holding is None:
         return case.stay(Rule.R8, "the table has no such route; create it to have it guarded")
     if case.holding.node == "" and not case.holding.is_blackhole:
@@ -268,7 +268,7 @@ def r7_contested(case: RouteContext) -> Ruling | None:
 
 
 def r7b_robbed(case: RouteContext) -> Ruling | None:
-    """My home route is with a node that I call DOWN: it has convicted me before.
+    """My home route is with a node that I call DOWN: it called me DOWN before.
 
     Where pulses are answered and heartbeats are not, nothing lies between the two: then its
     forwarding is dead, and there is nothing to wait for. In a split there is not either.
@@ -282,14 +282,14 @@ def r7b_robbed(case: RouteContext) -> Ruling | None:
     due = holder.since + ROBBED_WAIT
     if holder.pulsing_since is not None:
         due = min(due, holder.pulsing_since + case.known.group.check.fast_detection)
-    reason = f"{case.holder} had taken this route from me: I make sure first"
+    reason = f"{case.holder} took this route from me: waiting to be sure"
     return case.stay(Rule.R7, reason, due)
 
 
 def r7c_split(case: RouteContext) -> Ruling | None:
-    """The holder and I have convicted each other: each keeps its own, and takes nothing else.
+    """The holder and I have called each other DOWN: each keeps its own, and takes nothing else.
 
-    Not for longer than nothing can be heard: where pulses are answered, nothing lies between.
+    Only while neither is answered: where pulses are answered, the path between them is not cut.
     """
     found = case.known.splits.get(case.holder)
     if found is None or case.order[0] == case.known.me:
@@ -297,7 +297,7 @@ def r7c_split(case: RouteContext) -> Ruling | None:
     due, pulsing_since = found.acted_at + split.HOLD, case.evidence(case.holder).pulsing_since
     if pulsing_since is not None:
         due = min(due, pulsing_since + case.known.group.check.fast_detection)
-    reason = f"{case.holder} has taken a route while it was silent, so it lives: left alone"
+    reason = f"{case.holder} took a route while it did not answer, so it is alive: left alone"
     return case.stay(Rule.R7, reason, due)
 
 

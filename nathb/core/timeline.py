@@ -1,7 +1,7 @@
 """What happened, put in order: which entries are moves, and who held which route when.
 
-Each move has exactly one record, in the journal of the node that made it. The others tell that
-they saw another hand at work; with the journals of several nodes at hand, that says nothing new.
+Each move has exactly one record, in the journal of the node that made it. The others log that
+they saw a move by someone else; where its own record is there too, that says nothing new.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Occurrence(Struct, frozen=True, kw_only=True):
     boot: str
     node: str
     event: Event | None = None
-    """None for the entry which owns up to entries that were lost."""
+    """None for the entry that counts lost entries."""
     lost: int = 0
     version: str = ""
     """The version of the program that wrote it; empty for the first ones, which did not say."""
@@ -103,7 +103,7 @@ def spans(happened: Iterable[Occurrence], begin: float, end: float) -> tuple[Spa
 
 
 def _change(one: Occurrence) -> tuple[Route, str | None, str] | None:
-    """The route, from whom if that is known, and to whom; None when no route was moved."""
+    """The route, its holder before if that is known, and after; None when no route was moved."""
     event = one.event
     if event is None or event.route is None:
         return None

@@ -1,4 +1,4 @@
-"""The loop of one node: look, judge, decide, move, tell.
+"""The loop of one node: read, judge, decide, move, report.
 
 `step` does whatever is due and says when it wants to be called next; it never waits for anything.
 Level-triggered: every step compares where each route should point with where it points. EC2 is
@@ -96,7 +96,7 @@ class Agent:
         return self._expected_at
 
     def reload(self, group: Group, ports: Ports, digest: str = "") -> None:
-        """Go on with another file. If targets or timers changed, all is UNKNOWN anew (R1)."""
+        """Go on with another file. If targets or timers changed, all is UNKNOWN again (R1)."""
         before, watcher = self.prober, self.ec2_watcher
         same = _targets(group) == _targets(self.group)
         self.ports = self.mover.ports = self.reporter.ports = ports
@@ -113,7 +113,7 @@ class Agent:
         self.emit(Event(kind=EventKind.RELOADED, message=f"reloaded {group.name}"))
 
     def look_now(self) -> None:
-        """Look at EC2 at once: somebody knows that it has something new to show."""
+        """Read EC2 at once: somebody knows that it has something new to show."""
         self.ec2_watcher.look_again(self.ports.clock.monotonic(), self.group.settle)
 
     @property
@@ -127,7 +127,7 @@ class Agent:
         return self.mover.idle
 
     def emit(self, event: Event) -> None:
-        """Tell an event that this process' surroundings have brought about."""
+        """Report an event that this process' surroundings have brought about."""
         self.reporter.emit(event)
 
     def _begin(self, group: Group) -> None:
@@ -139,7 +139,7 @@ class Agent:
         self.prober.set_uplink(self.ec2_watcher.uplink())
         self._expected_at = float("inf")
 
-    # --- look -------------------------------------------------------------------------------
+    # --- read -------------------------------------------------------------------------------
 
     def _notice_stall(self, now: float) -> None:
         """R14: after a stall or a suspend, nothing that was in flight means anything."""
@@ -149,7 +149,7 @@ class Agent:
             return
         gap = max(late, suspended - self._suspended)
         if abs(suspended - self._suspended) > bound:
-            self.ec2_watcher.view = None  # monotonic time stood still, so its age cannot be told
+            self.ec2_watcher.view = None  # monotonic time stood still, so its age is not known
         self._suspended = suspended
         self.prober.restart(now)
         self.ec2_watcher.look_again(now, self.group.settle)
@@ -217,7 +217,7 @@ class Agent:
     # --- judge, decide, move ----------------------------------------------------------------
 
     def _judge(self, now: float) -> list[Event]:
-        """Return what is new in verdicts; look at EC2 the moment anything comes into doubt."""
+        """Return what is new in verdicts; read EC2 the moment anything comes into doubt."""
         self.prober.conclude(now)
         self.evidence = {
             name: self.prober.evidence(name, now) for name in (UPLINK, *self.prober.peers)
@@ -254,7 +254,7 @@ class Agent:
         )
 
     def _decide(self, now: float, news: list[Event]) -> None:
-        """Ask the rules, and tell the news with the round that they led to."""
+        """Apply the rules, and report the changes with the round that they led to."""
         known = Facts(
             now=now,
             me=self.me,
@@ -277,7 +277,7 @@ class Agent:
         for ruling in self.rulings:
             move = ruling.move
             if move is None or ruling.would or self.stopping or not self.mover.may_start(move, now):
-                continue  # what still has to wait its turn is wished for again in the next round
+                continue  # what still has to wait its turn is due again in the next round
             self.mover.start(ruling, move, known, self.ec2_watcher.eni(move.to), now + WRITE_WITHIN)
 
     def _with_round(self, event: Event, known: Facts) -> Event:
@@ -303,7 +303,7 @@ class Agent:
                 self._not_sent(asked, str(error), now)
             else:
                 if isinstance(asked, Path) and asked.blind:
-                    message = f"{asked.subject} {asked.address} can be asked again"
+                    message = f"{asked.subject} {asked.address} can be pinged again"
                     self.emit(Event(kind=EventKind.SIGHTED, message=message, rule="R1"))
                 self.prober.sent(asked, ticket, now)
                 self.counters.checks += 1
@@ -311,17 +311,17 @@ class Agent:
     def _not_sent(self, asked: Path | Pulse, why: str, now: float) -> None:
         self.counters.blind += 1
         if isinstance(asked, Path) and not asked.blind:
-            message = f"cannot ask {asked.subject} {asked.address}: {why}"
+            message = f"cannot ping {asked.subject} {asked.address}: {why}"
             self.emit(Event(kind=EventKind.BLIND, message=message, rule="R1"))
         self.prober.not_sent(asked, why, now)
 
     def _pulses(self) -> dict[str, str]:
         return {name: pulse.state for name, pulse in self.prober.pulses.items()}
 
-    # --- tell -------------------------------------------------------------------------------
+    # --- report -----------------------------------------------------------------------------
 
     def status(self) -> str:
-        """Return in one line how things stand, for STATUS= of the service manager."""
+        """Return the state in one line, for STATUS= of the service manager."""
         peers = ", ".join(f"{name} {s.verdict.value}" for name, s in self.prober.peers.items())
         view = self.ec2_watcher.view
         held = [seen for seen in view.holdings if seen.node == self.me] if view else []

@@ -19,7 +19,7 @@ from nathb.core.snapshot import FailedRead
 from nathb.core.text import is_address
 
 BRISK = 2.0
-"""Seconds between two looks while something is going on; spares EC2's token buckets."""
+"""Seconds between two reads while something is changing; spares EC2's token buckets."""
 ROSTER_REFRESH = 300.0
 NAME_REFRESH = 300.0
 
@@ -31,7 +31,7 @@ READS = {ROSTER: "instances", VIEW: "route tables"}
 
 
 class EC2Watcher:
-    """The latest good answers, and the looks that keep them fresh. Times in seconds."""
+    """The latest good answers, and the reads that keep them fresh. Times in seconds."""
 
     def __init__(self, ports: Ports, group: Group, me: str) -> None:
         self.ports = ports
@@ -61,12 +61,12 @@ class EC2Watcher:
         self._failed = dict(old._failed)
 
     def hurry(self, now: float, seconds: float) -> None:
-        """Look at EC2 briskly for a while."""
+        """Read EC2 briskly for a while."""
         self.looking[ROSTER].hurry(now, seconds)
         self.looking[VIEW].hurry(now, seconds)
 
     def look_again(self, now: float, seconds: float) -> None:
-        """Look at EC2 as soon as may be, and go on briskly: something has just happened."""
+        """Read EC2 as soon as possible, and briskly after that: something has just happened."""
         self.looking[ROSTER].at_once(now)
         self.looking[VIEW].at_once(now)
         self.hurry(now, seconds)
@@ -77,7 +77,7 @@ class EC2Watcher:
         return self.looking[VIEW].asked_at
 
     def look(self, now: float) -> None:
-        """Start every look that is due."""
+        """Start every read that is due."""
         for key, looking in self.looking.items():
             if looking.due_at(now) <= now and (key != VIEW or self.roster is not None):
                 looking.begun(now)
@@ -87,16 +87,16 @@ class EC2Watcher:
                 self.ports.calls.start(ticket, self._call(key))
 
     def wake_at(self, now: float) -> float:
-        """When the next look is due."""
+        """When the next read is due."""
         keys = [key for key in self.looking if key != VIEW or self.roster is not None]
         return min(self.looking[key].due_at(now) for key in keys)
 
     def owns(self, ticket: Hashable) -> bool:
-        """Whether the ticket is that of a look still waited for; others came too late."""
+        """Whether the ticket is that of a read still waited for; others came too late."""
         return ticket in self._awaited
 
     def learn(self, ticket: Hashable, answer: object, now: float) -> Iterator[Event]:
-        """Take in the answer to a look; yield an event when looks begin or cease to fail."""
+        """Take in the answer to a read; yield an event when reads begin or cease to fail."""
         key = self._awaited.pop(ticket)
         looking = self.looking[key]
         if isinstance(answer, BaseException):
@@ -190,7 +190,7 @@ class EC2Watcher:
             until = "the last view is used while it lasts" if self.view else "nothing can be moved"
             message = f"cannot read {what}, so {until}: {error}"
             return Event(kind=EventKind.VIEW_LOST, message=message, rule="R10")
-        until = "its last addresses stay in use" if key in self.addresses else "it is not asked"
+        until = "its last addresses stay in use" if key in self.addresses else "it is not pinged"
         return Event(kind=EventKind.NAME_LOST, message=f"cannot resolve {key}, so {until}: {error}")
 
     def _keep(self, key: str, answer: object) -> None:

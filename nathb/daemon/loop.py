@@ -79,7 +79,7 @@ class Service:
             self._go_on(selector, asked_at + LEAVING, lambda: self.agent.may_leave)
         self.agent.stopping = True
         self._go_on(selector, asked_at + LAST_MOVES, lambda: self.agent.idle)
-        unfinished = "" if self.agent.idle else "; a move is under way, EC2 may yet carry it out"
+        unfinished = "" if self.agent.idle else "; a move is under way, EC2 may still carry it out"
         self._tell(EventKind.STOPPED, f"stopped{unfinished}; routes stay where they are")
 
     def _go_on(

@@ -21,7 +21,7 @@ MISSING = (
 )
 
 EVERY = 5.0
-"""Seconds between two writes of the file; Prometheus seldom looks more often than every 15."""
+"""Seconds between two writes of the file; Prometheus seldom reads more often than every 15."""
 LAST_TOUCH = 0.1
 """Seconds in which the file may be taken away at the end."""
 
@@ -70,7 +70,7 @@ class Prometheus:
                 self._places[name] = self._make(name, where)
 
     def close(self) -> None:
-        """Stop; a file of figures goes too, for old ones look like new ones."""
+        """Stop; a file of figures goes too, for old figures look like new ones."""
         for place in self._places.values():
             place.close()
         if textfile := self._places.get("textfile"):

@@ -1,6 +1,6 @@
-"""Moves under way and what is remembered of each route: the agent's only hand on the world.
+"""Moves under way and what is remembered of each route: the agent's only writes.
 
-A move is started in the background, one per route at a time. Its end is told once: as done, as
+A move is started in the background, one per route at a time. Its end is reported once: as done, as
 failed, or, when the answer was lost, as done by the view that later shows it.
 """
 
@@ -61,7 +61,7 @@ class Mover:
         )
 
     def start(self, ruling: Ruling, move: Move, known: Facts, eni: str, not_after: float) -> None:
-        """Begin the move that the ruling wishes for; `not_after` is monotonic seconds."""
+        """Begin the move that the ruling calls for; `not_after` is monotonic seconds."""
         self._count += 1
         ticket = (MOVE, str(move.route), self._count)
         self._moves[ticket] = move
@@ -85,7 +85,7 @@ class Mover:
         ]
 
     def ended(self, ticket: Hashable, answer: object, now: float) -> Iterator[Event]:
-        """Take in how a move ended; yield its event. The same failure again is not told again."""
+        """Take in how a move ended; yield its event, but not for the same failure again."""
         move, home = self._moves.pop(ticket), self._homes.pop(ticket)
         del self._begun_at[ticket]
         route = move.route

@@ -1,7 +1,7 @@
-"""Who is told what: the journal of everything, hooks and a topic of transitions.
+"""Who gets which events: the journal all, hooks and a topic the transitions.
 
 The agent knows one method, `emit`. Behind it, only the journal and the queues are touched; whoever
-else is told is told by a thread of its own, so that nothing here can hold up a move.
+else is notified is notified by a thread of its own, so that nothing here can hold up a move.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ LAST_BREATH = 0.1
 
 
 class Notifier:
-    """Everybody who is told of what happens on this node. All methods are for the loop's thread.
+    """All receivers of the events of this node. All methods are for the loop's thread.
 
-    At first only the journal is; `follow` adds whom the file names.
+    At first only the journal is; `follow` adds those that the file names.
     """
 
     def __init__(self, journal: Journal, node: str) -> None:
@@ -42,7 +42,7 @@ class Notifier:
         self._notify = Notify()
 
     def emit(self, event: Event) -> None:
-        """Tell the journal, and queue the event for everyone else whom it concerns."""
+        """Log the event, and queue it for every other receiver that it concerns."""
         self._journal.emit(event)
         if event.kind in TRANSITIONS and self._outboxes:
             told = notice(event, self._group, self._node, datetime.now().astimezone())
@@ -50,9 +50,9 @@ class Notifier:
                 outbox.emit(told)
 
     def follow(self, group: Group, directory: Path) -> None:
-        """Tell whom this file names from now on; `directory` is where it lies.
+        """Notify those that this file names from now on; `directory` is where it lies.
 
-        Whoever is named no more is still told what waits.
+        Those that are no longer named still get what waits.
         """
         self._group = group.name
         if self._hooks is None:
@@ -68,7 +68,7 @@ class Notifier:
                 self._outboxes["sns"] = DeliveryQueue("sns", topic.carry, self._journal)
 
     def close(self) -> None:
-        """Pass on what can be in a moment, end the hook that runs, and own up to the rest."""
+        """Pass on what can be in a moment, end the hook that runs, and count the rest as lost."""
         outboxes = [*self._outboxes.values(), *self._retired]
         for outbox in outboxes:
             outbox.close()

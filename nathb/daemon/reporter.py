@@ -1,6 +1,6 @@
-"""What one node tells: events to the journal, its state to the manager and to `nathb status`.
+"""What one node reports: events to the journal, its state to the manager and to `nathb status`.
 
-Nothing here waits or fails: what cannot be told is told elsewhere, once.
+Nothing here waits or fails: what cannot be reported in one place is reported in another, once.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ class Reporter:
         return tuple(self._lately)
 
     def emit(self, event: Event) -> None:
-        """Tell an event, and show it in the next snapshot, which is due at once."""
+        """Report an event, and show it in the next snapshot, which is due at once."""
         self.ports.journal.emit(event)
         at = self.ports.clock.monotonic()
         self._lately.append(Told(at, event.kind.value, event.message))
         self._reported_at = float("-inf")
 
     def emit_all(self, events: Iterable[Event]) -> None:
-        """Tell these events in order."""
+        """Report these events in order."""
         for event in events:
             self.emit(event)
 
     def report(self, now: float, status: Callable[[], str], show: Callable[[], Snapshot]) -> None:
-        """Say that the loop is alive and how things stand, if that is due; `now` in seconds."""
+        """Report that the loop is alive and its state, if that is due; `now` in seconds."""
         if now < self._reported_at + self._pace:
             return
         self._reported_at = now
@@ -55,7 +55,7 @@ class Reporter:
         self._publish(show)
 
     def _publish(self, show: Callable[[], Snapshot]) -> None:
-        """Show the snapshot to whoever asks; the daemon works without it, and tells so once."""
+        """Show the snapshot to whoever asks; the daemon works without it, and logs so once."""
         could, self._published = self._published, True
         try:
             self.ports.publish(show())

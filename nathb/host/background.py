@@ -43,12 +43,12 @@ class Background:
             self._running += 1
             running = self._running
         if running > self._limit:
-            self._end(ticket, BusyError(f"not started: {self._limit} calls have not come back"))
+            self._end(ticket, BusyError(f"not started: {self._limit} calls have not ended"))
             return
         try:
             threading.Thread(target=self._run, args=(ticket, call), daemon=True).start()
         except RuntimeError as error:
-            self._end(ticket, BusyError(f"not started, no thread to be had: {error}"))
+            self._end(ticket, BusyError(f"not started, no thread is available: {error}"))
 
     def ended(self) -> list[tuple[Hashable, object]]:
         """Return (ticket, result) of each call that ended since the last time, in that order.

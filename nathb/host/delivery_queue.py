@@ -1,4 +1,4 @@
-"""Telling listeners that may be slow, hang or fail, without ever waiting for one.
+"""Delivery to receivers that may be slow, hang or fail, without ever waiting for one.
 
 Each listener has an outbox: a bounded queue, and one thread that carries notices in their order,
 one at a time. What goes wrong is told to the journal and to nobody else, so that no failure to
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 BACKLOG = 100
 """Notices that may wait. More than that come of a listener that hangs; the newest are kept, for
-they say how things stand."""
+they have the present state."""
 
 
 class DeliveryQueue:
@@ -48,7 +48,7 @@ class DeliveryQueue:
         self._carrier.start()
 
     def emit(self, notice: Notice) -> None:
-        """Queue a notice, at once and without fail; the oldest that waits makes room for it."""
+        """Queue a notice, at once and without fail; a full queue drops its oldest."""
         with self._changed:
             self._waiting.append(notice)
             if len(self._waiting) > self._backlog:
@@ -68,7 +68,7 @@ class DeliveryQueue:
         return not self._carrier.is_alive()
 
     def give_up(self) -> None:
-        """Own up to what has not been carried, and carry none of what waits."""
+        """Report what was not delivered, and deliver nothing that still waits."""
         with self._changed:
             left = len(self._waiting) + self._carrying
             self._waiting.clear()
@@ -90,7 +90,7 @@ class DeliveryQueue:
             self._carrying = 0
             dropped, self._dropped = self._dropped, 0
         if dropped:
-            self._untold(dropped, "more came than could be carried")
+            self._untold(dropped, "there were more than could be delivered")
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._closed)
             if not self._waiting:
@@ -100,5 +100,5 @@ class DeliveryQueue:
 
     def _untold(self, count: int, why: str) -> None:
         events = "1 event was" if count == 1 else f"{count} events were"
-        message = f"{self.name}: {events} not passed on: {why}"
+        message = f"{self.name}: {events} not delivered: {why}"
         self._journal.emit(Event(kind=EventKind.UNTOLD, message=message))

@@ -36,7 +36,7 @@ GRACE = 1.0
 MOST_OUTPUT = 64 * 1024
 """Bytes of output that are read; a hook that writes more is ended by SIGPIPE."""
 SHOWN = 300
-"""Characters of its last output that are told when it failed."""
+"""Characters of its last output that are logged when it failed."""
 
 NOT_HOOKS = ("~", ".bak", ".swp", ".orig", ".dpkg-old", ".dpkg-new", ".dpkg-dist", ".rpmsave")
 WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
@@ -56,7 +56,7 @@ IN_BETWEEN = ("/bin/sh", "-c", 'exec "$0"')
 
 
 class Hooks:
-    """All hooks of a directory, which is read anew for each notice. Times in seconds."""
+    """All hooks of a directory, which is read again for each notice. Times in seconds."""
 
     def __init__(
         self,
@@ -85,7 +85,7 @@ class Hooks:
             return
         for path in paths:
             if not self._stopping and (failure := self._run(path, {**self._environ, **notice})):
-                yield _failed(path, f"{failure} (told of {notice['NATHB_EVENT']})")
+                yield _failed(path, f"{failure} (event: {notice['NATHB_EVENT']})")
 
     def stop(self) -> None:
         """End the hook that runs, and let no more begin. To be called from another thread."""
@@ -122,7 +122,7 @@ class Hooks:
             attendant = HookProcess(process, self._stopped)
         except OSError as error:  # out of descriptors
             os.killpg(process.pid, signal.SIGKILL)
-            return f"killed at once, for it could not be watched: {error}"
+            return f"killed at once, because it could not be watched: {error}"
         with attendant:
             return attendant.attend(self._timeout, self._grace)
 
@@ -156,14 +156,14 @@ class HookProcess:
             cause = _cause(self._finish(grace))
         elif self._is_ready(self._stopped):
             self._finish(grace)
-            cause = "killed, for nathb stopped"
+            cause = "killed, because nathb stopped"
         else:
             self._signal(signal.SIGTERM)
             self._wait(grace)
             code = self._finish(grace)
             cause = f"killed after {format_duration(timeout)}"
             if code is None:
-                cause += ", yet it lives on: it waits for a disk or a file system"
+                cause += ", but it still runs: it waits for a disk or a file system"
         said = one_line(self._output.decode(errors="replace"))[-SHOWN:].lstrip()
         return f"{cause}; it wrote last: {said}" if cause and said else cause
 
@@ -229,7 +229,7 @@ def _refusal(path: Path) -> str:
     """Say why a hook is not run: who may write it, or put another in its place, acts as nathb."""
     for what in (path.parent, path):
         if what.stat().st_mode & WRITABLE_BY_OTHERS:
-            return f"not run, for others may write to {what}: chmod go-w {what}"
+            return f"not run, because others may write to {what}: chmod go-w {what}"
     return ""
 
 

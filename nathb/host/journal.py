@@ -1,4 +1,4 @@
-"""Telling what happened, without ever waiting for whoever listens.
+"""Logging what happened, without ever waiting for journald.
 
 A journald that does not read makes its clients wait: sd_journal_sendv(3) sends on a blocking
 socket, and systemd-python holds the interpreter's lock meanwhile, so one such call would stop
@@ -77,7 +77,7 @@ class Journal:
     def emit(self, event: Event) -> None:
         """Queue the event to be written, at once and without fail; drop and count it if full.
 
-        Any thread may tell.
+        Any thread may call it.
         """
         try:
             self._waiting.put_nowait(
@@ -140,7 +140,7 @@ class Native:
         """Send one entry; it waits as long as journald does not read."""
         datagram = b"".join(_field(name, value) for name, value in record.fields)
         try:
-            # By address each time: a restarted journald may have made its socket anew.
+            # By address each time: a restarted journald may have made a new socket.
             self._socket.sendto(datagram, self._address)
         except OSError as error:
             if error.errno != EMSGSIZE:

@@ -27,7 +27,7 @@ class Level(IntEnum):
     ERR = 3
     """Clients may be cut off, or would be by the next fault, until a person acts."""
     WARNING = 4
-    """Traffic moved or may have to; a person should look, in their own time."""
+    """Traffic moved or may have to; a person should check it when there is time."""
     NOTICE = 5
     """Good news, or something that an operator asked for."""
     INFO = 6
@@ -91,7 +91,7 @@ ENTRIES = {
 KINDS = {entry.message_id: kind for kind, entry in ENTRIES.items()}
 
 LOST = EntryType("d3d282ddb66541358cd7f2fb383f3aa8", Level.WARNING)
-"""The journal's own kind: events that could not be told, told as a number."""
+"""The journal's own kind: events that could not be logged, as a number."""
 
 
 class Record(Struct, frozen=True):
@@ -160,7 +160,7 @@ def event(fields: Mapping[str, str]) -> Event | None:
 
 
 def lost_record(lost: int, group: str, node: str) -> Record:
-    """Own up to that many events, one or more, which happened but were never written."""
+    """Return the entry for that many events, one or more, that happened but were never written."""
     events = "1 event was" if lost == 1 else f"{lost} events were"
     fields = {
         "NATHB_GROUP": group,
@@ -168,7 +168,7 @@ def lost_record(lost: int, group: str, node: str) -> Record:
         "NATHB_EVENT": "events-lost",
         "NATHB_LOST": str(lost),
     }
-    return _record(LOST, f"{events} lost: the journal did not take them in time", fields)
+    return _record(LOST, f"{events} lost: the journal did not accept them in time", fields)
 
 
 def _record(entry: EntryType, message: str, fields: dict[str, str]) -> Record:

@@ -80,8 +80,8 @@ class Lock:
     def take(self, group: Group, file: Path) -> str:
         """Hold the group and its tables until `close`; return why that could not be written.
 
-        HeldError, which says by whom, when another daemon of this machine has them. Where nothing
-        can be written, there is no lock, and the group is guarded all the same.
+        HeldError, which names the holder, when another daemon of this machine has them. Where
+        nothing can be written, there is no lock, and the group is still guarded.
         """
         why_not = ""
         for folder in (*reversed(self._place.parents), self._place):
@@ -212,9 +212,9 @@ def _size(handle: int) -> int:
 
 @contextmanager
 def _turn(shared: Path) -> Iterator[None]:
-    """Let daemons that start at once look at each other one after the other.
+    """Let daemons that start at once check each other one after the other.
 
-    Without it each could look before the other has said which tables it guards.
+    Without it each could check before the other has said which tables it guards.
     """
     try:
         handle = os.open(shared, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

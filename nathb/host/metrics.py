@@ -1,7 +1,7 @@
 """Where Prometheus finds figures: a file for node_exporter, and an address of our own.
 
 Both show what `nathb status` would, for both read the file that it reads: the loop has nothing to
-do with them. Each has a thread of its own, and tells once when it fails.
+do with them. Each has a thread of its own, and logs once when it fails.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Textfile:
         self._writer.start()
 
     def close(self) -> None:
-        """Stop, and have the file taken away: old figures look like new ones. Does not wait."""
+        """Stop, and have the file removed: old figures look like new ones. Does not wait."""
         self._closed.set()
 
     def join(self, timeout: float) -> None:
@@ -171,7 +171,7 @@ class _Handler(WSGIRequestHandler):
 
 
 def lost(why: str) -> Event:
-    """Tell that figures are missing somewhere, and why."""
+    """Report that figures are missing somewhere, and why."""
     return Event(kind=EventKind.METRICS_LOST, message=f"metrics: {why}")
 
 
@@ -233,13 +233,13 @@ class _Shower:
 def _paths(show: _Shower, snapshot: Snapshot) -> Iterator[Metric]:
     yield show.gauge(
         "uplink_verdict",
-        "1 for what this node's own way to the internet is, 0 for what it is not.",
+        "1 for the state of this node's own uplink, 0 for the other states.",
         ["verdict"],
         [((verdict.value,), float(snapshot.uplink.verdict is verdict)) for verdict in Verdict],
     )
     yield show.gauge(
         "peer_verdict",
-        "1 for what a peer is, by its heartbeat; 0 for what it is not.",
+        "1 for the state of a peer, by its heartbeat; 0 for the other states.",
         ["peer", "verdict"],
         [
             ((peer, verdict.value), float(evidence.verdict is verdict))
@@ -337,7 +337,7 @@ def _view(show: _Shower, snapshot: Snapshot, now: float) -> Iterator[Metric]:
         "view_age_seconds", "Since the route tables were last read.", [], [((), now - view.at)]
     )
     yield show.gauge(
-        "paused", "1 while operators want no moves.", [], [((), float(view.intent.paused))]
+        "paused", "1 while the group is paused.", [], [((), float(view.intent.paused))]
     )
     yield show.gauge(
         "drained",

@@ -1,4 +1,4 @@
-"""Telling the service manager how the daemon is: sd_notify(3), without ever waiting for it.
+"""Reporting the daemon's state to the service manager: sd_notify(3), without ever waiting for it.
 
 systemd-python's `notify` sends on a blocking socket and holds the interpreter's lock while a
 busy manager does not read; a watchdog that can hang its own process is worse than none. Here a
@@ -71,7 +71,7 @@ class Manager:
         self._say()
 
     def _say(self, *more: str) -> None:
-        """Send what the manager has not heard yet, and `more`, in one datagram."""
+        """Send what the manager does not have yet, and `more`, in one datagram."""
         said_state, said_status = self._said
         state = self._state if self._state != said_state else ()
         status = (f"STATUS={self._status}",) if self._status != said_status else ()

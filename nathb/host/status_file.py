@@ -56,7 +56,7 @@ def is_service(environ: Mapping[str, str] = os.environ) -> bool:
 def publish(path: Path, snapshot: Snapshot) -> None:
     """Replace the file at `path` in one step, making its directory if need be.
 
-    SnapshotError when it cannot be: the daemon works without it, and tells so once.
+    SnapshotError when it cannot be: the daemon works without it, and logs so once.
     """
     data = msgspec.json.encode(snapshot)
     try:
@@ -65,7 +65,7 @@ def publish(path: Path, snapshot: Snapshot) -> None:
     except OSError as error:
         raise SnapshotError(
             f"{path}: the state for `nathb status` cannot be written: {error.strerror}; "
-            f"routes are guarded all the same; see `df {path.parent}` and who may write there"
+            f"routes are still guarded; see `df {path.parent}` and who may write there"
         ) from error
 
 
@@ -145,18 +145,18 @@ def _live(path: Path, group: str) -> Snapshot:
 def look_now(
     snapshot: Snapshot, send: Callable[[int, int], None] = signal.pidfd_send_signal
 ) -> str:
-    """Have the daemon that wrote this look at EC2 at once; return why not, empty when it will."""
-    return _signalled(snapshot, signal.SIGUSR1, "look at once", send)
+    """Have the daemon that wrote this read EC2 at once; return why not, empty when it will."""
+    return _signalled(snapshot, signal.SIGUSR1, "read EC2 at once", send)
 
 
 def read_file_anew(
     snapshot: Snapshot, send: Callable[[int, int], None] = signal.pidfd_send_signal
 ) -> str:
-    """Have the daemon that wrote this read its file anew; return why not, empty when it will.
+    """Have the daemon that wrote this read its file again; return why not, empty when it will.
 
-    Whether it goes on with the file is told afterwards, in a snapshot's `told`.
+    Whether it uses the file is in a later snapshot's `told`.
     """
-    return _signalled(snapshot, signal.SIGHUP, "read its file anew", send)
+    return _signalled(snapshot, signal.SIGHUP, "read its file again", send)
 
 
 def _signalled(
@@ -171,7 +171,7 @@ def _signalled(
             return f"process {snapshot.pid} is not a nathb of this version"
         send(process, number)
     except PermissionError:
-        return f"only root may tell the daemon to {what}"
+        return f"only root may signal the daemon to {what}"
     except OSError:
         return "the daemon has just ended"
     finally:

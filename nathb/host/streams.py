@@ -35,7 +35,7 @@ def prepare() -> None:
     """Replace `sys.stdin`, `sys.stdout` and `sys.stderr`; for a process's own main alone.
 
     Afterwards a write to standard output fails with OutputError, once; one to standard error never
-    fails, for there is nobody left to tell.
+    fails, for no output is left for it.
     """
     closed = [fd for fd in (STDIN, STDOUT, STDERR) if not _is_open(fd)]
     for fd in closed:

@@ -1,7 +1,7 @@
 """Echo replies as they stand in a datagram: pure functions from bytes, which never raise.
 
 An echo reply is type, code, checksum, id, sequence and payload (RFC 792 for IPv4, RFC 4443 for
-IPv6). The checksum is not looked at: whatever it covers, apart from type and code, is compared
+IPv6). The checksum is not checked: whatever it covers, apart from type and code, is compared
 whole with what was sent, and a random payload guards better than sixteen bits of sum.
 """
 

@@ -1,7 +1,7 @@
 """ICMP sockets: open one, send an echo request, read what has arrived.
 
 icmplib opens the sockets and builds the packets. It does not read them here: its `receive` waits
-by the wall clock and looks at neither source nor payload, so the datagrams are taken from the
+by the wall clock and checks neither source nor payload, so the datagrams are taken from the
 socket underneath. Linux offers two kinds:
 
 - raw(7), with CAP_NET_RAW: we choose the ICMP id, and see every echo reply that comes to this
@@ -49,7 +49,7 @@ _RECEIVE_BUFFER = 256 * 1024
 """Bytes; several hundred replies. The kernel takes what net.core.rmem_max allows of it."""
 
 _READ = 256
-"""Bytes read of a datagram: the longest IPv4 header, a message of ours, and room to tell that
+"""Bytes read of a datagram: the longest IPv4 header, a message of ours, and enough to see that
 a payload is longer than any that we sent."""
 
 

@@ -56,7 +56,7 @@ def _public(name: str, interface: Interface) -> Finding:
         return good(name, f"has the public address {interface.association.public_ip}")
     return warning(
         name,
-        "has no public address, so an internet gateway passes nothing of it",
+        "has no public address, so an internet gateway passes none of its packets",
         "unless it leaves through a tunnel: aws ec2 associate-address --allocation-id "
         f"eipalloc-… --network-interface-id {interface.network_interface_id}",
     )
@@ -108,7 +108,7 @@ def _apart(seen: Inventory) -> Iterator[Finding]:
     """Yield whether the nodes are in one VPC, and in zones of their own."""
     vpcs = {machine.vpc_id for machine in seen.machines.values()}
     if len(vpcs) > 1:
-        fix = "choose nodes of one VPC, for a route can only point at an interface of its own"
+        fix = "choose nodes of one VPC: a route can only point at an interface of its own"
         yield bad(seen.group.name, f"its nodes are in {len(vpcs)} VPCs", fix)
     zones = [_zone(machine) for machine in seen.machines.values()]
     if len(zones) > len(set(zones)):
@@ -128,7 +128,7 @@ def _interface(machine: EC2Instance, instance: Instance) -> Interface | None:
 def inspect_routes(seen: Inventory, planned: Plan, utc: datetime) -> Iterator[Finding]:
     """Yield what is good, unwise or wrong: the pins, the guarded routes, all others, the tags.
 
-    `utc` is the wall clock's idea of now, for wishes that carry their end.
+    `utc` is the wall clock's idea of now, for tags that carry their end.
     """
     for node in seen.group.nodes:
         yield from _pins(seen, planned, node)
@@ -195,7 +195,7 @@ def _unguarded(seen: Inventory) -> Iterator[Finding]:
                 continue
             yield warning(
                 " ".join(key),
-                f"leads to {node}, but is not in the file: nobody moves it when {node} dies",
+                f"leads to {node}, but is not in the file: no node moves it when {node} dies",
                 f"add it to the routes of {node} in the file",
             )
 

@@ -87,9 +87,9 @@ def draft(reader: Reader, machines: Sequence[EC2Instance]) -> list[Draft]:
 
 
 def text(drafts: Sequence[Draft], region: str) -> str:
-    """Return the file: what was found, and in comments what it means and what to look at."""
+    """Return the file: what was found, and in comments what it means and what to check."""
     lines = [
-        "# Drafted from what EC2 shows. Look at it, then: nathb check NAME, nathb plan NAME.",
+        "# Drafted from what EC2 shows. Read it, then: nathb check NAME, nathb plan NAME.",
         "# The same file belongs on every node; every other key is in example.yaml.",
         "",
         f"region: {region}",

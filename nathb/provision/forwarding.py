@@ -32,7 +32,7 @@ def inspect_forwarding() -> Iterator[Finding]:
 
 def _masquerade() -> Finding:
     if os.geteuid() != 0:
-        return warning("this node", "its masquerade rules were not looked at", "run it as root")
+        return warning("this node", "its masquerade rules were not read", "run it as root")
     listed = "\n".join(_output(command) for command in RULESETS)
     if any(word in listed.split() for word in TRANSLATING):
         return good("this node", "it has a rule that masquerades")

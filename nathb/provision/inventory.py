@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Inventory(Struct, frozen=True):
-    """One look at EC2 around a group. Pure: all questions are answered from what was read."""
+    """One read of EC2 around a group. Pure: all questions are answered from what was read."""
 
     group: Group
     machines: dict[str, EC2Instance]
@@ -36,7 +36,7 @@ class Inventory(Struct, frozen=True):
     """The region that was asked, and where it comes from, in words."""
 
     def instance(self, node: str) -> Instance:
-        """Return what the core would be told of a node now; UNSEEN when EC2 shows nothing."""
+        """Return what the core would get of a node now; UNSEEN when EC2 shows nothing."""
         return describe(self.group.node(node), self.machines.get(node))
 
     def table_of(self, node: str) -> Table | None:
@@ -57,7 +57,7 @@ class Inventory(Struct, frozen=True):
 
 
 def survey(reader: Reader, group: Group) -> Inventory:
-    """Look at EC2 around a group. CloudError when a read fails, or a `match` finds two."""
+    """Read EC2 around a group. CloudError when a read fails, or a `match` finds two."""
     found = machines_of(group, reader)
     machines = {name: machine for name, machine in found.items() if machine is not None}
     tables = [table for vpc in _vpcs(machines.values()) for table in tables_of_vpc(reader, vpc)]

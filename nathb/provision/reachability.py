@@ -1,4 +1,4 @@
-"""Whom this node reaches: one round of pings, as the daemon would send them."""
+"""Which addresses this node reaches: one round of pings, as the daemon would send them."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def inspect_reach(seen: Inventory, me: str, never: frozenset[str]) -> Iterator[F
 
 
 def _uplink(address: str) -> Question:
-    fix = "see to this subnet's default route, this node's public address and its security group"
+    fix = "check this subnet's default route, this node's public address and its security group"
     text = f"{address} does not answer through this node's own gateway"
     return Question("uplink", address, f"{address} answers", bad("uplink", text, fix))
 
@@ -72,7 +72,7 @@ def _heartbeat(peer: str, address: str, source: str, *, never: bool) -> Question
 def _pulse(peer: str, address: str) -> list[Question]:
     if not address:
         return []
-    fix = f"let ICMP echo in from this node in the security group of {peer}"
+    fix = f"allow ICMP echo from this node in the security group of {peer}"
     text = f"its pulse {address} does not answer: its crash will be noticed late"
     return [Question(peer, address, f"its pulse {address} answers", warning(peer, text, fix))]
 
@@ -83,7 +83,7 @@ def _ask(questions: list[Question]) -> Iterator[Finding]:
         heard = _heard({question.address: question.source for question in questions})
     except BlindError as error:
         for question in questions:
-            yield warning(question.subject, f"cannot be asked: {error}", "run it as root")
+            yield warning(question.subject, f"cannot be pinged: {error}", "run it as root")
         return
     for question in questions:
         if question.address in heard:
@@ -93,7 +93,7 @@ def _ask(questions: list[Question]) -> Iterator[Finding]:
 
 
 def _heard(sources: Mapping[str, str]) -> set[str]:
-    """Return which of these addresses answer. BlindError when they cannot be asked."""
+    """Return which of these addresses answer. BlindError when they cannot be pinged."""
     heard: set[str] = set()
     with Wire() as wire:
         for _ in range(TRIES):

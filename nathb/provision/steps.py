@@ -279,7 +279,7 @@ def _digest(seen: Inventory, digest: str) -> Iterator[Step]:
 
 def _other_file(noted: str) -> str:
     if not noted:
-        return "no file was applied yet, so the nodes cannot tell whether theirs are alike"
+        return "no file was applied yet, so the nodes cannot compare their files with it"
     return f"another file was applied last (digest {noted}); see which of the two is right"
 
 

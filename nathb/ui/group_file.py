@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from nathb.core.errors import UsageError
+from nathb.core.errors import no_such_node
 from nathb.core.model import Group
 
 DIRECTORY = Path("/etc/nathb")
@@ -28,8 +28,8 @@ def locate(group: str) -> Path:
 
 
 def node_of(group: Group, name: str) -> str:
-    """Return the name of a node of this group; UsageError, which lists them, for any other."""
+    """Return the name of a node of this group; UsageError, which lists all, for any other."""
     names = [node.name for node in group.nodes]
     if name not in names:
-        raise UsageError(f"{name}: the group has {', '.join(names)}; name one of these")
+        raise no_such_node(name, names)
     return name

@@ -23,7 +23,7 @@ class TerminatedError(BaseException):
 def told(stays: Callable[[], str]) -> Iterator[None]:
     """Around all from the first write on: say what stays when the command is ended in there.
 
-    `stays` returns what was done, how to look at it, and how to undo it or do the rest; empty when
+    `stays` returns what was done, how to see it, and how to undo it or do the rest; empty when
     nothing was written yet.
     """
     before = signal.signal(signal.SIGTERM, _terminated)

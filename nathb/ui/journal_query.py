@@ -68,7 +68,7 @@ def nothing(given: argparse.Namespace, diary: JournalExcerpt, what: str) -> Jour
     if name not in diary.groups:
         known = ", ".join(sorted(diary.groups))
         fix = f"it knows {known}" if known else "nathb has never written to it: nathb run"
-        return JournalError(f"the journal knows no group {name}; {fix}")
+        return JournalError(f"the journal has no group {name}; {fix}")
     spelled = [f"{key} {value}" for key, value in (("since", given.since), ("until", given.until))
                if value]  # fmt: skip
     time = f" {' '.join(spelled)}" if spelled else ""
@@ -105,7 +105,7 @@ def why(one: Occurrence) -> str:
     event = one.event
     if event is None:
         entries = "1 entry was" if one.lost == 1 else f"{one.lost} entries were"
-        return f"{entries} lost: the journal did not take them in time"
+        return f"{entries} lost: the journal did not accept them in time"
     if event.kind is EventKind.MOVED_BY_ANOTHER:
         return "seen in the route table: this node did not move it"
     if event.error:

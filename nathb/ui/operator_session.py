@@ -1,6 +1,6 @@
 """What the verbs that ask something of a group share: the file, EC2, the daemon here, the report.
 
-A wish is a tag; every node reads it within `refresh`. The daemon on this machine is told to look
+A request is a tag; every node reads it within `refresh`. The daemon on this machine reads EC2
 at once, if there is one and this user may.
 """
 
@@ -28,7 +28,7 @@ from nathb.ui.group_file import add_group, locate, node_of
 from nathb.ui.interruption import told
 
 PACE = 0.5
-"""Seconds between two looks at EC2 while waiting."""
+"""Seconds between two reads of EC2 while waiting."""
 PATIENCE = 30.0
 """Seconds beyond `refresh` that a move may take, a first failed try included."""
 
@@ -36,7 +36,7 @@ WAIT = values.Duration(1.0, "EC2 takes about that", 3600.0, "nobody waits for lo
 
 
 class Report:
-    """What a verb tells: line by line to people, or all at the end to machines."""
+    """What a verb reports: line by line to people, or all at the end to machines."""
 
     def __init__(self, *, as_json: bool) -> None:
         self._as_json = as_json
@@ -44,13 +44,13 @@ class Report:
         self._warnings: list[str] = []
 
     def say(self, text: str) -> None:
-        """Tell what was done, or what comes next."""
+        """Report what was done, or what comes next."""
         self._said.append(text)
         if not self._as_json:
             print(text, flush=True)
 
     def warn(self, text: str) -> None:
-        """Tell what the operator may not expect; on stderr too when stdout is for machines."""
+        """Report what the operator may not expect; on stderr too when stdout is for machines."""
         self._warnings.append(text)
         print(f"warning: {text}", file=sys.stderr, flush=True)
 
@@ -63,7 +63,7 @@ class Report:
 
 
 class OperatorSession:
-    """One wish for one group. `here` is the node whose daemon on this machine looks at once."""
+    """One request for one group. `here` is the node whose daemon on this machine obeys at once."""
 
     def __init__(
         self,
@@ -100,7 +100,7 @@ class OperatorSession:
 
     def begin(self, what: str, then: str) -> None:
         """Say, before it is written, what is asked for and how to undo it; for `stays`."""
-        status = f"`nathb status {self.group.name}` shows how things stand"
+        status = f"`nathb status {self.group.name}` shows the state"
         self._begun = f"{what}; {status}, {then}"
 
     def stays(self) -> str:
@@ -117,9 +117,9 @@ class OperatorSession:
             return None
 
     def in_force(self, what: str) -> None:
-        """Have the daemon on this machine look at EC2 now; say what was done, and where it holds.
+        """Have the daemon on this machine read EC2 now; say what was done, and where it holds.
 
-        Where no daemon can be told, and which needs root, the wish is in force within `refresh`.
+        Where no daemon can be signalled, which needs root, it is in force within `refresh`.
         """
         self._written = True
         local = self.local()
@@ -133,7 +133,7 @@ class OperatorSession:
         self.report.say(f"in force {', '.join(at_once + later)}{why_not and f' ({why_not})'}")
 
     def obeys(self) -> dict[str, float]:
-        """Return within how many seconds each node has read the wish."""
+        """Return within how many seconds each node has read the tag."""
         names = (node.name for node in self.group.nodes)
         return {name: 0.0 if name == self.here else self.group.refresh for name in names}
 
@@ -144,9 +144,9 @@ class OperatorSession:
         )
 
     def wait(self, wanted: Callable[[View], bool], seconds: float) -> View | None:
-        """Look at EC2 until it shows what is wanted, or for so long; return what it showed last.
+        """Read EC2 until it shows what is wanted, or for so long; return what it showed last.
 
-        None when EC2 did not answer once. A look that fails is made again.
+        None when EC2 did not answer once. A read that fails is made again.
         """
         view, end = None, self._clock() + seconds
         while True:
@@ -159,7 +159,7 @@ class OperatorSession:
                 break
             self._sleep(PACE)
         if view is None:
-            self.report.warn(f"EC2 does not tell what came of it: {failed}")
+            self.report.warn(f"EC2 does not show the result: {failed}")
         return view
 
     def why(self, route: Route) -> str:
@@ -172,7 +172,7 @@ class OperatorSession:
 
 
 def add_wish(verb: argparse.ArgumentParser, carry_out: Callable[..., int]) -> None:
-    """Add what every wish takes to the command line."""
+    """Add what every such verb takes to the command line."""
     add_group(verb)
     verb.add_argument("--json", action="store_true", help="print what was done as JSON")
     verb.set_defaults(

@@ -14,7 +14,7 @@ from nathb.core.model import Route
 from nathb.core.timeline import Occurrence, Span
 
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00")
-"""Okabe and Ito's, which colour-blind people tell apart: https://jfly.uni-koeln.de/color/."""
+"""Okabe and Ito's, which colour-blind people can distinguish: https://jfly.uni-koeln.de/color/."""
 NOBODY = "#999999"
 DOUBT: dict[str, Any] = {"alpha": 0.45, "hatch": "///"}
 ENDINGS = {".svg", ".png", ".pdf"}
@@ -33,7 +33,7 @@ def draw(
         raise UsageError(f"{path}: cannot be drawn; end the name in .svg, .png or .pdf")
     spans = timeline.spans(happened, begin, end)
     if not spans:
-        raise JournalError(f"{group}: no route was moved in that time, so there is nothing to draw")
+        raise JournalError(f"{group}: no route was moved in that time: there is nothing to draw")
     try:
         import matplotlib as mpl  # noqa: PLC0415
         from matplotlib.figure import Figure  # noqa: PLC0415

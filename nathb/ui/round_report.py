@@ -30,7 +30,7 @@ Moment = tuple[float, str]
 def moments(
     happened: tuple[Occurrence, ...], wanted: int, known: Facts | None
 ) -> tuple[tuple[float, Occurrence], ...]:
-    """Return what else was told around an entry, with its seconds from that entry's decision."""
+    """Return what else was logged around an entry, with its seconds from that entry's decision."""
     one = happened[wanted]
     first = min((at for at, _ in _facts(known)), default=0.0) if known is not None else 0.0
     placed = [(_apart(other, one), other) for other in happened if other is not one]
@@ -56,7 +56,7 @@ def picture(
 def evidence(known: Facts, route: Route | None) -> Iterator[str]:
     """Yield the evidence table of a round, and what its view and memory had of the route."""
     rows: list[tuple[str, ...]] = [
-        ("path", "verdict", "for", "last answer", "silent for", "missed", "asked of")
+        ("path", "verdict", "for", "last answer", "silent for", "missed", "pinged")
     ]
     rows += [_row("uplink", known.uplink, known.now)]
     rows += [_row(name, one, known.now) for name, one in known.peers.items()]
@@ -77,7 +77,7 @@ def evidence(known: Facts, route: Route | None) -> Iterator[str]:
 def _apart(other: Occurrence, one: Occurrence) -> float:
     """Seconds from a decision to another entry.
 
-    Where both carry a round of one boot, those tell; on one machine, its monotonic clock; between
+    Where both carry a round of one boot, those say it; on one machine, its monotonic clock; between
     two machines, their wall clocks. An entry is later than its decision by what EC2 took, or, when
     the answer was lost, until a view showed the move.
     """
@@ -140,7 +140,7 @@ def _facts(known: Facts) -> Iterator[Moment]:
             silent = f"{name}: sent the first of the {what}s missed in a row"
             yield one.silent_since - known.now, silent
     if known.view is not None:
-        yield known.view.at - known.now, "asked EC2 where the routes point: the view in use"
+        yield known.view.at - known.now, "read the route tables from EC2: the view in use"
 
 
 def _line(at: float, words: str) -> Iterator[str]:
@@ -174,7 +174,7 @@ def _remarks(known: Facts) -> Iterator[str]:
         elif one.hastened:
             yield f"EC2 shows a blackhole at {name}: one missed check is enough."
         if one.blind:
-            yield f"{name} could not be asked: {one.blind}."
+            yield f"{name} could not be pinged: {one.blind}."
     if known.leaving:
         yield f"{known.me} was shutting down."
 
@@ -201,7 +201,7 @@ def _route(known: Facts, route: Route | None) -> Iterator[str]:
     memory = known.memory.get(str(route), RouteMemory())
     if memory.holder is not None:
         ago = format_duration(known.now - memory.changed_at)
-        yield f"It had last changed hands, or was first seen, {ago} before."
+        yield f"Its holder had last changed, or was first seen, {ago} before."
     if memory.attempts:
         tries = "1 try" if memory.attempts == 1 else f"{memory.attempts} tries"
         yield f"{tries} at this move had failed."

@@ -1,4 +1,4 @@
-"""What `nathb status` shows where no daemon can be read: what EC2 alone can tell."""
+"""What `nathb status` shows where no daemon can be read: what EC2 alone shows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from nathb.ui.terminal import Ink, Paint, plain
 
 
 def bystander(seen: Inventory, why: str, paint: Paint = plain) -> Iterator[str]:
-    """Yield the lines that show what EC2 tells; `why` is why there is no daemon to be read."""
+    """Yield the lines that show what EC2 says; `why` is why there is no daemon to be read."""
     group = seen.group
     services = {node.name: service(seen, node.name) for node in group.nodes}
     holdings = {route: _holding(seen, route) for route in group.routes()}
@@ -55,7 +55,7 @@ def bystander(seen: Inventory, why: str, paint: Paint = plain) -> Iterator[str]:
 
 
 def service(seen: Inventory, node: str) -> Service:
-    """Say whether a node could serve, as far as EC2 tells; whether it does, only pings can tell."""
+    """Say whether a node could serve, as far as EC2 says; whether it does, only pings can show."""
     instance = seen.instance(node)
     if instance.state is InstanceState.UNSEEN:
         return Service(Level.BAD, f"EC2 shows no instance of {node}")

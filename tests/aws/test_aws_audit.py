@@ -330,7 +330,7 @@ def test_a_route_to_a_node_that_nobody_guards_is_found(site: Site) -> None:
     stray = table(site.ec2, site.world.vpc)
     before = site.wrong()
     route(site.ec2, stray, "10.9.0.0/16", site.world.enis["nat-a"])
-    finding = told(site, "nobody moves it when nat-a dies")
+    finding = told(site, "no node moves it when nat-a dies")
     assert finding.fix == "add it to the routes of nat-a in the file"
     site.edit("nat-a", routes=(*site.group.nodes[0].routes, Route(stray, "10.9.0.0/16")))
     site.apply()

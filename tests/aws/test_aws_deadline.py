@@ -104,7 +104,7 @@ def test_a_tls_handshake_that_takes_longer_than_a_write_may_wait_sends_nothing(
     caught = failing(lambda: move(cloud_at(tls.url, tmp_path, authority), SOON))
     assert caught.failure is Failure.EXPIRED
     assert "not sent: " in str(caught)
-    assert "; the next round decides anew" in str(caught)
+    assert "; the next round decides again" in str(caught)
     assert_nothing_comes(tls)
 
 

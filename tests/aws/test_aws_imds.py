@@ -89,9 +89,13 @@ def test_a_service_that_is_turned_off_says_how_to_turn_it_on(script: Server, tim
 
 
 ODD = {
-    "a token of two lines": (text_reply(200, "a\nb"), serve, "hands out 'a\\nb' for a token"),
-    "a token in no ASCII": (text_reply(200, "é"), serve, "for a token"),
-    "no token at all": (text_reply(200, ""), serve, "hands out '' for a token"),
+    "a token of two lines": (
+        text_reply(200, "a\nb"),
+        serve,
+        "answers 'a\\nb' where a token belongs",
+    ),
+    "a token in no ASCII": (text_reply(200, "é"), serve, "where a token belongs"),
+    "no token at all": (text_reply(200, ""), serve, "answers '' where a token belongs"),
     "no such document": (serve, text_reply(404, ""), "answers 404"),
     "an empty document": (serve, text_reply(200, ""), f"answers '' to {INSTANCE_ID_PATH}"),
     "a sign-in page": (serve, text_reply(200, "<html>sign in"), "answers '<html>sign in' to"),

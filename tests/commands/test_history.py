@@ -85,7 +85,7 @@ Saturday 2026-11-21, JST (UTC+0900)
      00:11:40  seen moved   rtb-0bee8f2dc00000003 0.0.0.0/0  nat-c → nat-a
                seen in the route table: this node did not move it [by nat-a]
      00:13:20  GAP
-               12 entries were lost: the journal did not take them in time [by nat-a]
+               12 entries were lost: the journal did not accept them in time [by nat-a]
 """
 
 
@@ -218,7 +218,7 @@ def test_nothing_in_that_time_is_1_and_says_so(
     for arguments, words in (
         (("pair", "--since", "tomorrow"), "pair: nathb moved nothing since tomorrow; the journal"),
         (("pair", "--until", "2h"), "pair: nathb moved nothing until 2h; the journal begins"),
-        (("pear",), "the journal knows no group pear; it knows pair"),
+        (("pear",), "the journal has no group pear; it knows pair"),
     ):
         assert main(["history", *arguments, *at]) == 1
         printed = capsys.readouterr()

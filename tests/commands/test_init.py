@@ -97,7 +97,7 @@ def test_a_draft_that_is_complete_is_written_for_all_to_read(
         assert init("--write", str(path)) == 0
     finally:
         os.umask(before)
-    assert capsys.readouterr().out == f"{path}: written; look at it, then: nathb check tokyo\n"
+    assert capsys.readouterr().out == f"{path}: written; read it, then: nathb check tokyo\n"
     assert [node.name for node in config.load(path).nodes] == ["nat-a", "nat-c"]
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o755

@@ -97,7 +97,7 @@ def test_at_the_end_a_hook_that_hangs_is_killed_and_the_rest_is_owned_up_to(stag
     begun = time.monotonic()
     stage.chorus.close()
     untold = [one.message for one in stage.journal.events if one.kind is EventKind.UNTOLD]
-    assert untold == ["hooks: 3 events were not passed on: nathb stopped before they were"]
+    assert untold == ["hooks: 3 events were not delivered: nathb stopped before they were"]
     eventually(lambda: not Path(f"/proc/{stage.said()[0]}").exists())
     assert time.monotonic() - begun < TIMEOUT / 2
 

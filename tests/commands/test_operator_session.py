@@ -203,7 +203,7 @@ def test_a_drain_that_another_hand_has_overwritten_is_told(
 ) -> None:
     world.obeyed_at, world.then = 1.0, lambda: setattr(world, "intent", Intent())
     assert ask(drain, A) == 1
-    assert "another hand has rewritten the tag nathb:drain" in capsys.readouterr().err
+    assert "someone else has changed the tag nathb:drain" in capsys.readouterr().err
 
 
 def test_when_ec2_falls_silent_after_the_wish_the_outcome_is_said_to_be_unknown(
@@ -213,13 +213,13 @@ def test_when_ec2_falls_silent_after_the_wish_the_outcome_is_said_to_be_unknown(
     assert ask(drain, A, wait=0.0) == 0
     assert ask(drain, A, wait=3.0) == 1
     shown = capsys.readouterr().err
-    assert "EC2 does not tell what came of it: EC2 is away" in shown
+    assert "EC2 does not show the result: EC2 is away" in shown
     assert "another hand" not in shown
 
 
 def test_a_node_that_is_not_in_the_group_is_a_matter_of_usage(ask: Ask, world: World) -> None:
     for verb in (drain, undrain):
-        with pytest.raises(UsageError, match="nat-z: the group has nat-a, nat-c"):
+        with pytest.raises(UsageError, match="nat-z: no such node; one of nat-a, nat-c"):
             ask(verb, "nat-z")
     assert world.written == []
 
@@ -356,7 +356,7 @@ def test_ctrl_c_while_a_drain_waits_says_that_it_stays_and_how_to_look_and_undo(
         ask(drain, A)
     assert capsys.readouterr().err == (
         "nathb: ended early: what was asked for stays: nat-a is drained; `nathb status pair` shows "
-        "how things stand, `nathb undrain pair nat-a` ends the drain\n"
+        "the state, `nathb undrain pair nat-a` ends the drain\n"
     )
 
 

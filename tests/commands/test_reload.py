@@ -66,7 +66,7 @@ def test_a_process_that_has_ended_is_said_to_be_none(
     ended = subprocess.Popen(["true"])
     ended.wait()
     assert main(["reload", "tokyo", "--pid", str(ended.pid)]) == 1
-    assert f"process {ended.pid} was not told" in capsys.readouterr().err
+    assert f"process {ended.pid} cannot be signalled" in capsys.readouterr().err
 
 
 def test_without_a_daemon_it_is_1_and_says_where_one_would_be_seen(

@@ -113,7 +113,7 @@ def test_check_as_a_node_that_the_group_does_not_have_names_those_that_it_has(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     said = refused(capsys, "check", FILE, "--aws", "--node", "nat-z")
-    assert said == "nathb: nat-z: the group has nat-a, nat-c; name one of these"
+    assert said == "nathb: nat-z: no such node; one of nat-a, nat-c"
 
 
 def test_a_warning_about_the_file_as_a_whole_has_no_line(

@@ -50,7 +50,7 @@ REFUSED = {
     "no such node": (
         TEXT,
         "nat-z",
-        "nat-z: the group has nat-a, nat-c; name one of these",
+        "nat-z: no such node; one of nat-a, nat-c",
     ),
     "found by match": (
         TEXT.replace(f"instance: {OLD}", 'match: {"tag:Name": nat-a}'),

@@ -168,7 +168,7 @@ def test_a_pulse_that_is_ignored_is_told_once_with_the_mend() -> None:
     teller = ChangeDetector()
     assert list(teller.pulses({"nat-c": "lost"})) == []
     (event,) = teller.pulses({"nat-c": "ignored"})
-    assert "let ICMP echo in" in event.message
+    assert "allow ICMP echo" in event.message
     assert list(teller.pulses({"nat-c": "ignored"})) == []
 
 

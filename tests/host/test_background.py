@@ -100,7 +100,7 @@ def test_one_call_too_many_comes_back_refused(
     [(ticket, refusal)] = ended(background, 1)
     assert ticket == "too many"
     assert isinstance(refusal, BusyError)
-    assert str(refusal) == "not started: 3 calls have not come back"
+    assert str(refusal) == "not started: 3 calls have not ended"
     assert background.running() == 3
 
 

@@ -102,7 +102,7 @@ def test_when_too_many_wait_the_newest_are_kept_and_the_loss_is_owned_up_to(
     assert listener.heard == ["0", "3", "4", "5"]
     assert journal.kinds() == ["untold"]
     assert journal.sentences() == [
-        "hooks: 2 events were not passed on: more came than could be carried"
+        "hooks: 2 events were not delivered: there were more than could be delivered"
     ]
 
 
@@ -128,7 +128,7 @@ def test_what_is_left_at_the_end_is_owned_up_to_with_the_one_under_way(
     assert not outbox.join(0.01)
     outbox.give_up()
     assert journal.sentences() == [
-        "hooks: 3 events were not passed on: nathb stopped before they were"
+        "hooks: 3 events were not delivered: nathb stopped before they were"
     ]
     listener.go_on(3)
     assert outbox.join(PATIENCE)

@@ -135,8 +135,8 @@ def test_a_hook_that_others_may_write_is_refused_with_the_mend_and_the_rest_run(
     refused = runner.hook("10-open", 'echo open >> "$WORD"', mode)
     runner.hook("20-good", 'echo good >> "$WORD"')
     assert runner.carry() == [
-        f"hook {refused}: not run, for others may write to {refused}: chmod go-w {refused} "
-        "(told of took)"
+        f"hook {refused}: not run, because others may write to {refused}: chmod go-w {refused} "
+        "(event: took)"
     ]
     assert runner.said() == ["good"]
 
@@ -229,7 +229,7 @@ def test_a_hook_that_fails_is_told_with_what_it_wrote_and_the_next_one_runs(
 ) -> None:
     path = runner.hook("10-fails", script)
     runner.hook("20-works", 'echo ran >> "$WORD"; echo chatter')
-    assert runner.carry() == [f"hook {path}: {FAILURES[script]} (told of took)"]
+    assert runner.carry() == [f"hook {path}: {FAILURES[script]} (event: took)"]
     assert runner.said() == ["ran"]
 
 
@@ -330,7 +330,7 @@ def test_a_stop_ends_the_hook_that_runs_and_begins_no_other(
     thread.join(PATIENCE / 2)
     assert not thread.is_alive()
     assert [event.message.partition(": ")[2] for event in failures] == [
-        "killed, for nathb stopped (told of took)"
+        "killed, because nathb stopped (event: took)"
     ]
     assert not alive(runner.said()[0])
     assert len(runner.said()) == 1

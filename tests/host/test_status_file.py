@@ -72,7 +72,7 @@ def test_a_failed_publish_keeps_the_old_file_and_leaves_no_draft(path: Path) -> 
 
 
 def test_a_directory_that_cannot_be_made_is_an_error_of_ours() -> None:
-    with pytest.raises(SnapshotError, match="Not a directory; routes are guarded all the same"):
+    with pytest.raises(SnapshotError, match="Not a directory; routes are still guarded"):
         publish(Path("/dev/null/tokyo/status.json"), SNAPSHOT)
 
 

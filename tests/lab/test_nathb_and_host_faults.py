@@ -35,12 +35,12 @@ def assert_blind_and_no_wiser(pair: Pair, node: str) -> None:
     """No verdict has changed, and each path is told once; again if a stall made all unknown."""
     stalls = len(pair.stalls(node))
     assert set(verdicts(pair, node).values()) <= ({"up", "unknown"} if stalls else {"up"})
-    assert PATHS <= len(pair.told(node, "cannot ask ")) <= PATHS * (1 + stalls)
+    assert PATHS <= len(pair.told(node, "cannot ping ")) <= PATHS * (1 + stalls)
 
 
 def assert_told_that_it_sees_again(pair: Pair, node: str) -> None:
     """Each path is told once; a stall may have wiped out that it could not be asked."""
-    assert len(pair.told(node, "can be asked again")) == PATHS or pair.stalls(node)
+    assert len(pair.told(node, "can be pinged again")) == PATHS or pair.stalls(node)
 
 
 # --- pings that cannot leave --------------------------------------------------------------------
@@ -50,7 +50,7 @@ def test_r1_pings_that_the_own_firewall_drops_are_blind_and_convict_nobody(lab: 
     """Not even a peer that is dead: it is taken from once pings leave again."""
     pair = Pair(lab).settle()
     no_echo_requests_out(lab, "nat-a")
-    blind = pair.daemons["nat-a"].wait_line("cannot ask ")
+    blind = pair.daemons["nat-a"].wait_line("cannot ping ")
     assert "EPERM" in blind
     assert "let ICMP echo requests out" in blind
     lab.crash("nat-c")
@@ -77,7 +77,7 @@ def test_r1_a_full_queue_is_blind_on_ping_sockets_and_nothing_is_written(lab: La
     time.sleep(1.0)
     pair.settle("nat-a")
     queue_full(lab, "nat-a")
-    blind = pair.daemons["nat-a"].wait_line("cannot ask ")
+    blind = pair.daemons["nat-a"].wait_line("cannot ping ")
     assert "ENOBUFS" in blind
     time.sleep(5.0)
     assert_blind_and_no_wiser(pair, "nat-a")
@@ -111,7 +111,7 @@ def test_a_full_run_is_told_once_and_the_takeover_is_made_all_the_same(lab: Lab)
         pair = Pair(lab, preempt_delay="60s").settle()
         disk.fill()
         lost = pair.daemons["nat-a"].wait_line("cannot be written")
-        assert "No space left on device; routes are guarded all the same" in lost
+        assert "No space left on device; routes are still guarded" in lost
         lab.crash("nat-c")
         lab.clients["app-c"].wait_served(via="nat-a", within=10.0)
         pair.daemons["nat-a"].wait_line(" took ")

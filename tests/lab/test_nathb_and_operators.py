@@ -198,7 +198,7 @@ def test_a_drain_that_is_ended_while_it_waits_says_that_it_stays_and_how_to_undo
     assert waiting.wait() == status
     assert waiting.lines()[-1] == (
         "nathb: ended early: what was asked for stays: nat-a is drained; `nathb status lab` shows "
-        "how things stand, `nathb undrain lab nat-a` ends the drain"
+        "the state, `nathb undrain lab nat-a` ends the drain"
     )
     assert tags(lab)["nathb:drain"] == "nat-a"
 

@@ -163,7 +163,7 @@ FAULTS: dict[str, tuple[Callable[[Lab], None], str, str]] = {
         "nathb check --aws on nat-c",
     ),
     "no way out": (gateway_cut, "through this node's own gateway", "default route"),
-    "ICMP closed": (icmp_closed, "its crash will be noticed late", "let ICMP echo"),
+    "ICMP closed": (icmp_closed, "its crash will be noticed late", "allow ICMP echo"),
 }
 
 
