@@ -96,7 +96,7 @@ def test_who_may_not_signal_is_told_that_root_may(start: Start) -> None:
 
     process = start("nathb", "run", "tokyo")
     why_not = status_file.look_now(replace(SNAPSHOT, pid=process.pid), forbidden)
-    assert why_not == "only root may signal the daemon to look at once"
+    assert why_not == "only root may signal the daemon to read EC2 at once"
 
 
 def test_a_daemon_lives_while_its_snapshot_is_fresh(
