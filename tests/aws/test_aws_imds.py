@@ -1,18 +1,20 @@
-"""The instance metadata service, version 2: a fake that wants its token, and its ways to fail."""
+"""The instance metadata service, and the region that it or the environment names."""
 
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING
+from typing import Any
 
+import boto3
 import pytest
 
 from nathb.aws.imds import ENDPOINTS, INSTANCE_ID_PATH, REGION_PATH, TOKEN_PATH, Metadata
+from nathb.aws.region import IN_FILE, Region, find_region, region_of
 from nathb.core.errors import IdentityError
+from tests.aws.conftest import Time
 from tests.aws.scripted import Handler, Server, hang, reset, text_reply
 
-if TYPE_CHECKING:
-    from tests.aws.conftest import Time
+# --- version 2: a fake that wants its token, and its ways to fail ---------------------------------
 
 DOCUMENTS = {INSTANCE_ID_PATH: "i-0a9b954b0c0ffee01", REGION_PATH: "ap-northeast-1"}
 TOKEN = "AQAEAL0m5wBl=="
@@ -146,3 +148,60 @@ def test_the_environment_chooses_the_family(mode: str, endpoint: str):
 )
 def test_an_endpoint_that_is_no_http_url_is_refused(endpoint: str):
     assert "make AWS_EC2_METADATA_SERVICE_ENDPOINT an http:// URL" in refusal(Metadata(endpoint))
+
+
+# --- the region -----------------------------------------------------------------------------------
+
+
+class Session:
+    """What is asked of a boto3 session here."""
+
+    def __init__(self, region: str | None) -> None:
+        self.region_name = region
+
+
+@pytest.mark.parametrize(
+    ("configured", "environ", "profile", "found"),
+    [
+        ("eu-west-1", {"AWS_REGION": "us-east-1"}, "us-west-2", Region("eu-west-1", IN_FILE)),
+        (
+            "",
+            {"AWS_REGION": "us-east-1", "AWS_DEFAULT_REGION": "us-east-2"},
+            "us-west-2",
+            Region("us-east-1", "AWS_REGION in the environment"),
+        ),
+        (
+            "",
+            {"AWS_DEFAULT_REGION": "us-east-2"},
+            "us-east-2",
+            Region("us-east-2", "AWS_DEFAULT_REGION in the environment"),
+        ),
+        ("", {}, "us-west-2", Region("us-west-2", "the profile in AWS's configuration file")),
+    ],
+)
+def test_a_region_is_found_with_what_names_it(
+    configured: str, environ: dict[str, str], profile: str, found: Region
+) -> None:
+    assert find_region(configured, Session(profile), environ) == found
+
+
+def test_a_region_is_said_with_where_it_comes_from() -> None:
+    assert str(Region("eu-west-1", IN_FILE)) == "eu-west-1 (from `region:` in the file)"
+
+
+@pytest.fixture
+def client(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    return boto3.client("ec2", region_name="eu-west-1")
+
+
+def test_a_clients_region_that_nobody_wrote_down_is_the_instances(client: Any) -> None:
+    assert str(region_of(client, "", {})) == "eu-west-1 (from this instance's metadata)"
+
+
+def test_a_profile_that_is_gone_does_not_hide_the_region(
+    client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "gone")
+    assert str(region_of(client, "", {})) == "eu-west-1 (from the profile)"

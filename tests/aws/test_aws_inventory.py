@@ -1,4 +1,4 @@
-"""One look at EC2 around a group, in moto's VPC."""
+"""What is in a VPC around a group, and a first file drafted from it (moto's EC2)."""
 
 from __future__ import annotations
 
@@ -7,10 +7,16 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from nathb import config
 from nathb.aws.reader import Reader
-from nathb.core.model import Route
+from nathb.core.errors import FileError, UsageError
+from nathb.core.model import Group, Route
+from nathb.provision.draft import HEARTBEATS as PROPOSED
+from nathb.provision.draft import draft, find, text
 from nathb.provision.inventory import Inventory, survey
-from tests.aws.world import ANYWHERE, HEARTBEATS, World
+from tests.aws.world import ANYWHERE, HEARTBEATS, World, launch, route, table
+
+# --- the inventory --------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -76,3 +82,75 @@ def test_a_node_and_a_table_that_are_gone_are_simply_not_there(world: World) -> 
     assert "nat-a" not in seen.machines
     assert seen.table_of("nat-a") is None
     assert seen.entry("rtb-0123456789abcdef0", ANYWHERE) is None
+
+
+# --- the draft ------------------------------------------------------------------------------------
+
+WHERE = "eu-west-1 (from --region)"
+
+
+def drafted(world: World, *called: str) -> Group:
+    reader = Reader(world.ec2)
+    drafts = draft(reader, find(reader, called or tuple(world.instances.values()), WHERE))
+    return config.parse(text(drafts, "ap-northeast-1"), "tokyo.yaml")
+
+
+def test_a_pair_that_is_set_up_already_is_found_as_it_is(world: World) -> None:
+    group = drafted(world)
+    assert [(n.name, n.instance, n.heartbeat, n.routes) for n in group.nodes] == [
+        (
+            name,
+            world.instances[name],
+            (HEARTBEATS[name],),
+            (Route(world.private[name], ANYWHERE),),
+        )
+        for name in HEARTBEATS
+    ]
+    assert group.region == "ap-northeast-1"
+
+
+def test_instances_are_found_by_their_names_too(world: World) -> None:
+    names = [f"{name}-{world.vpc}" for name in ("one", "two")]
+    for name in names:
+        made = launch(world.ec2, name, world.subnets["nat-a"])
+        eni = made["NetworkInterfaces"][0]["NetworkInterfaceId"]
+        route(world.ec2, table(world.ec2, world.vpc), ANYWHERE, eni)
+    assert [node.name for node in drafted(world, *names).nodes] == names
+
+
+def test_what_has_no_pin_and_no_route_yet_gets_a_proposal_and_a_remark(world: World) -> None:
+    new = [launch(world.ec2, "NAT West!", world.subnets["nat-a"]) for _ in range(2)]
+    ids = [one["InstanceId"] for one in new]
+    reader = Reader(world.ec2)
+    page = text(draft(reader, find(reader, ids, WHERE)), "eu-west-1")
+    with pytest.raises(FileError, match="nothing to guard"):
+        config.parse(page, "west.yaml")
+    assert page.count("# No route leads to it yet.") == 2
+    assert f"    #   - {world.private['nat-a']}" in page.splitlines()
+    chosen = page.replace("routes: []", f"routes: [{world.private['nat-a']}]", 1)
+    group = config.parse(chosen, "west.yaml")
+    assert [node.name for node in group.nodes] == ["nat-west", ids[1]]
+    assert [node.heartbeat for node in group.nodes] == [(one,) for one in PROPOSED[:2]]
+
+
+def test_any_destination_that_leads_to_a_node_is_guarded(world: World) -> None:
+    office = table(world.ec2, world.vpc)
+    route(world.ec2, office, "10.8.0.0/16", world.enis["nat-c"])
+    assert Route(office, "10.8.0.0/16") in drafted(world).node("nat-c").routes
+
+
+@pytest.mark.parametrize(
+    ("called", "words"),
+    [("i-0123456789abcdef0", "no instance with this id"), ("nobody", "no instance with this Name")],
+)
+def test_what_is_not_there_is_named(world: World, called: str, words: str) -> None:
+    where = r" in eu-west-1 \(from --region\); correct it, or give its region with --region$"
+    with pytest.raises(UsageError, match=f"^{called}: EC2 shows {words}.*{where}"):
+        find(Reader(world.ec2), [called], WHERE)
+
+
+def test_a_name_of_several_instances_is_answered_with_their_ids(world: World) -> None:
+    name = f"twins-{world.vpc}"
+    ids = [launch(world.ec2, name, world.subnets["nat-a"])["InstanceId"] for _ in range(2)]
+    with pytest.raises(UsageError, match=", ".join(sorted(ids))):
+        find(Reader(world.ec2), [name], WHERE)

@@ -1,12 +1,14 @@
-"""From route tables to holdings, pins and intent: pure, with entries as EC2 spells them."""
+"""Route tables: what is read from them, what reading costs, and the one write."""
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 
-from nathb.aws.ec2 import reduce_view, tables_of
+from nathb.aws.ec2 import Cloud, reduce_view, tables_of
 from nathb.aws.responses import RouteEntry, Table, Tag
 from nathb.core.ec2_state import (
     Holding,
@@ -18,7 +20,12 @@ from nathb.core.ec2_state import (
     RouteState,
     View,
 )
-from nathb.core.model import Group, Node, Route
+from nathb.core.errors import CloudError
+from nathb.core.model import Cause, Failure, Group, Move, Node, Route, Rule
+from tests.aws.scripted import Server, tables
+from tests.aws.world import ANYWHERE, HEARTBEATS, World, route, table
+
+# --- entries as EC2 writes them, to holders, pins and intent --------------------------------------
 
 DEFAULT, DEFAULT6, OFFICE = (
     Route("rtb-a", "0.0.0.0/0"),
@@ -240,3 +247,159 @@ def test_r17_the_digests_of_applied_files_are_read_from_the_guarded_tables() -> 
     ]
     assert view(*tables).digests == ("aaaa", "bbbb")
     assert view(Table("rtb-a")).digests == ()
+
+
+# --- what a view costs (moto's EC2) ---------------------------------------------------------------
+
+
+def test_a_view_of_both_nodes_tables_and_this_nodes_own_is_one_call(cloud: Cloud, calls: list[str]):
+    roster = cloud.roster("nat-a")
+    calls.clear()
+    view = cloud.view(roster)
+    assert calls == ["DescribeRouteTables"]
+    assert [(one.node, one.state) for one in view.holdings] == [
+        ("nat-a", RouteState.ACTIVE),
+        ("nat-c", RouteState.ACTIVE),
+    ]
+    assert [(one.node, one.address, one.state) for one in view.pins] == [
+        ("nat-c", HEARTBEATS["nat-c"], PinState.GOOD)
+    ]
+
+
+def test_a_view_shows_what_another_hand_changed(world: World, cloud: Cloud):
+    roster = cloud.roster("nat-a")
+    internet = world.ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
+    world.ec2.attach_internet_gateway(InternetGatewayId=internet, VpcId=world.vpc)
+    world.point(world.private["nat-a"], ANYWHERE, GatewayId=internet)
+    world.point(world.private["nat-c"], ANYWHERE, InstanceId=world.instances["nat-a"])
+    world.ec2.delete_route(
+        RouteTableId=world.public["nat-a"], DestinationCidrBlock=f"{HEARTBEATS['nat-c']}/32"
+    )
+    view = cloud.view(roster)
+    assert [(one.node, one.target) for one in view.holdings] == [
+        ("", internet),
+        ("nat-a", world.instances["nat-a"]),
+    ]
+    assert view.pins[0].state is PinState.MISSING
+
+
+def test_intent_is_read_from_tags_in_the_same_call(world: World, cloud: Cloud, calls: list[str]):
+    roster = cloud.roster("nat-a")
+    world.ec2.create_tags(
+        Resources=[world.private["nat-c"]],
+        Tags=[{"Key": "nathb:drain", "Value": "nat-c"}, {"Key": "nathb:pause", "Value": "on"}],
+    )
+    calls.clear()
+    intent = cloud.view(roster).intent
+    assert (intent.drained, intent.paused) == (frozenset({"nat-c"}), True)
+    assert calls == ["DescribeRouteTables"]
+
+
+def test_ipv6_routes_are_seen(world: World):
+    home = Route(world.private["nat-a"], "0::/0")
+    route(world.ec2, home.table, "::/0", world.enis["nat-c"])
+    first, *others = world.group.nodes
+    group = msgspec.structs.replace(
+        world.group, nodes=(msgspec.structs.replace(first, routes=(home,)), *others)
+    )
+    cloud = Cloud(world.ec2, group)
+    holding = cloud.view(cloud.roster("nat-a")).holding(home)
+    assert holding is not None
+    assert holding.node == "nat-c"
+
+
+def test_a_table_that_is_gone_leaves_the_others_guarded(
+    world: World, cloud: Cloud, calls: list[str]
+):
+    roster = cloud.roster("nat-a")
+    world.ec2.delete_route_table(RouteTableId=world.private["nat-c"])
+    calls.clear()
+    view = cloud.view(roster)
+    assert [one.route.table for one in view.holdings] == [world.private["nat-a"]]
+    assert calls == ["DescribeRouteTables", "DescribeRouteTables"]
+
+
+def test_a_view_is_dated_before_its_request(world: World):
+    ticks = iter(range(100))
+    cloud = Cloud(world.ec2, world.group, lambda: float(next(ticks)))
+    roster = cloud.roster("nat-a")
+    assert (roster.at, cloud.view(roster).at) == (0.0, 1.0)
+
+
+def group_of(tables: int) -> Group:
+    routes = tuple(Route(f"rtb-{number:04}", ANYWHERE) for number in range(tables))
+    nodes = (Node("nat-a", ("8.8.8.8",), routes, instance="i-a"),)
+    return Group("many", nodes, ("1.1.1.1",))
+
+
+def test_a_hundred_tables_are_one_call_and_one_more_is_another(script: Server, scripted_cloud):
+    roster = Roster(0.0, "nat-a", ())
+    script.will(tables(), tables())
+    scripted_cloud(group_of(100)).view(roster)
+    assert len(script.asked) == 1
+    script.will(tables(), tables())
+    scripted_cloud(group_of(101)).view(roster)
+    ids = [{v for k, v in one.form.items() if "RouteTableId" in k} for one in script.asked]
+    assert [len(some) for some in ids] == [100, 1]
+
+
+def test_pages_are_followed_to_the_last(script: Server, scripted_cloud):
+    def item(table: str) -> str:
+        return (
+            f"<routeTableId>{table}</routeTableId><routeSet><item><destinationCidrBlock>0.0.0.0/0"
+            "</destinationCidrBlock><gatewayId>igw-1</gatewayId></item></routeSet>"
+        )
+
+    script.will(tables(item("rtb-0000"), token="more"), tables(item("rtb-0001")))
+    view = scripted_cloud(group_of(2)).view(Roster(0.0, "nat-a", ()))
+    assert [one.route.table for one in view.holdings] == ["rtb-0000", "rtb-0001"]
+    assert [one.form.get("NextToken") for one in script.asked] == [None, "more"]
+
+
+# --- the one write (moto's EC2) -------------------------------------------------------------------
+
+
+def to(node: str, of: Route) -> Move:
+    return Move(of, "", node, Rule.R3, Cause(node, "down", 0.0), "because")
+
+
+@pytest.mark.parametrize("destination", [ANYWHERE, "::/0"])
+def test_a_move_is_what_the_next_view_shows(world: World, destination: str):
+    moved = Route(world.private["nat-c"], destination)
+    if destination != ANYWHERE:
+        route(world.ec2, moved.table, destination, world.enis["nat-c"])
+    first, second = world.group.nodes
+    nodes = (first, msgspec.structs.replace(second, routes=(moved,)))
+    cloud = Cloud(world.ec2, msgspec.structs.replace(world.group, nodes=nodes))
+    roster = cloud.roster("nat-a")
+    done = cloud.move(to("nat-a", moved), world.enis["nat-a"], float("inf"))
+    assert 0 < done.took < 5
+    assert done.request_id
+    holding = cloud.view(roster).holding(moved)
+    assert holding is not None
+    assert (holding.node, holding.target) == ("nat-a", world.enis["nat-a"])
+
+
+def test_a_route_that_is_not_there_is_missing_and_not_created(world: World, cloud: Cloud):
+    nowhere = Route(world.private["nat-a"], "10.99.0.0/16")
+    with pytest.raises(CloudError, match="There is no route defined") as caught:
+        cloud.move(to("nat-c", nowhere), world.enis["nat-c"], float("inf"))
+    assert caught.value.failure is Failure.MISSING
+
+
+def test_moves_and_a_look_may_run_at_once_from_many_threads(world: World, cloud: Cloud):
+    routes = [Route(table(world.ec2, world.vpc), ANYWHERE) for _ in range(12)]
+    for one in routes:
+        route(world.ec2, one.table, one.destination, world.enis["nat-c"])
+    roster = cloud.roster("nat-a")
+    with ThreadPoolExecutor(13) as threads:
+        looks = [threads.submit(cloud.view, roster) for _ in range(4)]
+        moves = [
+            threads.submit(cloud.move, to("nat-a", one), world.enis["nat-a"], float("inf"))
+            for one in routes
+        ]
+        assert all(move.result(20).request_id for move in moves)
+        assert all(len(look.result(20).holdings) == 2 for look in looks)
+    ids = [one.table for one in routes]
+    for listed in world.ec2.describe_route_tables(RouteTableIds=ids)["RouteTables"]:
+        assert listed["Routes"][-1]["NetworkInterfaceId"] == world.enis["nat-a"]

@@ -1,16 +1,27 @@
-"""Operators' wishes as tags, both ways: pure, and never surprised by what somebody typed."""
+"""Operators' requests as tags: how they are read, and how the verbs write them to EC2 (moto's)."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
+from nathb.aws.ec2 import Cloud
 from nathb.aws.responses import Tag
+from nathb.aws.tag_writer import TagWriter
 from nathb.aws.tags import PAUSE_TAG, REVERT_TAG, read_intent, spell, until
 from nathb.core.ec2_state import Intent
+from nathb.core.errors import CloudError
+from nathb.core.model import Failure, Route
+from tests.aws.scripted import Server, answer, error, reset, tables
+from tests.aws.world import ANYWHERE, World
+
+# --- read and written, pure -----------------------------------------------------------------------
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -74,3 +85,123 @@ def test_a_moment_is_spelled_in_utc() -> None:
 def test_no_value_is_a_surprise(value: str) -> None:
     intent = paused(value)
     assert intent.paused or not intent.until
+
+
+# --- written to moto's EC2 ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def wishes(world: World) -> TagWriter:
+    return TagWriter(world.ec2, world.group, lambda: NOON)
+
+
+def tags(world: World) -> dict[str, list[tuple[str, str]]]:
+    """Return the tags of each node's private table."""
+    listed = world.ec2.describe_route_tables(RouteTableIds=list(world.private.values()))
+    by_id = {one["RouteTableId"]: one["Tags"] for one in listed["RouteTables"]}
+    return {
+        name: sorted((tag["Key"], tag["Value"]) for tag in by_id[table])
+        for name, table in world.private.items()
+    }
+
+
+def on_all(world: World, *tags: tuple[str, str]) -> dict[str, list[tuple[str, str]]]:
+    return {name: list(tags) for name in world.private}
+
+
+def test_a_wish_is_on_every_guarded_table_after_one_write(
+    world: World, wishes: TagWriter, calls: list[str]
+) -> None:
+    wishes.drain({"nat-c", "nat-a"})
+    assert calls == ["DescribeRouteTables", "CreateTags"]
+    assert tags(world) == on_all(world, ("nathb:drain", "nat-a nat-c"))
+    assert wishes.view().intent == Intent(drained=frozenset({"nat-a", "nat-c"}))
+
+
+def test_a_drain_of_nobody_leaves_no_tag_and_can_be_repeated(
+    world: World, wishes: TagWriter
+) -> None:
+    wishes.drain({"nat-a"})
+    for _ in range(2):
+        wishes.drain(())
+        assert tags(world) == on_all(world)
+
+
+def test_a_pause_carries_its_end_and_a_daemon_reads_it_so(
+    world: World, wishes: TagWriter, cloud: Cloud
+) -> None:
+    assert wishes.pause(7200.0) == "until 2026-11-21T14:00:00Z"
+    assert wishes.view().intent == Intent(paused=True, until="until 2026-11-21T14:00:00Z")
+    late = TagWriter(world.ec2, world.group, lambda: NOON + timedelta(hours=2))
+    assert late.view().intent == Intent()
+    wishes.pause(None)
+    assert cloud.view(cloud.roster("nat-a")).intent == Intent(paused=True)
+    wishes.resume()
+    wishes.resume()
+    assert tags(world) == on_all(world)
+
+
+def test_a_revert_ends_by_itself_or_when_it_is_taken_back(world: World, wishes: TagWriter) -> None:
+    wishes.revert(600.0)
+    assert wishes.view().intent == Intent(revert=True)
+    late = TagWriter(world.ec2, world.group, lambda: NOON + timedelta(minutes=10))
+    assert late.view().intent == Intent()
+    wishes.reverted()
+    assert tags(world) == on_all(world)
+
+
+def test_tags_of_others_stay(world: World, wishes: TagWriter) -> None:
+    name = [{"Key": "Name", "Value": "private"}]
+    world.ec2.create_tags(Resources=[world.private["nat-a"]], Tags=name)
+    wishes.pause(None)
+    wishes.resume()
+    assert tags(world) == {"nat-a": [("Name", "private")], "nat-c": []}
+
+
+def test_a_view_needs_no_node_to_look_from_and_shows_who_holds_what(
+    world: World, wishes: TagWriter
+) -> None:
+    world.point(world.private["nat-a"], ANYWHERE, NetworkInterfaceId=world.enis["nat-c"])
+    assert [one.node for one in wishes.view().holdings] == ["nat-c", "nat-c"]
+
+
+def test_a_table_that_is_gone_does_not_keep_wishes_from_the_others(world: World) -> None:
+    first, *others = world.group.nodes
+    gone = Route("rtb-00000000000000000", ANYWHERE)
+    group = replace(world.group, nodes=(replace(first, routes=(*first.routes, gone)), *others))
+    TagWriter(world.ec2, group).drain({"nat-a"})
+    assert tags(world) == on_all(world, ("nathb:drain", "nat-a"))
+
+
+def test_without_any_guarded_table_there_is_nowhere_to_keep_a_wish(world: World) -> None:
+    first, *_ = world.group.nodes
+    gone = replace(first, routes=(Route("rtb-00000000000000000", ANYWHERE),))
+    group = replace(world.group, nodes=(gone,), region="eu-west-1")
+    with pytest.raises(CloudError) as caught:
+        TagWriter(world.ec2, group).drain({"nat-a"})
+    assert caught.value.failure is Failure.MISSING
+    assert str(caught.value) == (
+        "the guarded tables of tokyo: EC2 shows none of rtb-00000000000000000 in eu-west-1 (from"
+        " `region:` in the file); correct the tables, or the region, in the file"
+    )
+
+
+@pytest.mark.parametrize("act", [TagWriter.resume, lambda wishes: wishes.drain({"nat-a"})])
+@pytest.mark.parametrize(
+    ("reply", "failure", "says"),
+    [
+        (error(403, "UnauthorizedOperation"), Failure.DENIED, "Tags on rtb-1, rtb-2 in this"),
+        (error(503, "RequestLimitExceeded"), Failure.THROTTLED, "request limit"),
+        (reset, Failure.NO_REPLY, "may have been applied"),
+    ],
+)
+def test_a_write_that_fails_says_why_and_is_not_repeated(
+    world: World, script: Server, script_client: Any,
+    act: Callable[[TagWriter], None], reply: Any, failure: Failure, says: str,
+) -> None:  # fmt: skip
+    listed = [f"<routeTableId>rtb-{number}</routeTableId>" for number in (1, 2)]
+    script.will(tables(*listed), reply, answer("CreateTags"))
+    with pytest.raises(CloudError, match=says) as caught:
+        act(TagWriter(script_client, world.group))
+    assert caught.value.failure is failure
+    assert len(script.asked) == 2

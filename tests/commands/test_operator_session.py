@@ -20,7 +20,7 @@ from nathb.core.model import Failure, Group, Preempt, Rule, Ruling
 from nathb.core.snapshot import Snapshot
 from nathb.ui.interruption import TerminatedError
 from nathb.ui.operator_session import OperatorSession, Report, carried_out
-from tests.commands.test_status_screen import HEALTHY
+from tests.commands.test_status import HEALTHY
 from tests.core.build import NOW, PAIR, ROUTE_A, ROUTE_C, down, view
 
 MANUAL = replace(PAIR, preempt=Preempt.MANUAL)

@@ -1,10 +1,12 @@
-"""What is remembered of a route between rounds."""
+"""What is remembered of a route between rounds: moves, damping, and who convicted whom."""
 
 from __future__ import annotations
 
 import pytest
 from msgspec.structs import replace
 
+from nathb.core import damping
+from nathb.core.damping import Penalty, penalty_at, reusable_at, suppressed, taken
 from nathb.core.ec2_state import Holding, Intent, RouteState, View
 from nathb.core.memory import (
     BACKOFF,
@@ -21,8 +23,9 @@ from nathb.core.memory import (
     ended,
     observed,
 )
-from nathb.core.model import Cause, Done, Failure, Move, Rule, Undone
-from tests.core.build import PAIR, ROUTE_A, ROUTE_C
+from nathb.core.model import Cause, Done, Failure, Move, Rule, Timers, Undone
+from nathb.core.split import Act, Split, follow
+from tests.core.build import NOW, PAIR, ROUTE_A, ROUTE_C, down, up
 
 TO_A = Move(ROUTE_C, "nat-c", "nat-a", Rule.R3, Cause("nat-c", "down", 90.0), "because")
 HOME = Move(ROUTE_C, "nat-a", "nat-c", Rule.R4, Cause("nat-c", "up", 90.0), "because")
@@ -231,3 +234,64 @@ def test_an_api_that_comes_back_is_asked_again_within_five_seconds() -> None:
     # clients wait for it: 5xx, lost answers and lost credentials must not be waited for long
     for failure in (Failure.UNAVAILABLE, Failure.NO_REPLY):
         assert backoff(failure, 99, 1.0) < 5.0
+
+
+# --- damping (R11) --------------------------------------------------------------------------------
+
+
+def test_r11_a_penalty_halves_with_every_half_life() -> None:
+    once = taken(Penalty(), 100.0)
+    assert penalty_at(once, 100.0 + damping.HALF_LIFE) == pytest.approx(damping.PER_TAKE / 2)
+    assert penalty_at(once, 100.0 + 2 * damping.HALF_LIFE) == pytest.approx(damping.PER_TAKE / 4)
+
+
+def test_r11_the_third_take_in_a_quarter_of_an_hour_delays_returns_and_two_do_not() -> None:
+    twice = taken(taken(Penalty(), 0.0), 60.0)
+    assert not suppressed(twice, 60.0)
+    assert suppressed(taken(twice, 120.0), 120.0)
+
+
+def test_r11_a_suppressed_route_may_return_when_its_penalty_has_decayed_and_not_before() -> None:
+    thrice = taken(taken(taken(Penalty(), 0.0), 60.0), 120.0)
+    until = reusable_at(thrice)
+    assert suppressed(thrice, until - 1.0)
+    assert not suppressed(thrice, until + 1.0)
+
+
+def test_r11_however_often_it_was_taken_a_return_waits_an_hour_at_most() -> None:
+    penalty = Penalty()
+    for second in range(100):
+        penalty = taken(penalty, float(second))
+    assert reusable_at(penalty) - 99.0 == pytest.approx(damping.MAX_SUPPRESS)
+
+
+# --- two nodes that have convicted each other, and one that convicts alone (R7c) ------------------
+
+TIMERS = Timers()
+SILENT = down(silent_since=NOW - 3)
+
+
+def test_a_peer_that_takes_a_route_in_the_silence_that_convicts_it_is_alive() -> None:
+    assert follow(None, SILENT, Act(NOW - 2, NOW), TIMERS) == Split(NOW)
+
+
+def test_not_when_the_view_before_is_older_than_the_silence_and_so_the_act_may_be() -> None:
+    assert follow(None, SILENT, Act(NOW - 4, NOW), TIMERS) is None
+
+
+def test_not_when_it_heard_this_node_for_longer_than_a_detection_and_only_then_acted() -> None:
+    # its forwarding is dead, its daemon is not: what it does is no reason to spare it
+    long_silent = down(silent_since=NOW - TIMERS.detection - 1)
+    assert follow(None, long_silent, Act(NOW - 2, NOW), TIMERS) is None
+
+
+def test_a_further_act_is_remembered_by_its_time() -> None:
+    first = follow(None, SILENT, Act(NOW - 2, NOW), TIMERS)
+    assert follow(first, SILENT, Act(NOW - 2, NOW), TIMERS) == first
+    assert follow(first, SILENT, Act(NOW + 600, NOW + 603), TIMERS) == Split(NOW + 603)
+
+
+def test_it_ends_with_an_answer() -> None:
+    split = Split(NOW)
+    assert follow(split, up(), Act(NOW - 2, NOW), TIMERS) is None
+    assert follow(split, down(silent_since=None), None, TIMERS) is None

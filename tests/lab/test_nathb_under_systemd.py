@@ -1,7 +1,7 @@
 """The unit, installed as README.md says, under a real systemd on an instance of the lab.
 
-What systemd says of the unit file alone, its exposure too, is in tests/host/test_unit.py. Limits on
-memory, CPU and tasks are read here but not enforced: see tests/lab/nspawn.py.
+What systemd says of the unit file alone, its exposure too, is in tests/host/test_systemd_files.py.
+Limits on memory, CPU and tasks are read here but not enforced: see tests/lab/nspawn.py.
 """
 
 from __future__ import annotations
