@@ -217,7 +217,7 @@ def test_started_without_dns_it_says_so_and_takes_nothing_until_names_can_be_res
         for node in NODES:
             for name in NAMES:
                 lost = pair.daemons[node].wait_line(f"cannot resolve {name}")
-                assert "so it is not asked" in lost
+                assert "so it is not pinged" in lost
         wait_until("nat-a sees nat-c up", lambda: pair.verdict("nat-a", "nat-c") == "up", 10.0)
         lab.crash("nat-c")
         pair.daemons["nat-a"].wait_line("nat-c is down")
@@ -233,7 +233,7 @@ def test_started_without_dns_it_says_so_and_takes_nothing_until_names_can_be_res
 def test_one_name_that_cannot_be_resolved_leaves_the_other_uplink_in_force(lab: Lab) -> None:
     with name_server(lab, {}, *NODES):
         pair = Pair(lab, uplink=["1.1.1.1", "gone.uplink.example"]).settle()
-        pair.daemons["nat-a"].wait_line("cannot resolve gone.uplink.example, so it is not asked")
+        pair.daemons["nat-a"].wait_line("cannot resolve gone.uplink.example, so it is not pinged")
         lab.crash("nat-c")
         lab.clients["app-c"].wait_served(via="nat-a", within=10.0)
         assert pair.written() == [("nat-a", "nat-a")]
