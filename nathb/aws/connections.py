@@ -6,12 +6,12 @@ A ReplaceRoute that arrives late undoes what others have decided since. Three th
 - At `not_after`, bytes that the peer's kernel has not acknowledged end the connection. It is
   closed with a reset (SO_LINGER of 0, socket(7)). Otherwise the kernel goes on sending them for a
   quarter of an hour, after close(2) and after the process has died.
-- A frozen process can do neither, so the kernel is told as well: TCP_USER_TIMEOUT, tcp(7), RFC
+- A frozen process can do neither, so the kernel gets the limit too: TCP_USER_TIMEOUT, tcp(7), RFC
   5482. Linux counts it from the first retransmission after a tail loss probe, that is two
-  retransmission timeouts after the write, which are therefore subtracted. It counts anew when a
+  retransmission timeouts after the write, which are therefore subtracted. It restarts when a
   packet comes in while nothing can be sent, so it is not enough alone.
 
-What is left are the microseconds between the look at the clock and the system call.
+What is left are the microseconds between reading the clock and the system call.
 """
 
 from __future__ import annotations
