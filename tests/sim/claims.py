@@ -8,7 +8,8 @@
                cut (its heartbeats cross nothing though the node serves) six per node: as often
                as damping lets returns happen while a cut comes and goes for an hour.
     written    Writes of one route: at most two for each change of the truth, and four an hour. A
-               fault that flaps is one change when it begins, and one when it ends.
+               cut that flaps is one change when it begins, and one when it ends; who would serve
+               is another truth each time that it changes.
 
 A node *could* serve when it serves those clients in truth, a process runs on it that is neither
 frozen nor dry nor leaving, its file names the route, its own uplink can be seen, EC2's API answers
@@ -66,7 +67,7 @@ class Claims:
         """When one could last hear the other, and had been able to for a whole detection."""
         self._lossy_at: defaultdict[tuple[str, str], dict[float, float]] = defaultdict(dict)
         self._well_since: dict[tuple[Route, str], float] = {}
-        self._key: dict[Route, object] = {}
+        self._key: dict[Route, tuple[object, object]] = {}
         self._news: object = None
         self._written = 0
         self._begun = False
@@ -122,14 +123,21 @@ class Claims:
         """Note that a fault or an operator has just changed the truth, and what it was."""
         self.world.accounts.look(self.world.clock.now)
         for route in self.world.ec2.routes:
-            key = self._truth_of(route)
-            if self._key.get(route) != key:
-                self._key[route] = key
+            serves, key = self._serving(route), self._truth_of(route)
+            before = self._key.get(route)
+            self._key[route] = serves, key
+            if before is None or before[0] != serves:
+                self.changes[route].add((cause, self.world.clock.now))
+            elif before[1] != key:
                 self.changes[route].add(cause)
 
+    def _serving(self, route: Route) -> object:
+        """Who would serve: when that changes, routes must move, however often it does."""
+        return [self.world.accounts.service[route, name] for name in self.world.names]
+
     def _truth_of(self, route: Route) -> object:
-        ec2, service = self.world.ec2, self.world.accounts.service
-        nodes = [(service[route, n], self._acts(n), ec2.is_gone(n)) for n in self.world.names]
+        ec2 = self.world.ec2
+        nodes = [(self._acts(name), ec2.is_gone(name)) for name in self.world.names]
         pairs = permutations(self.world.names, 2)
         links = [self.truth.misses(one, other) for one, other in pairs]
         by_others = [one for one in ec2.changes if one.route == route and not one.who]

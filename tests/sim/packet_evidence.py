@@ -179,7 +179,7 @@ class PacketEvidence:
 
         A check that is made at once, because somebody asked for it, looks like a repetition.
         """
-        targets = [target for target in self.targets[subject] if target.speaks]
+        targets = [target for target in self.targets.get(subject, ()) if target.speaks]
         return bool(targets) and all(target.echoes >= self._fall(subject) for target in targets)
 
     def is_gone(self, node: str) -> bool:

@@ -233,16 +233,16 @@ class World:
         self.trace.append(f"{self.clock.now:.3f} fault: {fault}")
         course = FAULTS[fault.kind](self, fault)
         next(course)
-        self._changed(fault, "begins")
+        self.changed(fault, "begins")
         if fault.lasts < float("inf"):
             self.clock.later(fault.lasts, lambda: self._end(fault, course))
 
     def _end(self, fault: Fault, course: object) -> None:
         self.trace.append(f"{self.clock.now:.3f} over: {fault.kind} {fault.who}/{fault.other}")
         next(course, None)
-        self._changed(fault, "ends")
+        self.changed(fault, "ends")
 
-    def _changed(self, fault: Fault, how: str) -> None:
+    def changed(self, fault: Fault, how: str) -> None:
         if self.claims is not None:
             self.claims.changed((fault, how))
 

@@ -270,6 +270,14 @@ def r11_damped(attempt: WriteAttempt) -> str:
     return ""
 
 
+def _up_since(attempt: WriteAttempt) -> float:
+    """Since when the target is UP: for a node that distrusts itself, misses count for less."""
+    by_packets, agent = attempt.host.evidence.since[attempt.move.to], attempt.host.agent
+    if agent is None or agent.prober.awareness.level(attempt.now) == 0:
+        return by_packets
+    return min(by_packets, agent.evidence[attempt.move.to].since)
+
+
 def r4_when(attempt: WriteAttempt) -> str:
     if not attempt.returns:
         return ""
@@ -280,7 +288,7 @@ def r4_when(attempt: WriteAttempt) -> str:
         return "R4: returned unasked, though preempt is manual"
     undrained_at = attempt.host.judge.undrained_at.get(attempt.move.to, float("-inf"))
     changed_at = attempt.past.shown_at
-    since = max(attempt.host.evidence.since[attempt.move.to], changed_at)
+    since = max(_up_since(attempt), changed_at)
     if undrained_at < changed_at and attempt.now < since + group.preempt_delay:
         return "R4: returned too soon"
     return ""

@@ -171,6 +171,7 @@ def _flapping(world: World, fault: Fault, counter: Counter[Any], affected: list[
         if cut[0] or not over[0]:
             (counter.subtract if cut[0] else counter.update)(affected)
             cut[0] = not cut[0]
+            world.changed(fault, "begins")
         if not over[0]:
             world.clock.later(lasts if cut[0] else period - lasts, turn)
 
