@@ -104,11 +104,15 @@ class WriteAttempt:
 
     @property
     def giver(self) -> str:
-        """Who gave the route away, to this node and not to its home; empty when nobody did."""
+        """Who gave the route away, to this node and not to its home; empty when nobody did.
+
+        What an operator moved looks the same as what its holder gave away itself.
+        """
         route = self.move.route
         changes = [one for one in self.host.shared.ec2.changes if one.route == route]
         given = bool(changes) and changes[-1].to == self.me != self.host.group.home(route)
-        return changes[-1].who if given and changes[-1].who != self.me else ""
+        who = (changes[-1].who or changes[-1].holder) if given else ""
+        return who if who != self.me else ""
 
     def heard_in_silence(self, node: str) -> bool:
         """Whether a node has answered since the own uplink fell silent."""
