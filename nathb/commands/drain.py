@@ -12,8 +12,8 @@ from nathb.core.errors import RefusalError
 from nathb.core.model import Preempt, Verdict
 from nathb.ui.operator_session import (
     OperatorSession,
+    add_request,
     add_waiting,
-    add_wish,
     count,
     held_by,
     holders,
@@ -30,7 +30,7 @@ def add_parser(verbs: Any) -> None:
         "Waits until they are away; exit 0 then, 1 if any is not.",
         epilog="example: nathb drain tokyo nat-a && apt-get upgrade && reboot",
     )
-    add_wish(verb, drain)
+    add_request(verb, drain)
     verb.add_argument("node", metavar="NODE", help="the node to work on")
     verb.add_argument(
         "--force", action="store_true", help="also when it is the last one that is not drained"
@@ -44,14 +44,14 @@ def add_parser(verbs: Any) -> None:
         "`preempt_delay`. With `preempt: manual` they wait for `nathb revert`.",
         epilog="example: nathb undrain tokyo nat-a",
     )
-    add_wish(verb, undrain)
+    add_request(verb, undrain)
     verb.add_argument("node", metavar="NODE", help="the node that was worked on")
 
 
 def drain(session: OperatorSession, given: argparse.Namespace) -> int:
     """Drain a node; return 0 once it holds nothing, 1 when it still does after the wait."""
     node, report, seconds = session.node(given.node), session.report, patience(session.group, given)
-    before = session.wishes.view()
+    before = session.tag_writer.view()
     drained = before.intent.drained | {node}
     others = [one.name for one in session.group.nodes if one.name != node]
     takers = [name for name in others if name not in drained]
@@ -60,7 +60,7 @@ def drain(session: OperatorSession, given: argparse.Namespace) -> int:
     session.begin(
         f"{node} is drained", f"`nathb undrain {session.group.name} {node}` ends the drain"
     )
-    session.wishes.drain(drained)
+    session.tag_writer.drain(drained)
     leaving = held_by(before, node)
     to = takers[0] if len(takers) == 1 else "the others"
     routes = f"{count(leaving, 'go')} to {to}" if leaving else "it holds no route, and gets none"
@@ -84,12 +84,12 @@ def drain(session: OperatorSession, given: argparse.Namespace) -> int:
 def undrain(session: OperatorSession, given: argparse.Namespace) -> int:
     """End a drain; return 0."""
     node = session.node(given.node)
-    before = session.wishes.view()
+    before = session.tag_writer.view()
     drained = before.intent.drained - {node}
     session.begin(
         f"{node} is no longer drained", f"`nathb drain {session.group.name} {node}` drains it again"
     )
-    session.wishes.drain(drained)
+    session.tag_writer.drain(drained)
     home = session.group.node(node).routes
     away = [
         one.route for one in before.holdings if one.route in home and one.node not in {"", node}

@@ -64,9 +64,9 @@ def carry_out(given: argparse.Namespace) -> int:
     if given.region:
         region = Region(given.region, "--region")
     else:
-        _tell("looking for the region: in the environment, the AWS profile, the instance metadata")
+        _say("looking for the region: in the environment, the AWS profile, the instance metadata")
         region = find_region(elsewhere=ELSEWHERE)
-    _tell(f"asking EC2 in {region} about {', '.join(given.instances)}")
+    _say(f"asking EC2 in {region} about {', '.join(given.instances)}")
     reader = Reader(make_client(region.name))
     drafts = draft(reader, find(reader, given.instances, str(region)))
     drafted = text(drafts, region.name)
@@ -79,7 +79,7 @@ def carry_out(given: argparse.Namespace) -> int:
     return 0
 
 
-def _tell(text: str) -> None:
+def _say(text: str) -> None:
     """Say on stderr what is being done: where nothing answers, each step takes seconds."""
     print(f"nathb init: {text}", file=sys.stderr, flush=True)
 

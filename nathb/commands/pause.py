@@ -7,7 +7,7 @@ from typing import Any
 
 from nathb.aws.tags import UNTIL
 from nathb.config.values import Duration
-from nathb.ui.operator_session import OperatorSession, add_wish, duration
+from nathb.ui.operator_session import OperatorSession, add_request, duration
 
 FOR = Duration(
     1.0,
@@ -28,7 +28,7 @@ def add_parser(verbs: Any) -> None:
         "wall clock.",
         epilog="example: nathb pause tokyo --for 2h",
     )
-    add_wish(verb, pause)
+    add_request(verb, pause)
     verb.add_argument(
         "--for", dest="seconds", type=duration(FOR), metavar="TIME", help="such as 30m or 2h30m"
     )
@@ -38,14 +38,14 @@ def add_parser(verbs: Any) -> None:
         description="End a pause: moves that waited are made now.",
         epilog="example: nathb resume tokyo",
     )
-    add_wish(verb, resume)
+    add_request(verb, resume)
 
 
 def pause(session: OperatorSession, given: argparse.Namespace) -> int:
     """Pause the group; return 0."""
     name = session.group.name
     session.begin(f"{name} is paused: nobody takes over", f"`nathb resume {name}` ends the pause")
-    end = session.wishes.pause(given.seconds)
+    end = session.tag_writer.pause(given.seconds)
     until = end if given.seconds else f"until `nathb resume {name}`"
     session.in_force(f"{name} is paused {until}: nobody takes over")
     return session.end(
@@ -55,9 +55,9 @@ def pause(session: OperatorSession, given: argparse.Namespace) -> int:
 
 def resume(session: OperatorSession, given: argparse.Namespace) -> int:  # noqa: ARG001  # as all verbs are called
     """End the pause; return 0."""
-    was = "is resumed" if session.wishes.view().intent.paused else "was not paused"
+    was = "is resumed" if session.tag_writer.view().intent.paused else "was not paused"
     name = session.group.name
     session.begin(f"{name} is no longer paused", f"`nathb pause {name}` pauses it again")
-    session.wishes.resume()
+    session.tag_writer.resume()
     session.in_force(f"{name} {was}: routes are moved as the rules say")
     return session.end(good=True, paused=False, until=None)

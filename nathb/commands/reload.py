@@ -45,9 +45,9 @@ def carry_out(given: argparse.Namespace) -> int:
     path = Path(default_path(name))
     asked_at = time.monotonic()
     if given.pid is None:
-        _tell_by_snapshot(read(path))
+        _signal_running(read(path))
     else:
-        _tell(given.pid)
+        _signal(given.pid)
     answer = wait(lambda: read(path), asked_at)
     if answer is None:
         raise SnapshotError(
@@ -82,7 +82,7 @@ def wait(
     return None
 
 
-def _tell_by_snapshot(snapshot: Snapshot) -> None:
+def _signal_running(snapshot: Snapshot) -> None:
     if why_not := status_file.read_file_anew(snapshot):
         raise RefusalError(
             f"the daemon of {snapshot.group} was not notified: {why_not}; "
@@ -90,7 +90,7 @@ def _tell_by_snapshot(snapshot: Snapshot) -> None:
         )
 
 
-def _tell(pid: int) -> None:
+def _signal(pid: int) -> None:
     try:
         os.kill(pid, signal.SIGHUP)
     except OSError as error:

@@ -10,8 +10,8 @@ from nathb.core.model import Route
 from nathb.core.text import format_age
 from nathb.ui.operator_session import (
     OperatorSession,
+    add_request,
     add_waiting,
-    add_wish,
     count,
     holders,
     patience,
@@ -32,14 +32,14 @@ def add_parser(verbs: Any) -> None:
         "exit 0 then, 1 if any is not. It counts for ten minutes at most.",
         epilog="example: nathb revert tokyo",
     )
-    add_wish(verb, revert)
+    add_request(verb, revert)
     add_waiting(verb)
 
 
 def revert(session: OperatorSession, given: argparse.Namespace) -> int:
     """Ask for all routes to go home; return 0 once they are there, 1 when one is not."""
     group, report = session.group, session.report
-    before = after = session.wishes.view()
+    before = after = session.tag_writer.view()
     away, seconds = _away(session, before), patience(group, given)
     if not away:
         report.say("every route that can go home is there: nothing to revert")
@@ -47,7 +47,7 @@ def revert(session: OperatorSession, given: argparse.Namespace) -> int:
     session.begin(
         "routes go home whose home is up", f"and it ends by itself after {format_age(LASTS)}"
     )
-    end = session.wishes.revert(LASTS)
+    end = session.tag_writer.revert(LASTS)
     session.in_force(f"{count(away, 'may go')} home {end}, if their home is up")
     if before.intent.paused:
         report.warn(f"the group is paused: nothing moves until `nathb resume {group.name}`")
@@ -55,7 +55,7 @@ def revert(session: OperatorSession, given: argparse.Namespace) -> int:
         after = session.wait(lambda view: not _away(session, view), seconds) or before
     left = _away(session, after)
     if not left:
-        session.wishes.reverted()
+        session.tag_writer.reverted()
         report.say("all of them are at home")
     for route in left if seconds else ():
         report.warn(f"{route} is not at home: {session.why(route)}")

@@ -41,7 +41,7 @@ class EC2Watcher:
         self.view: View | None = None
         self.addresses: dict[str, tuple[str, ...]] = {}
         """What each host name of the uplink was last resolved to."""
-        self.looking = {
+        self.schedules = {
             ROSTER: PollSchedule(ROSTER_REFRESH, BRISK),
             VIEW: PollSchedule(group.refresh, min(BRISK, group.refresh)),
             **{
@@ -62,25 +62,25 @@ class EC2Watcher:
 
     def hurry(self, now: float, seconds: float) -> None:
         """Read EC2 briskly for a while."""
-        self.looking[ROSTER].hurry(now, seconds)
-        self.looking[VIEW].hurry(now, seconds)
+        self.schedules[ROSTER].hurry(now, seconds)
+        self.schedules[VIEW].hurry(now, seconds)
 
     def look_again(self, now: float, seconds: float) -> None:
         """Read EC2 as soon as possible, and briskly after that: something has just happened."""
-        self.looking[ROSTER].at_once(now)
-        self.looking[VIEW].at_once(now)
+        self.schedules[ROSTER].at_once(now)
+        self.schedules[VIEW].at_once(now)
         self.hurry(now, seconds)
 
     @property
     def awaited_since(self) -> float | None:
         """Since when a newer view is on its way; None when none is, or when it failed."""
-        return self.looking[VIEW].asked_at
+        return self.schedules[VIEW].asked_at
 
     def look(self, now: float) -> None:
         """Start every read that is due."""
-        for key, looking in self.looking.items():
-            if looking.due_at(now) <= now and (key != VIEW or self.roster is not None):
-                looking.begun(now)
+        for key, schedule in self.schedules.items():
+            if schedule.due_at(now) <= now and (key != VIEW or self.roster is not None):
+                schedule.begun(now)
                 ticket = object()  # unlike any before it, those of an agent's former sight too
                 self._awaited = {t: k for t, k in self._awaited.items() if k != key}
                 self._awaited[ticket] = key
@@ -88,8 +88,8 @@ class EC2Watcher:
 
     def wake_at(self, now: float) -> float:
         """When the next read is due."""
-        keys = [key for key in self.looking if key != VIEW or self.roster is not None]
-        return min(self.looking[key].due_at(now) for key in keys)
+        keys = [key for key in self.schedules if key != VIEW or self.roster is not None]
+        return min(self.schedules[key].due_at(now) for key in keys)
 
     def owns(self, ticket: Hashable) -> bool:
         """Whether the ticket is that of a read still waited for; others came too late."""
@@ -98,15 +98,15 @@ class EC2Watcher:
     def learn(self, ticket: Hashable, answer: object, now: float) -> Iterator[Event]:
         """Take in the answer to a read; yield an event when reads begin or cease to fail."""
         key = self._awaited.pop(ticket)
-        looking = self.looking[key]
+        schedule = self.schedules[key]
         if isinstance(answer, BaseException):
             self._note_failed(key, answer, now)
             failure = answer.failure if isinstance(answer, CloudError) else Failure.UNAVAILABLE
-            if looking.failed(failure, now, self.ports.jitter()):
+            if schedule.failed(failure, now, self.ports.jitter()):
                 yield self._lost(key, answer)
             return
         self._failed.pop(key, None)
-        if looking.succeeded():
+        if schedule.succeeded():
             yield _back(key)
         self._keep(key, answer)
 
@@ -180,7 +180,7 @@ class EC2Watcher:
     def _note_failed(self, key: str, error: BaseException, now: float) -> None:
         """Remember since when this read of EC2 fails without a break, and its last error."""
         if key in READS:
-            sent_at = self.looking[key].begun_at
+            sent_at = self.schedules[key].begun_at
             first = FailedRead(READS[key], now if sent_at is None else sent_at, "")
             self._failed[key] = replace(self._failed.get(key, first), error=str(error))
 
@@ -196,13 +196,13 @@ class EC2Watcher:
     def _keep(self, key: str, answer: object) -> None:
         if isinstance(answer, Roster):
             if self.roster is None or self.roster.instances != answer.instances:
-                self.looking[VIEW].at_once(answer.at)
+                self.schedules[VIEW].at_once(answer.at)
             self.roster = _with_interfaces(answer, self.roster)
         elif isinstance(answer, View):
             if self.view is None or answer.at >= self.view.at:
                 self.view = answer
             if self._shows_strangers(answer):
-                self.looking[ROSTER].at_once(answer.at)
+                self.schedules[ROSTER].at_once(answer.at)
         elif isinstance(answer, tuple):
             self.addresses[key] = answer
 

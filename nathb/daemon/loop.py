@@ -38,7 +38,7 @@ class Service:
         with _signals() as bell, selectors.DefaultSelector() as selector:
             for readable in (*filenos, bell.fileno()):
                 selector.register(readable, selectors.EVENT_READ)
-            self._tell(EventKind.STARTED, self._greeting())
+            self._emit(EventKind.STARTED, self._greeting())
             wake_at = self.agent.step()
             self.manager.ready(self.agent.status())
             while not self._stop_asked(bell):
@@ -52,7 +52,7 @@ class Service:
         asked = {signal.Signals(number) for number in _received(bell)}
         if GOING_DOWN in asked and not self.agent.leaving:
             self.agent.leaving = True
-            self._tell(EventKind.LEAVING, "this machine is shutting down: handing over its routes")
+            self._emit(EventKind.LEAVING, "this machine is shutting down: handing over its routes")
         if asked & {signal.SIGTERM, signal.SIGINT}:
             return True
         if signal.SIGHUP in asked:
@@ -67,7 +67,7 @@ class Service:
             self.reload()
         except NathbError as error:
             message = f"reload refused, the old file stays in force: {error}"
-            self._tell(EventKind.RELOAD_REFUSED, message)
+            self._emit(EventKind.RELOAD_REFUSED, message)
         self.manager.ready(self.agent.status())
 
     def _end(self, selector: selectors.BaseSelector) -> None:
@@ -80,7 +80,7 @@ class Service:
         self.agent.stopping = True
         self._go_on(selector, asked_at + LAST_MOVES, lambda: self.agent.idle)
         unfinished = "" if self.agent.idle else "; a move is under way, EC2 may still carry it out"
-        self._tell(EventKind.STOPPED, f"stopped{unfinished}; routes stay where they are")
+        self._emit(EventKind.STOPPED, f"stopped{unfinished}; routes stay where they are")
 
     def _go_on(
         self, selector: selectors.BaseSelector, until: float, over: Callable[[], bool]
@@ -96,7 +96,7 @@ class Service:
         mode = ", dry run: nothing will be written" if agent.dry_run else ""
         return f"nathb {__version__} guards {agent.group.name} as {agent.me}, with {peers}{mode}"
 
-    def _tell(self, kind: EventKind, message: str) -> None:
+    def _emit(self, kind: EventKind, message: str) -> None:
         self.agent.emit(Event(kind=kind, message=message))
 
 

@@ -68,7 +68,7 @@ class OperatorSession:
     def __init__(
         self,
         group: Group,
-        wishes: TagWriter,
+        tag_writer: TagWriter,
         report: Report,
         *,
         clock: Callable[[], float] = time.monotonic,
@@ -78,7 +78,7 @@ class OperatorSession:
     ) -> None:
         """`find` and `look_now` reach the daemon on this machine, as `host.status_file` does."""
         self.group = group
-        self.wishes = wishes
+        self.tag_writer = tag_writer
         self.report = report
         self.here = ""
         self._begun = ""
@@ -151,7 +151,7 @@ class OperatorSession:
         view, end = None, self._clock() + seconds
         while True:
             try:
-                view = self.wishes.view()
+                view = self.tag_writer.view()
             except CloudError as error:
                 failed = str(error)
                 view = None
@@ -171,7 +171,7 @@ class OperatorSession:
         return f"{local.node} says: {rulings[route].reason}"
 
 
-def add_wish(verb: argparse.ArgumentParser, carry_out: Callable[..., int]) -> None:
+def add_request(verb: argparse.ArgumentParser, carry_out: Callable[..., int]) -> None:
     """Add what every such verb takes to the command line."""
     add_group(verb)
     verb.add_argument("--json", action="store_true", help="print what was done as JSON")

@@ -71,7 +71,7 @@ def test_of_several_pauses_the_longest_holds() -> None:
     assert paused(late, "off", "").until == late
 
 
-def test_a_wish_without_an_end_is_spelled_as_a_word() -> None:
+def test_an_intent_without_an_end_is_spelled_as_a_word() -> None:
     assert paused(until(None)) == Intent(paused=True)
 
 
@@ -91,7 +91,7 @@ def test_no_value_is_a_surprise(value: str) -> None:
 
 
 @pytest.fixture
-def wishes(world: World) -> TagWriter:
+def tag_writer(world: World) -> TagWriter:
     return TagWriter(world.ec2, world.group, lambda: NOON)
 
 
@@ -109,63 +109,65 @@ def on_all(world: World, *tags: tuple[str, str]) -> dict[str, list[tuple[str, st
     return {name: list(tags) for name in world.private}
 
 
-def test_a_wish_is_on_every_guarded_table_after_one_write(
-    world: World, wishes: TagWriter, calls: list[str]
+def test_an_intent_is_on_every_guarded_table_after_one_write(
+    world: World, tag_writer: TagWriter, calls: list[str]
 ) -> None:
-    wishes.drain({"nat-c", "nat-a"})
+    tag_writer.drain({"nat-c", "nat-a"})
     assert calls == ["DescribeRouteTables", "CreateTags"]
     assert tags(world) == on_all(world, ("nathb:drain", "nat-a nat-c"))
-    assert wishes.view().intent == Intent(drained=frozenset({"nat-a", "nat-c"}))
+    assert tag_writer.view().intent == Intent(drained=frozenset({"nat-a", "nat-c"}))
 
 
 def test_a_drain_of_nobody_leaves_no_tag_and_can_be_repeated(
-    world: World, wishes: TagWriter
+    world: World, tag_writer: TagWriter
 ) -> None:
-    wishes.drain({"nat-a"})
+    tag_writer.drain({"nat-a"})
     for _ in range(2):
-        wishes.drain(())
+        tag_writer.drain(())
         assert tags(world) == on_all(world)
 
 
 def test_a_pause_carries_its_end_and_a_daemon_reads_it_so(
-    world: World, wishes: TagWriter, cloud: Cloud
+    world: World, tag_writer: TagWriter, cloud: Cloud
 ) -> None:
-    assert wishes.pause(7200.0) == "until 2026-11-21T14:00:00Z"
-    assert wishes.view().intent == Intent(paused=True, until="until 2026-11-21T14:00:00Z")
+    assert tag_writer.pause(7200.0) == "until 2026-11-21T14:00:00Z"
+    assert tag_writer.view().intent == Intent(paused=True, until="until 2026-11-21T14:00:00Z")
     late = TagWriter(world.ec2, world.group, lambda: NOON + timedelta(hours=2))
     assert late.view().intent == Intent()
-    wishes.pause(None)
+    tag_writer.pause(None)
     assert cloud.view(cloud.roster("nat-a")).intent == Intent(paused=True)
-    wishes.resume()
-    wishes.resume()
+    tag_writer.resume()
+    tag_writer.resume()
     assert tags(world) == on_all(world)
 
 
-def test_a_revert_ends_by_itself_or_when_it_is_taken_back(world: World, wishes: TagWriter) -> None:
-    wishes.revert(600.0)
-    assert wishes.view().intent == Intent(revert=True)
+def test_a_revert_ends_by_itself_or_when_it_is_taken_back(
+    world: World, tag_writer: TagWriter
+) -> None:
+    tag_writer.revert(600.0)
+    assert tag_writer.view().intent == Intent(revert=True)
     late = TagWriter(world.ec2, world.group, lambda: NOON + timedelta(minutes=10))
     assert late.view().intent == Intent()
-    wishes.reverted()
+    tag_writer.reverted()
     assert tags(world) == on_all(world)
 
 
-def test_tags_of_others_stay(world: World, wishes: TagWriter) -> None:
+def test_tags_of_others_stay(world: World, tag_writer: TagWriter) -> None:
     name = [{"Key": "Name", "Value": "private"}]
     world.ec2.create_tags(Resources=[world.private["nat-a"]], Tags=name)
-    wishes.pause(None)
-    wishes.resume()
+    tag_writer.pause(None)
+    tag_writer.resume()
     assert tags(world) == {"nat-a": [("Name", "private")], "nat-c": []}
 
 
 def test_a_view_needs_no_node_to_look_from_and_shows_who_holds_what(
-    world: World, wishes: TagWriter
+    world: World, tag_writer: TagWriter
 ) -> None:
     world.point(world.private["nat-a"], ANYWHERE, NetworkInterfaceId=world.enis["nat-c"])
-    assert [one.node for one in wishes.view().holdings] == ["nat-c", "nat-c"]
+    assert [one.node for one in tag_writer.view().holdings] == ["nat-c", "nat-c"]
 
 
-def test_a_table_that_is_gone_does_not_keep_wishes_from_the_others(world: World) -> None:
+def test_a_table_that_is_gone_does_not_keep_intent_from_the_others(world: World) -> None:
     first, *others = world.group.nodes
     gone = Route("rtb-00000000000000000", ANYWHERE)
     group = replace(world.group, nodes=(replace(first, routes=(*first.routes, gone)), *others))
@@ -173,7 +175,7 @@ def test_a_table_that_is_gone_does_not_keep_wishes_from_the_others(world: World)
     assert tags(world) == on_all(world, ("nathb:drain", "nat-a"))
 
 
-def test_without_any_guarded_table_there_is_nowhere_to_keep_a_wish(world: World) -> None:
+def test_without_any_guarded_table_there_is_nowhere_to_keep_an_intent(world: World) -> None:
     first, *_ = world.group.nodes
     gone = replace(first, routes=(Route("rtb-00000000000000000", ANYWHERE),))
     group = replace(world.group, nodes=(gone,), region="eu-west-1")
@@ -186,7 +188,7 @@ def test_without_any_guarded_table_there_is_nowhere_to_keep_a_wish(world: World)
     )
 
 
-@pytest.mark.parametrize("act", [TagWriter.resume, lambda wishes: wishes.drain({"nat-a"})])
+@pytest.mark.parametrize("act", [TagWriter.resume, lambda tag_writer: tag_writer.drain({"nat-a"})])
 @pytest.mark.parametrize(
     ("reply", "failure", "says"),
     [

@@ -121,16 +121,14 @@ WISHES = [("drain", "nat-a"), ("undrain", "nat-a"), ("pause",), ("resume",)]
 
 
 @pytest.mark.parametrize(("verb", "arguments"), [(verb, rest) for verb, *rest in WISHES])
-def test_a_wish_that_does_not_reach_ec2_says_so_with_a_mend(
-    verb: str, arguments: list[str]
-) -> None:
+def test_a_tag_that_does_not_reach_ec2_says_so_with_a_fix(verb: str, arguments: list[str]) -> None:
     done = nathb(verb, str(EXAMPLE), *arguments, AWS_ENDPOINT_URL="http://127.0.0.1:9")
     assert done.returncode == 1
     assert "Could not connect to the endpoint URL" in done.stderr
     assert "if it lasts, check this node's DNS" in done.stderr
 
 
-def test_a_wish_without_credentials_says_where_they_come_from() -> None:
+def test_a_tag_without_credentials_says_where_they_come_from() -> None:
     done = nathb(
         "resume", str(EXAMPLE), AWS_ENDPOINT_URL="http://127.0.0.1:9",
         AWS_ACCESS_KEY_ID="", AWS_SECRET_ACCESS_KEY="", AWS_EC2_METADATA_DISABLED="true",

@@ -144,7 +144,7 @@ def test_with_preempt_manual_routes_wait_for_revert_and_those_of_the_next_failov
         assert lab.clients["app-c"].outage(since=asked) <= 0.1
 
 
-def test_where_no_daemon_runs_a_wish_is_written_all_the_same_and_says_so(lab: Lab) -> None:
+def test_where_no_daemon_runs_a_tag_is_written_all_the_same_and_says_so(lab: Lab) -> None:
     pair = Pair(lab, refresh="2s").settle()
     pair.daemons["nat-a"].stop()
     (lab.directory / "run" / "nat-a" / "nathb" / "lab" / "status.json").unlink()  # as systemd does

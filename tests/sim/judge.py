@@ -56,8 +56,8 @@ class Judge:
         agent = self.host.agent
         if agent is None or not (isinstance(ticket, tuple) and ticket[0] == "move"):
             return
-        wishes = (one.move for one in agent.rulings if str(one.route) == ticket[1])
-        move, view = next(wishes, None), agent.ec2_watcher.view
+        moves = (one.move for one in agent.rulings if str(one.route) == ticket[1])
+        move, view = next(moves, None), agent.ec2_watcher.view
         if move is None:
             raise self._violation(f"R8: wrote {ticket[1]}, which nobody wished for", now)
         if view is None:
