@@ -6,7 +6,7 @@ import json
 import signal
 from typing import Any
 
-from tests.lab.machine import wait_until
+from tests.lab.machine import DeadlineError, wait_until
 from tests.lab.nspawn import NspawnMachine
 from tests.lab.processes import CLOUD
 
@@ -65,12 +65,15 @@ class Service:
 
     def wait_sentence(self, text: str, within: float = 30.0) -> str:
         """Wait until one of the sentences has `text` in it; that sentence."""
-        return wait_until(
-            f"the journal of {UNIT} has {text!r}",
-            lambda: next((one for one in self.sentences() if text in one), ""),
-            within,
-            every=0.1,
-        )
+        try:
+            return wait_until(
+                f"the journal of {UNIT} has {text!r}",
+                lambda: next((one for one in self.sentences() if text in one), ""),
+                within,
+                every=0.1,
+            )
+        except DeadlineError as error:
+            raise DeadlineError("\n".join([f"{error}; it has", *self.sentences()[-100:]])) from None
 
     def entries(self, *matches: str) -> list[dict[str, Any]]:
         """The journal's entries that match `FIELD=value`, whole."""
