@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from nathb import config
 from nathb.aws.client import make_client
 from nathb.aws.ec2 import Cloud, find_me
@@ -40,6 +38,7 @@ from nathb.provision.permissions import inspect_permissions
 from nathb.provision.reachability import inspect_reach
 from nathb.provision.steps import plan
 from nathb.ui.group_file import DIRECTORY, add_group, locate, node_of
+from nathb.ui.json_output import json_text
 from nathb.ui.other_groups import shared_tables
 
 Said = tuple[tuple[Mistake, ...], tuple[Mistake, ...]]
@@ -183,4 +182,4 @@ def _summary(group: Group) -> str:
 
 
 def _as_json(is_good: bool, findings: tuple[Mistake, ...] | tuple[Finding, ...]) -> str:
-    return msgspec.json.encode({"good": is_good, "findings": findings}).decode()
+    return json_text({"good": is_good, "findings": findings})

@@ -8,8 +8,6 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import msgspec
-
 from nathb import config
 from nathb.aws.client import make_client
 from nathb.aws.reader import Reader
@@ -20,6 +18,7 @@ from nathb.provision.steps import Plan, plan
 from nathb.provision.steps import carry_out as call
 from nathb.ui.group_file import add_group, locate
 from nathb.ui.interruption import told
+from nathb.ui.json_output import json_text
 
 SETTLING = 5
 """How often EC2 is read again, a second apart, until it shows what was written."""
@@ -121,7 +120,7 @@ def _nothing(_text: str) -> None:
 
 
 def _json(what: object) -> str:
-    return msgspec.json.format(msgspec.json.encode(what), indent=2).decode()
+    return json_text(what, indent=2)
 
 
 def look(client: Any, group: Group, *, adopt: bool) -> Plan:

@@ -24,7 +24,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -151,7 +151,7 @@ class Finding(Struct, frozen=True):
     level: Level
     subject: str
     text: str
-    fix: str = field(default="", name="mend")
+    fix: str = ""
 
     def __str__(self) -> str:
         fix = f"; {self.fix}" if self.fix else ""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import Any
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from nathb.aws.api_errors import cloud_error
 from nathb.aws.responses import RouteEntry, Table
@@ -54,7 +54,7 @@ class Note(Struct, frozen=True):
 
     subject: str
     text: str
-    fix: str = field(name="mend")
+    fix: str
     bad: bool = True
     """False where nobody has to do anything about it."""
 

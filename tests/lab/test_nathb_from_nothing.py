@@ -182,7 +182,7 @@ def test_what_is_wrong_with_a_node_is_found_with_its_mend(lab: Lab, fault: str) 
     breaks, words, fix = FAULTS[fault]
     before = found(lab)
     breaks(lab)
-    assert fix in told(lab, words)["mend"]
+    assert fix in told(lab, words)["fix"]
     repair(lab)
     assert found(lab) == before
 
