@@ -115,7 +115,9 @@ def _with_aws(group: Group, path: Path, said: Said, given: argparse.Namespace) -
     if given.json:
         print(_as_json(not count[Level.BAD], tuple(found)))
     else:
-        print(f"{count[Level.BAD]} bad, {count[Level.WARNING]} to be considered, ", end="")
+        warnings = count[Level.WARNING]
+        plural = "" if warnings == 1 else "s"
+        print(f"{count[Level.BAD]} bad, {warnings} warning{plural}, ", end="")
         print(f"{count[Level.GOOD]} good")
     return 1 if count[Level.BAD] else 0
 
