@@ -20,7 +20,10 @@ def main() -> int:
     # Whoever has it ignored (nohup, a shell's `&`) wants it ignored.
     outside = _leave if before is signal.default_int_handler else before
     signal.signal(signal.SIGINT, outside)
-    from nathb import cli  # noqa: PLC0415  see above
+    from nathb.aws.proxies import bypass_proxies  # noqa: PLC0415  see above
+
+    bypass_proxies(os.environ)  # for every verb, and before botocore is imported
+    from nathb import cli  # noqa: PLC0415
     from nathb.host import streams  # noqa: PLC0415
 
     streams.prepare()
