@@ -14,6 +14,7 @@ from nathb import __version__
 from nathb.commands import (
     check,
     drain,
+    drill,
     explain,
     history,
     iam_policy,
@@ -43,6 +44,7 @@ VERBS = (
     history,
     explain,
     drain,
+    drill,
     pause,
     revert,
     plan,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -16,6 +15,7 @@ from nathb.core.model import Group, Route
 from nathb.provision.inventory import survey
 from nathb.provision.steps import Plan, plan
 from nathb.provision.steps import carry_out as call
+from nathb.ui.confirmation import is_confirmed
 from nathb.ui.group_file import add_group, locate
 from nathb.ui.interruption import told
 from nathb.ui.json_output import json_text
@@ -173,10 +173,4 @@ def page(group: Group, found: Plan) -> list[str]:
 
 def _is_wanted() -> bool:
     """Ask the person at the terminal; where there is none, it has to be said beforehand."""
-    if not sys.stdin.isatty():
-        raise UsageError("apply: there is nobody to ask; read the plan, then repeat with --yes")
-    try:
-        return input("Carry this out? [y/N] ").strip().lower() in {"y", "yes"}
-    except EOFError:  # ^D
-        print()
-        return False
+    return is_confirmed("apply", "Carry this out?")

@@ -102,6 +102,8 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     failed_moves: tuple[FailedMove, ...] = ()
     file_digest: str = ""
     """Of this node's file; the view has those that were applied (R17)."""
+    accepted: tuple[Write, ...] = ()
+    """The last write of this node to each route that EC2 accepted, until a view contradicts it."""
 
 
 def write_of(route: Route, memory: RouteMemory, view: View | None) -> Write | None:

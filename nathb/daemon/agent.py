@@ -357,6 +357,7 @@ class Agent:
             writes=self.mover.writes(self.group, self.ec2_watcher.view),
             file_digest=self.digest,
             failed_moves=self.mover.failed_moves(),
+            accepted=self.mover.accepted(self.group),
         )
 
 

@@ -125,6 +125,15 @@ class Mover:
         found = (write_of(route, self._recall(route), view) for route in group.routes())
         return tuple(write for write in found if write is not None)
 
+    def accepted(self, group: Group) -> tuple[Write, ...]:
+        """Return the last write to each route that EC2 accepted, and no view has contradicted."""
+        found = ((route, self._recall(route).accepted) for route in group.routes())
+        return tuple(
+            Write(route, write.move.holder, write.move.to, write.state, write.at)
+            for route, write in found
+            if write is not None
+        )
+
     def failed_moves(self) -> tuple[FailedMove, ...]:
         """Return the moves whose last try EC2 did not confirm."""
         return tuple(self._errors.values())

@@ -83,7 +83,7 @@ class OperatorSession:
         self.here = ""
         self._begun = ""
         self._written = False
-        self._clock = clock
+        self.clock = clock
         self._sleep = sleep
         self._find = find
         self._look_now = look_now
@@ -132,6 +132,13 @@ class OperatorSession:
         self.report.say(what)
         self.report.say(f"in force {', '.join(at_once + later)}{why_not and f' ({why_not})'}")
 
+    def read_now(self) -> str:
+        """Have the daemon on this machine read EC2 now; return its node, empty for no daemon."""
+        local = self.local()
+        if local is not None:
+            self._look_now(local)
+        return local.node if local is not None else ""
+
     def obeys(self) -> dict[str, float]:
         """Return within how many seconds each node has read the tag."""
         names = (node.name for node in self.group.nodes)
@@ -143,24 +150,32 @@ class OperatorSession:
             good=good, group=self.group.name, in_force_seconds=self.obeys(), **facts
         )
 
-    def wait(self, wanted: Callable[[View], bool], seconds: float) -> View | None:
+    def wait(
+        self, wanted: Callable[[View], bool], seconds: float, pace: float = PACE
+    ) -> View | None:
         """Read EC2 until it shows what is wanted, or for so long; return what it showed last.
 
-        None when EC2 did not answer once. A read that fails is made again.
+        None when EC2 did not answer once. A read that fails is made again. `pace` is the seconds
+        between two reads.
         """
-        view, end = None, self._clock() + seconds
+        view, end = None, self.clock() + seconds
         while True:
             try:
                 view = self.tag_writer.view()
             except CloudError as error:
                 failed = str(error)
                 view = None
-            if (view is not None and wanted(view)) or self._clock() >= end:
+            if (view is not None and wanted(view)) or self.clock() >= end:
                 break
-            self._sleep(PACE)
+            self._sleep(pace)
         if view is None:
             self.report.warn(f"EC2 does not show the result: {failed}")
         return view
+
+    def rest_until(self, then: float) -> None:
+        """Wait until a moment of the clock, in monotonic seconds."""
+        if (left := then - self.clock()) > 0.0:
+            self._sleep(left)
 
     def why(self, route: Route) -> str:
         """Say what keeps a route, as far as the daemon on this machine knows."""

@@ -92,6 +92,49 @@ def test_a_drain_typed_on_the_other_node_returns_when_the_routes_have_moved(lab:
     assert "nat-a holds no route: work on it may begin" in done.stdout
 
 
+def test_a_drill_costs_clients_100_ms_at_most_each_way_and_ctrl_c_brings_everything_home(
+    lab: Lab,
+) -> None:
+    pair = Pair(lab, preempt_delay="60s", refresh="3s", settle="2s").settle()
+    client, file = lab.clients["app-a"], str(lab.directory / "nat-c" / "lab.yaml")
+    away_and_home = [("nat-a", "nat-c"), ("nat-c", "nat-a")]
+
+    begun = time.monotonic()
+    done = ask(lab, "nat-c", "drill", "nat-a", "--yes", "--json")
+    told = json.loads(done.stdout)
+    assert (done.returncode, told["good"], told["is_home"]) == (0, True, True), done
+    client.wait_served(via="nat-a")
+    time.sleep(0.5)
+    assert client.outage(since=begun) <= 0.1
+    assert lab.clients["app-c"].outage(since=begun) <= 0.1
+    assert pair.written() == away_and_home
+    assert told["away"]["routes"][0]["answered_seconds"] is None, "nat-a asked EC2, and not nat-c"
+    (home,) = told["home"]["routes"]
+    assert 0.0 < home["answered_seconds"] <= home["read_back_seconds"] + 0.2
+    for node in pair.nodes:
+        assert pair.snapshot(node)["counters"]["penalties"] == {}, "damping has counted it"
+
+    drilling = lab.start("nat-c", [*INTERRUPTIBLE, *nathb("drill", file, "nat-a", "--yes")])
+    pair.wait_holder("a", "nat-c", within=30.0)
+    drilling.signal(signal.SIGINT)
+    assert drilling.wait(60.0) == 130
+    assert drilling.lines()[-1] == (
+        "nathb: ended early: the drill is undone: every route of nat-a is at home"
+    )
+    assert lab.holder("a") == "nat-a"
+    assert client.outage(since=begun) <= 0.1
+    assert tags(lab) == {}
+    assert pair.written() == away_and_home * 2
+
+    lab.crash("nat-a")
+    pair.wait_holder("a", "nat-c", within=20.0)
+    refused = ask(lab, "nat-c", "drill", "nat-a", "--yes")
+    assert refused.returncode == 1
+    assert "not begun, and nothing was changed, for not all is well" in refused.stderr
+    assert "    nat-a: heartbeat " in refused.stderr
+    assert tags(lab) == {}
+
+
 def test_a_pause_holds_while_a_nat_is_dead_and_resume_takes_at_once(lab: Lab) -> None:
     pair = Pair(lab, settle="2s").settle()
     assert ask(lab, "nat-a", "pause").returncode == 0
