@@ -15,6 +15,7 @@ from botocore import exceptions as boto
 from nathb.aws.deadline import TooLate
 from nathb.core.errors import CloudError
 from nathb.core.model import Failure
+from nathb.core.text import visible
 
 CODES = {
     Failure.THROTTLED: """
@@ -167,5 +168,5 @@ def _failure_of_exception(error: Exception) -> Failure:
 
 def _plain(text: str) -> str:
     """One line, of bearable length, without what only a machine can read."""
-    line = " ".join(BLOB.sub("", text).split())
+    line = visible(" ".join(BLOB.sub("", text).split()))
     return line if len(line) <= QUOTED else line[:QUOTED] + "…"

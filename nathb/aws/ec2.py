@@ -19,6 +19,7 @@ from nathb.aws.tags import FILE_TAG, read_intent, wall_clock
 from nathb.core.ec2_state import Holding, Pin, PinState, Roster, RouteState, View
 from nathb.core.errors import CloudError, IdentityError
 from nathb.core.model import Done, Failure
+from nathb.core.text import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -204,7 +205,7 @@ def reduce_view(
         ),
         pins=_pins(group, roster, listed.get(roster.own_table)),
         intent=read_intent(tags, (node.name for node in group.nodes), utc),
-        digests=tuple(sorted({tag.value for tag in tags if tag.key == FILE_TAG})),
+        digests=tuple(sorted({visible(tag.value) for tag in tags if tag.key == FILE_TAG})),
     )
 
 

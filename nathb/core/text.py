@@ -1,4 +1,4 @@
-"""Text for people that several modules need: durations, evidence, and what is an IP address."""
+"""Text for people that several modules need: durations, evidence, others' text, addresses."""
 
 from __future__ import annotations
 
@@ -52,6 +52,19 @@ def format_evidence(what: str, evidence: Evidence) -> str:
         return f"{what} {addresses} has not answered yet"
     since = "" if evidence.never_answered else " since its checks began"
     return f"{what} {addresses} has never answered{since} ({missed})"
+
+
+def visible(text: str) -> str:
+    """Return text that others wrote (a tag, a name) on one line, all of it to be seen.
+
+    What a terminal obeys or hides is shown as its escape: `\\n`, `\\x1b`, `\\u202e`. So a
+    comment in YAML ends where its line does.
+    """
+    return "".join(one if one.isprintable() else _escape(one) for one in text)
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
 
 
 def is_address(text: str) -> bool:

@@ -11,6 +11,7 @@ from nathb.aws.tags import DRAIN_TAG, FILE_TAG, PAUSE_TAG, REVERT_TAG, read_inte
 from nathb.core.ec2_state import Instance, InstanceState
 from nathb.core.errors import Finding, bad, good, warning
 from nathb.core.model import Node, Route
+from nathb.core.text import visible
 from nathb.provision.inventory import Inventory
 from nathb.provision.steps import Action, Plan, sharer
 
@@ -210,7 +211,8 @@ def _tags(seen: Inventory, utc: datetime) -> Iterator[Finding]:
             fix = _end_of(seen, tag, utc)
             if fix is not None:
                 by_hand = f"aws ec2 delete-tags --resources {table} --tags Key={tag.key}"
-                yield warning(table, f"carries the tag {tag.key} = {tag.value}", fix or by_hand)
+                text = f"carries the tag {tag.key} = {visible(tag.value)}"
+                yield warning(table, text, fix or by_hand)
 
 
 def _end_of(seen: Inventory, tag: Tag, utc: datetime) -> str | None:

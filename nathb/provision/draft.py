@@ -15,6 +15,7 @@ from nathb.aws.routes import leads_to, table_of
 from nathb.core.ec2_state import Instance
 from nathb.core.errors import UsageError
 from nathb.core.model import Node, Route
+from nathb.core.text import visible
 from nathb.provision.inventory import tables_of_vpc
 
 GONE = {"shutting-down", "terminated"}
@@ -154,7 +155,7 @@ def _routes(tables: Sequence[Table], own: Sequence[Table], instance: Instance) -
 
 def _called(table: Table) -> str:
     name = next((tag.value for tag in table.tags if tag.key == "Name"), "")
-    return f"{table.route_table_id}    # {name}" if name else table.route_table_id
+    return f"{table.route_table_id}    # {visible(name)}" if name else table.route_table_id
 
 
 def _is_pin(entry: RouteEntry) -> bool:

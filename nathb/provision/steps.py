@@ -21,6 +21,7 @@ from nathb.aws.routes import family, host_route, leads_to
 from nathb.aws.tags import FILE_TAG
 from nathb.core.ec2_state import Instance, InstanceState
 from nathb.core.model import Node, Route
+from nathb.core.text import visible
 from nathb.provision.inventory import Inventory
 
 FORWARDING = {InstanceState.PENDING, InstanceState.RUNNING}
@@ -280,7 +281,7 @@ def _digest(seen: Inventory, digest: str) -> Iterator[Step]:
 def _other_file(noted: str) -> str:
     if not noted:
         return "no file was applied yet, so the nodes cannot compare their files with it"
-    return f"another file was applied last (digest {noted}); see which of the two is right"
+    return f"another file was applied last (digest {visible(noted)}); see which of the two is right"
 
 
 def carry_out(client: Any, step: Step) -> None:
