@@ -30,7 +30,10 @@ from nathb.core.errors import (
 )
 from nathb.core.model import Group, Metrics
 from nathb.daemon import metrics_exporter
+from nathb.daemon.notifier import HOOKS
+from nathb.host.hooks import refused_in
 from nathb.host.status_file import live_daemon
+from nathb.host.trusted_path import owners_of_machine
 from nathb.provision.audit import inspect_nodes, inspect_routes
 from nathb.provision.forwarding import inspect_forwarding
 from nathb.provision.inventory import Inventory, survey
@@ -89,6 +92,7 @@ def carry_out(given: argparse.Namespace) -> int:
     if path.parent == DIRECTORY and (command := config.chmod_for_service(path)):
         text = f"the service has a user of its own, which may not read this file: {command}"
         unwise = (*unwise, Mistake(str(path), 0, "", text))
+    unwise = (*unwise, *_hooks(path))
     shared = shared_tables(group, path)
     if given.aws:
         return _with_aws(group, path, (unwise, shared), given)
@@ -102,6 +106,15 @@ def carry_out(given: argparse.Namespace) -> int:
         return 1
     print(f"{path}: good: {_summary(group)}")
     return 0
+
+
+def _hooks(path: Path) -> Iterator[Mistake]:
+    """Yield the hooks beside a file that its daemon does not run."""
+    owners = owners_of_machine()
+    if path.parent != DIRECTORY:  # a daemon by hand, as this user; the service's owns no file
+        owners |= {os.geteuid()}
+    for hook, why in refused_in(path.absolute().parent / HOOKS, owners):
+        yield Mistake(str(hook), 0, "", f"this hook is {why}")
 
 
 def _with_aws(group: Group, path: Path, said: Said, given: argparse.Namespace) -> int:

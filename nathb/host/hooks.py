@@ -13,6 +13,7 @@ executable, by name; hidden and backup files are none.
 from __future__ import annotations
 
 import os
+import re
 import selectors
 import signal
 import stat
@@ -25,9 +26,10 @@ from typing import TYPE_CHECKING
 from nathb.core.events import Event, EventKind
 from nathb.core.text import format_duration
 from nathb.host.journal_schema import one_line
+from nathb.host.trusted_path import distrust, owners_of_machine
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
 TIMEOUT = 10.0
 """Seconds a hook may take."""
@@ -39,7 +41,6 @@ SHOWN = 300
 """Characters of its last output that are logged when it failed."""
 
 NOT_HOOKS = ("~", ".bak", ".swp", ".orig", ".dpkg-old", ".dpkg-new", ".dpkg-dist", ".rpmsave")
-WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 EXECUTABLE = stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH
 
 OURS = {
@@ -51,8 +52,48 @@ OURS = {
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 # Python waits for exec(2) with the interpreter's lock held, so a file that cannot be read at once,
-# on a file system that hangs, say, would stop the loop. A shell in between waits in our place.
-IN_BETWEEN = ("/bin/sh", "-c", 'exec "$0"')
+# on a file system that hangs, say, would stop the loop. setpriv(1) waits in our place, and leaves
+# the daemon's CAP_NET_RAW behind: an ambient capability would pass to whatever is executed.
+IN_BETWEEN = ("/usr/bin/setpriv", "--ambient-caps=-all", "--inh-caps=-all")
+OF_ROOT = ("--bounding-set=-all",)
+"""What leaves a hook of root without capabilities too; takes CAP_SETPCAP, which the service lacks.
+"""
+CAP_SETPCAP = 8
+"""Its number: capabilities(7), linux/capability.h."""
+
+
+def hooks_in(directory: Path) -> list[Path]:
+    """Return the hooks in their order; OSError when the directory cannot be read."""
+    try:
+        names = sorted(os.listdir(directory))
+    except FileNotFoundError:
+        return []
+    paths = (directory / name for name in names if not _is_put_aside(name))
+    return [path for path in paths if _is_hook(path)]
+
+
+def refusal(path: Path, owners: Collection[int]) -> str:
+    """Say why a hook is not run where these users, by id, are trusted; empty when it is.
+
+    Who may write it, or put another in its place, acts as nathb.
+    """
+    try:
+        why = distrust(path, owners)
+    except OSError as error:
+        return f"not run, because {error.filename} cannot be read: {error.strerror}"
+    return f"not run, because {why}" if why else ""
+
+
+def refused_in(directory: Path, owners: Collection[int]) -> Iterator[tuple[Path, str]]:
+    """Yield what is not run of a directory, and why, where these users, by id, are trusted."""
+    try:
+        paths = hooks_in(directory)
+    except OSError as error:
+        yield directory, f"cannot be read: {error.strerror}; chmod a+rx"
+        return
+    for path in paths:
+        if why := refusal(path, owners):
+            yield path, why
 
 
 class Hooks:
@@ -67,6 +108,7 @@ class Hooks:
         grace: float = GRACE,
     ) -> None:
         self._directory = directory.absolute()  # hooks have another working directory
+        self._owners = owners_of_machine() | {os.geteuid()}
         self._environ = {
             "PATH": DEFAULT_PATH,
             **{name: value for name, value in environ.items() if not _is_ours(name)},
@@ -79,7 +121,7 @@ class Hooks:
     def carry(self, notice: Mapping[str, str]) -> Iterator[Event]:
         """Run every hook with the notice in its environment; yield what went wrong."""
         try:
-            paths = self._paths()
+            paths = hooks_in(self._directory)
         except OSError as error:
             yield _failed(self._directory, f"cannot be read: {error.strerror}; chmod a+rx")
             return
@@ -92,22 +134,13 @@ class Hooks:
         self._stopping = True
         os.eventfd_write(self._stopped, 1)
 
-    def _paths(self) -> list[Path]:
-        """Return the hooks in their order; OSError when the directory cannot be read."""
-        try:
-            names = sorted(os.listdir(self._directory))
-        except FileNotFoundError:
-            return []
-        paths = (self._directory / name for name in names if not _is_put_aside(name))
-        return [path for path in paths if _is_hook(path)]
-
     def _run(self, path: Path, environment: Mapping[str, str]) -> str:
         """Run one hook to its end; return what went wrong, and nothing when nothing did."""
         try:
-            if refused := _refusal(path):
+            if refused := refusal(path, self._owners):
                 return refused
             process = subprocess.Popen(
-                [*IN_BETWEEN, str(path)],
+                [*IN_BETWEEN, *(OF_ROOT if _may_drop_all() else ()), "--", str(path)],
                 cwd="/",
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -222,15 +255,16 @@ def _is_hook(path: Path) -> bool:
         mode = path.stat().st_mode
     except FileNotFoundError:  # a link that leads nowhere, or gone meanwhile
         return False
+    except OSError:  # a link to where we may not look: `refusal` says so
+        return True
     return stat.S_ISREG(mode) and bool(mode & EXECUTABLE)
 
 
-def _refusal(path: Path) -> str:
-    """Say why a hook is not run: who may write it, or put another in its place, acts as nathb."""
-    for what in (path.parent, path):
-        if what.stat().st_mode & WRITABLE_BY_OTHERS:
-            return f"not run, because others may write to {what}: chmod go-w {what}"
-    return ""
+def _may_drop_all() -> bool:
+    """Whether this thread may take capabilities from the bounding set of what it starts."""
+    state = Path("/proc/thread-self/status").read_text()
+    (effective,) = re.findall(r"^CapEff:\s+([0-9a-f]+)$", state, re.M)
+    return bool(int(effective, 16) >> CAP_SETPCAP & 1)
 
 
 def _cause(code: int | None) -> str:

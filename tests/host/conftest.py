@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from nathb.host.journal import Journal
+from tests.host.hook_runner import HookRunner
 from tests.host.journald import Journald
 
 OUTSIDE = "needs the sandbox: run `make test`"
@@ -42,3 +44,8 @@ def journal_for() -> Iterator[Callable[[Journald], Journal]]:
             address=journald.address,
             backlog=50,
         )
+
+
+@pytest.fixture
+def runner(tmp_path: Path) -> HookRunner:
+    return HookRunner(tmp_path)

@@ -9,7 +9,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -17,42 +16,10 @@ import pytest
 from nathb import __version__
 from nathb.core.events import Event
 from nathb.host.hooks import MOST_OUTPUT, OURS, Hooks
-from nathb.host.journal_schema import notice
+from tests.host.hook_runner import NOTICE, PATIENCE, HookRunner
 from tests.host.samples import TOOK
 
-NOON = datetime(2031, 2, 3, 12, 0, tzinfo=UTC)
-NOTICE = notice(TOOK, "tokyo", "nat-a", NOON)
-PATIENCE = 20.0
 FOR_EVER = "sleep 1000"
-
-
-class HookRunner:
-    """A directory of hooks, and where they leave word."""
-
-    def __init__(self, folder: Path) -> None:
-        self.directory = folder / "hooks.d"
-        self.directory.mkdir(mode=0o755)
-        self.directory.chmod(0o755)
-        self.word = folder / "word"
-        self.environ = {"PATH": os.environ["PATH"], "WORD": str(self.word)}
-
-    def hook(self, name: str, script: str, mode: int = 0o755) -> Path:
-        path = self.directory / name
-        path.write_text(f"#!/bin/sh\n{script}\n")
-        path.chmod(mode)
-        return path
-
-    def carry(self, timeout: float = PATIENCE, grace: float = PATIENCE) -> list[str]:
-        hooks = Hooks(self.directory, environ=self.environ, timeout=timeout, grace=grace)
-        return [event.message for event in hooks.carry(NOTICE)]
-
-    def said(self) -> list[str]:
-        return self.word.read_text().split() if self.word.exists() else []
-
-
-@pytest.fixture
-def runner(tmp_path: Path) -> HookRunner:
-    return HookRunner(tmp_path)
 
 
 def alive(pid: str) -> bool:
@@ -239,8 +206,8 @@ def test_a_script_without_an_interpreter_or_with_a_missing_one_is_told(
     path = runner.hook("10-missing", "")
     path.write_text("#!/nonexistent/python\n")
     [told] = runner.carry()
-    assert told.startswith(f"hook {path}: ended with status 12")
-    assert "not found" in told
+    assert told.startswith(f"hook {path}: ended with status 127")
+    assert "No such file or directory" in told
 
 
 def test_output_without_end_ends_the_hook_and_not_our_memory(runner: HookRunner) -> None:

@@ -76,7 +76,9 @@ def test_systemd_finds_no_fault_with_the_installed_unit(machine: NspawnMachine) 
     assert machine.did("systemd-analyze", "--no-pager", "verify", "nathb@tokyo.service") == ""
 
 
-def test_the_daemon_is_nobody_with_one_capability(machine: NspawnMachine, service: Service) -> None:
+def test_the_daemon_is_nobody_with_one_capability_and_its_hooks_have_none(
+    lab: Lab, machine: NspawnMachine, service: Service
+) -> None:
     state = machine.did("cat", f"/proc/{service.pid}/status")
     uid = re.search(r"^Uid:\t(\d+)", state, re.MULTILINE)
     assert uid
@@ -85,6 +87,18 @@ def test_the_daemon_is_nobody_with_one_capability(machine: NspawnMachine, servic
     for kind in ("CapEff", "CapPrm", "CapBnd", "CapAmb"):
         assert f"{kind}:\t{raw_sockets}\n" in state
     assert "NoNewPrivs:\t1\n" in state
+    hook, word = "/etc/nathb/hooks.d/10-state", "/run/nathb/pair/state"
+    machine.write(hook, f"#!/bin/sh\nexec cat /proc/self/status >{word}\n")
+    machine.did("chmod", "755", hook)
+    machine.write("/srv/open", "#!/bin/sh\n")
+    machine.did("chmod", "777", "/srv/open")
+    machine.did("ln", "-s", "/srv/open", "/etc/nathb/hooks.d/20-link")
+    lab.crash("nat-c")
+    service.wait_sentence("hooks.d/20-link: not run, because others may write to /srv/open")
+    of_hook = machine.did("cat", word)
+    assert f"Uid:\t{uid[1]}\t" in of_hook
+    for kind in ("CapInh", "CapPrm", "CapEff", "CapAmb"):
+        assert f"{kind}:\t{0:016x}\n" in of_hook
 
 
 def test_a_reload_with_a_good_file_is_in_force_and_the_daemon_stays(
