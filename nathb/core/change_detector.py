@@ -55,13 +55,13 @@ class ChangeDetector:
             if ruling.rule is Rule.R10:
                 continue  # between a write and its view there is nothing new to say
             kind = _standing(ruling, view)
-            key = (kind, ruling.move and (ruling.move.to, ruling.move.cause), _subject(ruling))
-            before = self._standing.get(ruling.route, (None,))
             if kind is None:
-                self._standing.pop(ruling.route, None)
-                if before[0] in LEFT_ALONE:
+                before = self._standing.pop(ruling.route, None)
+                if before is not None and before[0] in LEFT_ALONE:
                     yield events.left_alone(EventKind.ROUTE_GUARDED, ruling, now)
-            elif key != before:
+                continue
+            key = (kind, ruling.move and (ruling.move.to, ruling.move.cause), _subject(ruling))
+            if key != self._standing.get(ruling.route):
                 self._standing[ruling.route] = key
                 if ruling.move is not None:
                     yield events.would_move(ruling.move, "dry run" if dry_run else "paused")

@@ -24,6 +24,8 @@ VIEW_PATIENCE = 1.0
 """Seconds that a take waits for a view newer than the silence that calls for it."""
 AT_ONCE = float("-inf")
 """When something is due that need not wait, not even for fresher evidence."""
+NO_EVIDENCE, NO_MEMORY = Evidence(), RouteMemory()
+"""Of what was never asked, and never seen. One of each, for rounds are many."""
 GIVEN_FACTOR = 5
 """So many preempt_delays a route stays away that its home gave away itself while it was UP."""
 
@@ -70,7 +72,7 @@ class RouteContext(Struct, frozen=True, omit_defaults=True):
     @property
     def mine(self) -> bool:
         """Whether this node holds the route."""
-        return self.holder == self.known.me
+        return self.holding is not None and self.holding.node == self.known.me
 
     @property
     def order(self) -> tuple[str, ...]:
@@ -102,7 +104,7 @@ class RouteContext(Struct, frozen=True, omit_defaults=True):
         """What is known of a node: of oneself by the uplink, of others by their heartbeat."""
         if node == self.known.me:
             return self.known.uplink
-        return self.known.peers.get(node, Evidence())
+        return self.known.peers.get(node, NO_EVIDENCE)
 
     def alive(self, node: str) -> bool:
         """Whether the node may be given this route: UP in my view, and not about to go down.
@@ -194,7 +196,7 @@ class RouteContext(Struct, frozen=True, omit_defaults=True):
 
 def case_of(known: Facts, view: View, route: Route) -> RouteContext:
     """Return the case of one guarded route in a round with a view."""
-    memory = known.memory.get(str(route), RouteMemory())
+    memory = known.memory.get(str(route), NO_MEMORY)
     holding, as_of = believed(memory, view.holding(route), view.at, known.group.settle)
     return RouteContext(known, view, route, memory, holding, as_of)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
+from functools import cached_property
 
 from msgspec import Struct
 
@@ -60,7 +61,7 @@ class Intent(Recorded, frozen=True):
     """Until when the pause lasts, in words for people; empty when it has no end of its own."""
 
 
-class View(Recorded, frozen=True):
+class View(Recorded, frozen=True, dict=True):
     """One DescribeRouteTables, reduced to what matters. As old as its request: `at`, seconds."""
 
     at: float
@@ -72,7 +73,17 @@ class View(Recorded, frozen=True):
 
     def holding(self, route: Route) -> Holding | None:
         """Where the route points; None when its table has no such route."""
-        return next((seen for seen in self.holdings if seen.route == route), None)
+        return self._held.get(route)
+
+    @cached_property
+    def blackholes(self) -> frozenset[str]:
+        """The nodes that a pin or a route shows as a blackhole."""
+        pins = [pin.node for pin in self.pins if pin.state is PinState.BLACKHOLE]
+        return frozenset([*pins, *[seen.node for seen in self.holdings if seen.is_blackhole]])
+
+    @cached_property
+    def _held(self) -> dict[Route, Holding]:
+        return {seen.route: seen for seen in reversed(self.holdings)}  # the first is what counts
 
 
 class InstanceState(Enum):
@@ -89,7 +100,7 @@ class InstanceState(Enum):
     @property
     def is_gone(self) -> bool:
         """Whether EC2 itself says that this instance forwards nothing any more."""
-        return self in (  # a tuple: it is asked of every node in every round, and compares faster
+        return self in (  # a tuple: it compares faster than a set, and is asked often
             InstanceState.STOPPING,
             InstanceState.STOPPED,
             InstanceState.SHUTTING_DOWN,
@@ -109,7 +120,7 @@ class Instance(Struct, frozen=True, omit_defaults=True):
     state: InstanceState = InstanceState.RUNNING
 
 
-class Roster(Struct, frozen=True, omit_defaults=True):
+class Roster(Struct, frozen=True, omit_defaults=True, dict=True):
     """Who stands for each node, and which table steers this node's own heartbeats."""
 
     at: float
@@ -120,3 +131,8 @@ class Roster(Struct, frozen=True, omit_defaults=True):
     def instance(self, node: str) -> Instance | None:
         """Return the instance that stands for the node; None when EC2 showed none."""
         return next((one for one in self.instances if one.node == node), None)
+
+    @cached_property
+    def gone(self) -> frozenset[str]:
+        """The nodes that EC2 says are stopping, stopped or terminated."""
+        return frozenset([one.node for one in self.instances if one.state.is_gone])

@@ -59,7 +59,12 @@ def limits(timers: Timers, *, hastened: bool, factor: int = 1) -> dict[Limit, in
 
     `fall` is multiplied by `factor` otherwise: see `core.awareness` (R15).
     """
-    return {Limit.RISE: timers.rise, Limit.FALL: 1 if hastened else timers.fall * factor}
+    return {Limit.RISE: timers.rise, Limit.FALL: fall(timers, hastened=hastened, factor=factor)}
+
+
+def fall(timers: Timers, *, hastened: bool, factor: int) -> int:
+    """Return how many misses in a row turn a verdict to DOWN: see `limits`."""
+    return 1 if hastened else timers.fall * factor
 
 
 def count(health: Health, outcome: Outcome) -> Health:

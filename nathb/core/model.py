@@ -8,6 +8,7 @@ and verdicts call for *moves*. Seconds are floats on a monotonic clock whose zer
 from __future__ import annotations
 
 from enum import Enum
+from functools import cached_property
 
 from msgspec import Struct
 
@@ -45,7 +46,7 @@ class Preempt(Enum):
     MANUAL = "manual"
 
 
-class Route(Recorded, frozen=True, order=True):
+class Route(Recorded, frozen=True, order=True, cache_hash=True):
     """One guarded entry of a VPC route table, named as EC2 names it."""
 
     table: str
@@ -121,7 +122,7 @@ class Metrics(Recorded, frozen=True):
     listen: str = ""
 
 
-class Group(Recorded, frozen=True):
+class Group(Recorded, frozen=True, dict=True):
     """The file: nodes that cover for one another, and how patient they are. Seconds."""
 
     name: str
@@ -140,21 +141,40 @@ class Group(Recorded, frozen=True):
 
     def node(self, name: str) -> Node:
         """Return the node of that name; KeyError when the group has none."""
-        return {node.name: node for node in self.nodes}[name]
+        return self._named[name]
 
     def routes(self) -> tuple[Route, ...]:
         """Every guarded route, default routes first, for they carry most."""
-        routes = [route for node in self.nodes for route in node.routes]
-        return tuple(sorted(routes, key=lambda route: not route.is_default))
+        return self._routes
 
     def order(self, route: Route) -> tuple[str, ...]:
-        """Names by preference: the route's home, then the others as listed, wrapping round."""
-        home = [route in node.routes for node in self.nodes].index(True)
-        return tuple([node.name for node in self.nodes[home:] + self.nodes[:home]])
+        """Names by preference: the route's home, then the others as listed, wrapping round.
+
+        KeyError when no node is the route's home.
+        """
+        return self._orders[route]
 
     def home(self, route: Route) -> str:
         """Name the node that the route belongs to when all is well."""
         return self.order(route)[0]
+
+    # Each is asked many times in every round, and the answer is always the same.
+
+    @cached_property
+    def _named(self) -> dict[str, Node]:
+        return {node.name: node for node in self.nodes}
+
+    @cached_property
+    def _routes(self) -> tuple[Route, ...]:
+        routes = [route for node in self.nodes for route in node.routes]
+        return tuple(sorted(routes, key=lambda route: not route.is_default))
+
+    @cached_property
+    def _orders(self) -> dict[Route, tuple[str, ...]]:
+        names = tuple(node.name for node in self.nodes)
+        homes = [(at, route) for at, node in enumerate(self.nodes) for route in node.routes]
+        # The first node that names a route is its home.
+        return {route: names[at:] + names[:at] for at, route in reversed(homes)}
 
 
 # --- what is concluded ------------------------------------------------------------------------

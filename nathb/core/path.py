@@ -49,7 +49,7 @@ class Path:
     @property
     def settled(self) -> bool:
         """Whether there is nothing to hurry for: decided, and the last check agreed."""
-        return self.void or (self.health.settled and not self.blind)
+        return self.void or (not self.blind and self.health.settled)
 
     def due_at(self, pace: float) -> float:
         """When the next check is due, if one is to go out every `pace` seconds."""

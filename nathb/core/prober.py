@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from nathb.core.awareness import Awareness
-from nathb.core.health import Limit, limits, together
+from nathb.core.health import Limit, fall, limits, together
 from nathb.core.model import Evidence, Timers, Verdict
 from nathb.core.path import Path, Pulse
 
@@ -48,7 +48,10 @@ class Subject:
     @property
     def never_answered(self) -> bool:
         """Whether no address of it has ever answered this process."""
-        return not any(path.ever_answered for path in self.paths)
+        for path in self.paths:
+            if path.ever_answered:
+                return False
+        return True
 
     def conclude(self, now: float, pulse: Pulse | None) -> None:
         """Bring the verdict up to date with the paths that can say anything.
@@ -57,14 +60,21 @@ class Subject:
         node that EC2 calls gone, or whose pulse is silent too, as far as pulses are sent at all.
         """
         verdict = together([path.health.verdict for path in self.paths if path.speaks])
-        silent = not self.pulsed
-        if pulse is not None and pulse.lost_since is not None:
-            silent = now - pulse.lost_since >= self.patience
-        proven = self.name == UPLINK or silent or self.hastened or not self.never_answered
-        if verdict is Verdict.DOWN and not proven:
+        if verdict is Verdict.DOWN and not self._is_proven(now, pulse):
             verdict = Verdict.UNKNOWN
         if verdict is not self.verdict:
             self.verdict, self.since = verdict, now
+
+    def was_heard_since(self, at: float) -> bool:
+        """Whether any address of it has answered a check that was sent after that."""
+        return any(path.heard_at is not None and path.heard_at > at for path in self.paths)
+
+    def _is_proven(self, now: float, pulse: Pulse | None) -> bool:
+        """Whether its misses may be counted against it."""
+        silent = not self.pulsed
+        if pulse is not None and pulse.lost_since is not None:
+            silent = now - pulse.lost_since >= self.patience
+        return self.name == UPLINK or silent or self.hastened or not self.never_answered
 
 
 class Prober:
@@ -137,10 +147,9 @@ class Prober:
 
         That they are gone was seen at `gone_at`; a node heard since then is back.
         """
-        bad, lost = set(hastened), set(gone)
+        bad, lost = frozenset(hastened), frozenset(gone)
         for subject in self.peers.values():
-            heard = [path.heard_at for path in subject.paths if path.heard_at is not None]
-            subject.gone = subject.name in lost and max(heard, default=gone_at) <= gone_at
+            subject.gone = subject.name in lost and not subject.was_heard_since(gone_at)
             before, subject.hastened = subject.hastened, subject.name in bad or subject.gone
             if subject.hastened is not before:
                 for path in subject.paths:
@@ -162,7 +171,7 @@ class Prober:
     @property
     def suspecting(self) -> bool:
         """Whether anything is in doubt, so that all is asked fast."""
-        for path in self._paths:
+        for path in self._paths:  # asked several times in every round
             if not path.settled:
                 return True
         for pulse in self.pulses.values():
@@ -177,10 +186,15 @@ class Prober:
 
     def due(self, now: float) -> list[Path | Pulse]:
         """Return what is to be asked now."""
-        pace = self._pace()
-        paths = [path for path in self._paths if not path.void and self._due(path, pace) <= now]
-        pulses = [pulse for pulse in self.pulses.values() if self._pulse_due(pulse) <= now]
-        return [*paths, *pulses]
+        pace, timeout = self._pace(), self.timers.timeout
+        due: list[Path | Pulse] = []
+        for path in self._paths:
+            if not path.void and (path.due_at(pace) <= now or path.repeat_at(timeout) <= now):
+                due.append(path)
+        for pulse in self.pulses.values():
+            if self._pulse_due(pulse) <= now:
+                due.append(pulse)
+        return due
 
     def sent(self, asked: Path | Pulse, ticket: int, now: float) -> None:
         """Note that a check or pulse is on its way."""
@@ -202,11 +216,16 @@ class Prober:
     def wake_at(self) -> float:
         """When something is due next; infinity when nothing will be."""
         pace, timeout = self._pace(), self.timers.timeout
-        times = [self._due(path, pace) for path in self._paths if not path.void]
-        times += [self._pulse_due(pulse) for pulse in self.pulses.values()]
+        times: list[float] = []
         for path in self._paths:
-            times += [sent_at + timeout for sent_at in path.in_flight.values()]
-        times += [self._pulse_deadline(p) for p in self.pulses.values() if p.ticket is not None]
+            if not path.void:
+                times.append(path.due_at(pace))
+                times.append(path.repeat_at(timeout))
+            for sent_at in path.in_flight.values():
+                times.append(sent_at + timeout)
+        for pulse in self.pulses.values():
+            waits = pulse.ticket is not None
+            times.append(self._pulse_deadline(pulse) if waits else self._pulse_due(pulse))
         return min(times, default=float("inf"))
 
     # --- what came of it --------------------------------------------------------------------
@@ -242,6 +261,8 @@ class Prober:
         missed = 0
         for subject in self._subjects:
             for path in subject.paths:
+                if not path.in_flight:
+                    continue
                 for sent_at, tickets in path.overdue(now, self.timers.timeout).items():
                     path.missed(sent_at, tickets, self._needed(subject, now))
                     over += tickets
@@ -266,25 +287,39 @@ class Prober:
     def evidence(self, name: str, now: float) -> Evidence:
         """Sum up how the uplink or a peer stands, for the rules to go by."""
         subject = self._subject(name)
-        paths = [path for path in subject.paths if path.speaks]
-        silences = [path.silent_since for path in paths]
-        silent = [since for since in silences if since is not None]
-        silent_since = max(silent) if silent and len(silent) == len(paths) else None
         pulse = self.pulses.get(name)
-        signs = [silent_since, pulse.lost_since if pulse and pulse.alarming else None]
-        needed = self._needed(subject, now)[Limit.FALL]
+        needed = missed = self._fall(subject, now)
+        addresses: list[str] = []
+        heard: list[float] = []
+        silent: list[float] = []
+        blind = ""
+        # One pass, for this is done for each subject in every round.
+        for path in subject.paths:
+            blind = blind or path.blind
+            if path.speaks:
+                addresses.append(path.address)
+                missed = min(missed, path.misses)
+                if path.heard_at is not None:
+                    heard.append(path.heard_at)
+                if path.silent_since is not None:
+                    silent.append(path.silent_since)
+        silent_since = max(silent) if silent and len(silent) == len(addresses) else None
+        doubted_since = silent_since
+        if pulse is not None and pulse.lost_since is not None and pulse.alarming:
+            since = pulse.lost_since
+            doubted_since = since if silent_since is None else min(silent_since, since)
         return Evidence(
             verdict=subject.verdict,
             since=subject.since,
-            heard_at=max([p.heard_at for p in paths if p.heard_at is not None], default=None),
+            heard_at=max(heard, default=None),
             silent_since=silent_since,
-            doubted_since=min([sign for sign in signs if sign is not None], default=None),
-            addresses=tuple([path.address for path in paths]),
-            missed=min([needed, *[path.misses for path in paths]]) if paths else 0,
+            doubted_since=doubted_since,
+            addresses=tuple(addresses),
+            missed=missed if addresses else 0,
             needed=needed,
             hastened=subject.hastened,
             gone=subject.gone,
-            blind=next((path.blind for path in subject.paths if path.blind), ""),
+            blind=blind,
             never_answered=subject.never_answered,
             pulsing_since=pulse.heard_since if pulse is not None else None,
         )
@@ -302,8 +337,13 @@ class Prober:
 
         The uplink always needs all its misses: the awareness is about the uplink.
         """
-        factor = 1 if subject is self.uplink else 1 + self.awareness.level(now)
-        return limits(self.timers, hastened=subject.hastened, factor=factor)
+        return limits(self.timers, hastened=subject.hastened, factor=self._factor(subject, now))
+
+    def _fall(self, subject: Subject, now: float) -> int:
+        return fall(self.timers, hastened=subject.hastened, factor=self._factor(subject, now))
+
+    def _factor(self, subject: Subject, now: float) -> int:
+        return 1 if subject is self.uplink else 1 + self.awareness.level(now)
 
     def _round_lost(self, sent_at: float) -> bool:
         """Whether no address of the uplink has answered since the round that was sent then."""
@@ -317,9 +357,6 @@ class Prober:
         settled a doubt.
         """
         return path.repeat_at(self.timers.timeout) <= now < path.due_at(self._pace())
-
-    def _due(self, path: Path, pace: float) -> float:
-        return min(path.due_at(pace), path.repeat_at(self.timers.timeout))
 
     def _pace(self) -> float:
         return self.timers.fast_interval if self.suspecting else self.timers.interval

@@ -40,15 +40,18 @@ ROBBED_WAIT = 30.0
 
 def decide(known: Facts) -> tuple[Ruling, ...]:
     """Return one ruling per guarded route, default routes first. Same in, same out."""
-    return tuple(_rule(known, route) for route in known.group.routes())
+    return tuple([_rule(known, route) for route in known.group.routes()])
 
 
 def _rule(known: Facts, route: Route) -> Ruling:
     if known.view is None:
         return Ruling(route, Rule.R10, "no view of the route tables yet")
     case = case_of(known, known.view, route)
-    rulings = (rule(case) for rule in RULES)
-    return _held_back(case, next(ruling for ruling in rulings if ruling is not None))
+    for rule in RULES:
+        ruling = rule(case)
+        if ruling is not None:
+            return _held_back(case, ruling)
+    raise AssertionError("the last rule always makes a ruling")
 
 
 # --- the rules, in the order in which they are asked --------------------------------------------
@@ -76,7 +79,7 @@ def r8_foreign(case: RouteContext) -> Ruling | None:
 def r5_release(case: RouteContext) -> Ruling | None:
     """I hold it, my uplink is DOWN, another node is alive: hand it over now."""
     uplink = case.known.uplink
-    if not case.mine or uplink.verdict is not Verdict.DOWN:
+    if uplink.verdict is not Verdict.DOWN or not case.mine:
         return None
     if case.memory.released_at is not None and case.memory.released_at >= uplink.since:
         return case.stay(Rule.R5, "my uplink is down, but the route was given back to me: kept")

@@ -144,7 +144,7 @@ class Agent:
     def _notice_stall(self, now: float) -> None:
         """R14: after a stall or a suspend, nothing that was in flight means anything."""
         bound = self._patience
-        late, suspended = now - self._expected_at, self._time_suspended()
+        late, suspended = now - self._expected_at, self.ports.clock.boottime() - now
         if late <= bound and abs(suspended - self._suspended) <= bound:
             return
         gap = max(late, suspended - self._suspended)
@@ -219,16 +219,13 @@ class Agent:
     def _judge(self, now: float) -> list[Event]:
         """Return what is new in verdicts; read EC2 the moment anything comes into doubt."""
         self.prober.conclude(now)
-        self.evidence = {
-            name: self.prober.evidence(name, now) for name in (UPLINK, *self.prober.peers)
-        }
+        before, self.evidence = self.evidence, self._weigh(now)
         self._follow_splits()
         news: list[Event] = []
-        for name, evidence in self.evidence.items():
-            news += self.change_detector.verdict(name, evidence)
-        news += self.change_detector.heartbeats(
-            {name: self.evidence[name] for name in self.prober.peers}
-        )
+        if self.evidence != before:  # most rounds bring nothing new
+            for name, evidence in self.evidence.items():
+                news += self.change_detector.verdict(name, evidence)
+            news += self.change_detector.heartbeats(self._of_peers())
         news += self.change_detector.pulses(self._pulses())
         peers, suspecting = self.prober.peers, self.prober.suspecting
         silent = {name for name in peers if self.evidence[name].silent_since is not None}
@@ -239,9 +236,17 @@ class Agent:
         self.reporter.emit_all(self.change_detector.reminders(now))
         return news
 
+    def _weigh(self, now: float) -> dict[str, Evidence]:
+        return {name: self.prober.evidence(name, now) for name in (UPLINK, *self.prober.peers)}
+
+    def _of_peers(self) -> dict[str, Evidence]:
+        return {name: self.evidence[name] for name in self.prober.peers}
+
     def _follow_splits(self) -> None:
         """R7c: bring up to date which peers have convicted this node while it convicted them."""
         acts, timers = self.mover.acts, self.group.check
+        if not acts and not self.splits:
+            return
         found = {
             name: follow(self.splits.get(name), self.evidence[name], acts.get(name), timers)
             for name in self.prober.peers
@@ -260,7 +265,7 @@ class Agent:
             me=self.me,
             group=self.group,
             uplink=self.evidence[UPLINK],
-            peers={name: self.evidence[name] for name in self.prober.peers},
+            peers=self._of_peers(),
             view=self.ec2_watcher.view,
             memory=self.mover.memory,
             undrained=self.undrained,

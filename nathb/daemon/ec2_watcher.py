@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable, Iterator
 
 from msgspec.structs import replace
 
-from nathb.core.ec2_state import InstanceState, Pin, PinState, Roster, RouteState, View
+from nathb.core.ec2_state import InstanceState, Pin, PinState, Roster, View
 from nathb.core.errors import CloudError
 from nathb.core.events import Event, EventKind
 from nathb.core.model import Failure, Group
@@ -88,8 +88,13 @@ class EC2Watcher:
 
     def wake_at(self, now: float) -> float:
         """When the next read is due."""
-        keys = [key for key in self.schedules if key != VIEW or self.roster is not None]
-        return min(self.schedules[key].due_at(now) for key in keys)
+        return min(
+            [
+                schedule.due_at(now)
+                for key, schedule in self.schedules.items()
+                if key != VIEW or self.roster is not None
+            ]
+        )
 
     def owns(self, ticket: Hashable) -> bool:
         """Whether the ticket is that of a read still waited for; others came too late."""
@@ -115,22 +120,18 @@ class EC2Watcher:
         good = {PinState.GOOD, PinState.BLACKHOLE}
         return tuple((pin.node, pin.address) for pin in self._pins() if pin.state in good)
 
-    def hastened(self) -> set[str]:
+    def hastened(self) -> frozenset[str]:
         """Return the peers that a pin or route shows as a blackhole (R13)."""
-        holdings = self.view.holdings if self.view is not None else ()
-        return {pin.node for pin in self._pins() if pin.state is PinState.BLACKHOLE} | {
-            seen.node for seen in holdings if seen.state is RouteState.BLACKHOLE
-        }
+        return self.view.blackholes if self.view is not None else frozenset()
 
     @property
     def roster_at(self) -> float:
         """When the instances were last described; long ago if never."""
         return self.roster.at if self.roster is not None else float("-inf")
 
-    def gone(self) -> set[str]:
+    def gone(self) -> frozenset[str]:
         """Return the nodes that EC2 says are stopping, stopped or terminated (R13)."""
-        instances = self.roster.instances if self.roster is not None else ()
-        return {one.node for one in instances if one.state.is_gone}
+        return self.roster.gone if self.roster is not None else frozenset()
 
     def private_addresses(self) -> list[tuple[str, str]]:
         """Return (node, private address) of the peers that EC2 shows one for, for the pulse."""
