@@ -38,10 +38,13 @@ test: lint test-core test-clocks test-lab
 test-core: $(VENV)/ready $(VENV)/wheels/ready
 	$(SANDBOX) $(PYTEST) -n 2 --ignore tests/lab
 
-# As on machines that have just come up, and that have been up for three years.
+# As on machines that have just come up, and that have been up for three years. Only the files that
+# have such tests are read: to read them all takes longer than the tests.
+CLOCK_TESTS = $(shell grep -rl --include='test_*.py' pytest.mark.clock tests)
 test-clocks: $(VENV)/ready
 	for seconds in 0 94608000; do \
-	    $(SANDBOX) $(RUN) -m tests.uptime $$seconds $(PYTEST) -n 2 -m clock || exit 1; done
+	    $(SANDBOX) $(RUN) -m tests.uptime $$seconds $(PYTEST) -n 2 -m clock $(CLOCK_TESTS) || exit 1; \
+	done
 
 test-lab: $(VENV)/ready $(VENV)/wheels/ready
 	$(SANDBOX) $(PYTEST) -n $(WORKERS) --dist worksteal tests/lab

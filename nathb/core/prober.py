@@ -48,10 +48,7 @@ class Subject:
     @property
     def never_answered(self) -> bool:
         """Whether no address of it has ever answered this process."""
-        for path in self.paths:
-            if path.ever_answered:
-                return False
-        return True
+        return True not in [path.ever_answered for path in self.paths]
 
     def conclude(self, now: float, pulse: Pulse | None) -> None:
         """Bring the verdict up to date with the paths that can say anything.

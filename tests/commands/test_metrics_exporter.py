@@ -19,8 +19,6 @@ from nathb.host.status_file import publish
 from tests.host.samples import SNAPSHOT
 from tests.sim.recorders import JournalRecorder
 
-pytestmark = pytest.mark.clock
-
 PATIENCE = 20.0
 EXAMPLE = Path(__file__).parents[2] / "etc" / "nathb" / "example.yaml"
 
@@ -46,6 +44,7 @@ def eventually(what: Callable[[], object]) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.clock
 def test_a_reload_moves_the_file_and_one_that_names_none_takes_it_away(
     prometheus: Prometheus, tmp_path: Path, journal: JournalRecorder
 ) -> None:

@@ -13,8 +13,6 @@ from nathb.core.errors import UsageError
 from nathb.host.clock import Clock, point
 from tests.uptime import command
 
-pytestmark = pytest.mark.clock
-
 SLEPT = 1000.0
 DIFFERENCE = """
 from nathb.host.clock import Clock
@@ -23,6 +21,7 @@ print(clock.boottime() - clock.monotonic())
 """
 
 
+@pytest.mark.clock
 def test_monotonic_is_the_clock_that_all_processes_of_a_boot_share() -> None:
     before = time.clock_gettime(time.CLOCK_MONOTONIC)
     now = Clock().monotonic()
@@ -31,6 +30,7 @@ def test_monotonic_is_the_clock_that_all_processes_of_a_boot_share() -> None:
 
 @pytest.mark.lab
 @pytest.mark.usefixtures("sandbox")
+@pytest.mark.clock
 def test_boottime_counts_what_was_slept_through() -> None:
     now = time.monotonic()
     inside = command([sys.executable, "-c", DIFFERENCE], monotonic=now, boottime=now + SLEPT)

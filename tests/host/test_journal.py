@@ -299,9 +299,8 @@ def test_a_closed_stderr_raises_nothing() -> None:
 
 # --- a real journald ------------------------------------------------------------------------------
 
-pytestmark = [pytest.mark.lab, pytest.mark.clock]
 
-
+@pytest.mark.lab
 def test_a_takeover_is_found_by_its_identifier_with_every_field(
     journald: Journald, journal_for: Callable[[Journald], Journal]
 ) -> None:
@@ -317,6 +316,7 @@ def test_a_takeover_is_found_by_its_identifier_with_every_field(
     assert entry["_TRANSPORT"] == "journal"
 
 
+@pytest.mark.lab
 def test_a_round_too_large_for_a_datagram_arrives_whole(
     journald: Journald, journal_for: Callable[[Journald], Journal]
 ) -> None:
@@ -329,6 +329,8 @@ def test_a_round_too_large_for_a_datagram_arrives_whole(
 
 
 @pytest.mark.timeout(120)
+@pytest.mark.lab
+@pytest.mark.clock
 def test_a_frozen_journald_holds_nobody_up_and_gets_the_count_when_it_thaws(
     journald: Journald, journal_for: Callable[[Journald], Journal]
 ) -> None:

@@ -111,8 +111,6 @@ def test_a_penalty_decays_while_nothing_happens() -> None:
 
 # --- the file and the endpoint --------------------------------------------------------------------
 
-pytestmark = pytest.mark.clock
-
 PATIENCE = 20.0
 BRIEFLY = 0.02
 
@@ -157,6 +155,7 @@ def textfile(status: Path, journal: JournalRecorder) -> Iterator[Callable[[Path]
         one.join(PATIENCE)
 
 
+@pytest.mark.clock
 def test_the_file_is_whole_at_any_time_readable_by_all_and_follows_the_snapshot(
     tmp_path: Path, status: Path, textfile: Callable[[Path], Textfile]
 ) -> None:
@@ -185,6 +184,7 @@ def test_a_file_that_cannot_be_written_is_told_once_and_again_after_it_could(
     assert set(journal.kinds()) == {"metrics-lost"}
 
 
+@pytest.mark.clock
 def test_without_a_snapshot_the_file_is_not_renewed_and_that_is_told(
     tmp_path: Path, status: Path, journal: JournalRecorder, textfile: Callable[[Path], Textfile]
 ) -> None:
@@ -195,6 +195,7 @@ def test_without_a_snapshot_the_file_is_not_renewed_and_that_is_told(
     assert not (tmp_path / "metrics.prom").exists()
 
 
+@pytest.mark.clock
 def test_old_figures_are_taken_away_at_the_end(
     tmp_path: Path, textfile: Callable[[Path], Textfile]
 ) -> None:
@@ -245,6 +246,7 @@ def get(address: str) -> str:
             time.sleep(0.01)
 
 
+@pytest.mark.clock
 def test_the_endpoint_answers_with_what_the_snapshot_says_now(
     status: Path, endpoint: Callable[[str], Endpoint]
 ) -> None:

@@ -134,8 +134,6 @@ def test_the_path_is_the_unit_s_runtime_directory_or_its_like(
 
 # --- the live daemon ------------------------------------------------------------------------------
 
-pytestmark = pytest.mark.clock
-
 # The handler writes past print, which must not be entered again while it flushes "ready".
 WAITS = """
 import os, signal, sys, time
@@ -217,6 +215,7 @@ def test_who_may_not_signal_is_told_that_root_may(start: Start) -> None:
     assert why_not == "only root may signal the daemon to read EC2 at once"
 
 
+@pytest.mark.clock
 def test_a_daemon_lives_while_its_snapshot_is_fresh(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
