@@ -91,7 +91,7 @@ $(VENV)/wheels/ready: $(VENV)/ready
 PREFIX ?= /usr/local
 ZSH_COMPLETIONS ?= $(PREFIX)/share/zsh/site-functions
 HOME_OF_ALL := /opt/nathb
-NAT_FILES := rules.nft settings.env sysctl.conf
+NAT_FILES := rules.nft rules-ipv6.nft settings.env sysctl.conf sysctl-ipv6.conf
 
 BIN := $(PREFIX)/bin/nathb
 UNITS := $(PREFIX)/lib/systemd/system

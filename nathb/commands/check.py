@@ -173,7 +173,7 @@ def _here(seen: Inventory, me: str | IdentityError) -> Iterator[Finding]:
         yield warning("this machine", str(me), "run it on each node as well")
         return
     yield good("this node", f"is {me}")
-    yield from inspect_forwarding()
+    yield from inspect_forwarding(seen.group)
     try:
         daemon = live_daemon(seen.group.name)
     except SnapshotError as error:

@@ -8,9 +8,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from nathb.core.errors import Finding, bad, good, warning
+from nathb.core.model import Group
 
-SWITCHES = {
-    "net.ipv4.ip_forward": Path("/proc/sys/net/ipv4/ip_forward"),
+SYSCTL = Path("/proc/sys")
+IPV4, IPV6 = "net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"
+FIXES = {
+    IPV4: f"sysctl -w {IPV4}=1",
+    IPV6: "with nathb-nat: NATHB_NAT_IPV6=yes in /etc/nathb/nat/settings.env, then "
+    f"systemctl reload nathb-nat; else sysctl -w net.ipv6.conf.INTERFACE.accept_ra=2 {IPV6}=1",
 }
 RULESETS: tuple[Sequence[str], ...] = (("nft", "list", "ruleset"), ("iptables-save", "-t", "nat"))
 """Where rules may be: iptables of today writes to nft's tables, that of yesterday does not."""
@@ -19,15 +24,27 @@ PATIENCE = 10.0
 """Seconds for a ruleset of any size to be listed."""
 
 
-def inspect_forwarding() -> Iterator[Finding]:
-    """Yield what the kernel of this machine does with other people's packets."""
-    for name, path in SWITCHES.items():
-        value = path.read_text().strip()
+def inspect_forwarding(group: Group, sysctl: Path = SYSCTL) -> Iterator[Finding]:
+    """Yield what the kernel of this machine does with other people's packets, as far as the routes
+    of this group lead any here. `sysctl` is where the kernel shows its settings.
+    """
+    guards_ipv6 = any(":" in route.destination for route in group.routes())
+    for name in (IPV4, IPV6) if guards_ipv6 else (IPV4,):
+        value = _setting(sysctl, name)
         if value == "0":
-            yield bad("this node", f"{name} is 0: it forwards nothing", f"sysctl -w {name}=1")
+            packets = "no IPv6, and the group guards a route for it" if name == IPV6 else "nothing"
+            yield bad("this node", f"{name} is 0: it forwards {packets}", FIXES[name])
         else:
             yield good("this node", f"{name} is {value}")
     yield _masquerade()
+
+
+def _setting(sysctl: Path, name: str) -> str:
+    """Return a setting of the kernel; 0 where it has none, as for IPv6 in a kernel without it."""
+    try:
+        return sysctl.joinpath(*name.split(".")).read_text().strip()
+    except FileNotFoundError:
+        return "0"
 
 
 def _masquerade() -> Finding:

@@ -48,7 +48,7 @@ def test_all_agree_on_whether_the_daemon_lives(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
-    monkeypatch.setattr(check, "inspect_forwarding", tuple)
+    monkeypatch.setattr(check, "inspect_forwarding", lambda _: ())
     monkeypatch.setattr(check, "inspect_reach", lambda _seen, _me, _never: ())
     snapshot = replace(SNAPSHOT, group="pair", at=time.monotonic() - age)
     publish(tmp_path / "status.json", snapshot)

@@ -53,11 +53,15 @@ def test_systemd_finds_the_fault_of_an_unknown_setting(unit: Path) -> None:
     assert "RestartSecs" in analyze("verify", "--recursive-errors=no", str(unit)).stdout
 
 
-def test_the_service_is_barely_exposed(unit: Path) -> None:
+@pytest.mark.parametrize("name", ["nathb", "nathb-nat"])
+def test_a_service_is_barely_exposed(unit: Path, name: str) -> None:
+    """Prints systemd's own table; 0 is no exposure, 10 the most, and from 4 on it says MEDIUM."""
     threshold = f"--threshold={EXPOSURE * 10:.0f}"
-    verdict = analyze("security", "--offline=true", threshold, str(unit))
-    assert verdict.returncode == 0, verdict.stdout
-    assert "Overall exposure level" in verdict.stdout
+    file = str(unit if name == "nathb" else NAT)
+    verdict = analyze("security", "--offline=true", threshold, file)
+    print(verdict.stdout)
+    assert verdict.returncode == 0, "the level is above the threshold"
+    assert re.search(rf"Overall exposure level for {name}[@.]\S+: [\d.]+ OK", verdict.stdout)
 
 
 class Lists(dict[str, object]):
@@ -116,6 +120,12 @@ def test_systemd_finds_no_fault_with_the_unit_of_a_plain_nat() -> None:
 def test_masquerade_is_there_before_the_daemon_and_goes_after_it() -> None:
     after = re.findall(r"^After=(.+)$", UNIT.read_text(), re.M)
     assert NAT.name in " ".join(after).split()
+
+
+def test_the_unit_of_a_plain_nat_may_rule_the_network_and_nothing_else() -> None:
+    settings = NAT.read_text().splitlines()
+    assert "CapabilityBoundingSet=CAP_NET_ADMIN" in settings
+    assert not [one for one in settings if re.match(r"Exec\w+=[-@:]*[+!]", one)], "past the sandbox"
 
 
 def test_rules_that_masquerade_go_also_when_a_start_was_cut_short() -> None:

@@ -253,7 +253,7 @@ done
 GIT = """#!/bin/sh
 [ "$1" = clone ] && exec cp -R /checkout "$3"
 """
-LEFT = {"/etc/nathb/nat/rules.nft", "/etc/nathb/nat/settings.env", "/etc/nathb/nat/sysctl.conf"}
+LEFT = {f"/etc/nathb/nat/{one.name}" for one in (CHECKOUT / "etc/nathb/nat").iterdir()}
 
 
 @pytest.fixture

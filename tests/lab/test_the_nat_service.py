@@ -1,6 +1,8 @@
 """nathb-nat.service on a plain NAT instance: its own command lines, and what packets make of them.
 
-The instances' own masquerade is taken away first, and forwarding switched off.
+The instances' own masquerade is taken away first, and forwarding switched off. In its sandbox,
+under a real systemd, it does the same: the last test. How tight that is, systemd says in
+tests/host/test_systemd_files.py.
 """
 
 from __future__ import annotations
@@ -8,15 +10,20 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.lab.installed import bare
 from tests.lab.lab import Lab
-from tests.lab.machine import nft, run, wait_until
+from tests.lab.machine import ip, nft, run, wait_until
 from tests.lab.node_requests import can_ping
+from tests.lab.nspawn import NspawnMachine
 from tests.lab.plan import ZONE_A, ZONE_C
 
 CHECKOUT = Path(__file__).parents[2]
@@ -165,3 +172,154 @@ def test_the_kernel_is_set_for_a_router_of_one_interface(service: NatService) ->
         "net.netfilter.nf_conntrack_tcp_loose": "1",
     }
     assert {key: service.read("sysctl", "-n", key).strip() for key in wanted} == wanted
+
+
+# --- tunnels ------------------------------------------------------------------------------------
+
+# What each end of a new TCP connection believes that the other takes in one segment, in bytes.
+SERVE = """
+import socket
+with socket.create_server(("1.1.1.1", 8080)) as server:
+    print("ready", flush=True)
+    line, _ = server.accept()
+    line.recv(1)
+    print(line.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG), flush=True)
+"""
+CONNECT = """
+import socket
+with socket.create_connection(("1.1.1.1", 8080), timeout=10) as line:
+    line.send(b"1")
+    print(line.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG))
+"""
+TIMESTAMPS = 12
+
+
+def segment_sizes(lab: Lab) -> tuple[int, int]:
+    """The client's and the server's, without the option that each segment carries."""
+    python = (sys.executable, "-I", "-S", "-c")
+    serve = lab.network.inside("internet", *python, SERVE)
+    with subprocess.Popen(serve, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            assert server.stdout.readline() == "ready\n"
+            client = int(lab.network.read("app-a", *python, CONNECT))
+            return client + TIMESTAMPS, int(server.stdout.readline()) + TIMESTAMPS
+        finally:
+            server.kill()
+
+
+def test_both_ends_of_a_connection_through_a_tunnel_are_told_what_fits_it(
+    lab: Lab, service: NatService
+) -> None:
+    service.start()
+    assert segment_sizes(lab) == (1460, 1460), "where all is of one size, nothing is changed"
+    way_out = service.read("ip", "route", "show", "default").strip()
+    service.read("ip", "route", "change", *way_out.split(), "mtu", "1300")
+    assert segment_sizes(lab) == (1260, 1260)
+
+
+# --- IPv6 ---------------------------------------------------------------------------------------
+
+SERVER, APP = "2001:db8:1::1", "2001:db8:a::10"
+# Type, code, checksum (the kernel's), hop limit, flags, 1800 s, two timers: RFC 4861, 4.2.
+ADVERTISE = """
+import socket, sys
+with socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6) as raw:
+    raw.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 255)
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, sys.argv[1].encode())
+    raw.sendto(bytes.fromhex("8600 0000 4000 0708 0000 0000 0000 0000"), ("ff02::1", 0))
+"""
+
+
+def link_local(lab: Lab, name: str, link: str) -> str:
+    """The address of a link by which its neighbours reach it, once it is good to be used."""
+    namespace = lab.network.namespace(name)
+
+    def found() -> str:
+        shown = run(["ip", "-n", namespace, "-6", "address", "show", "dev", link, "scope", "link"])
+        ready = re.search(r"inet6 (\S+)/64 (?!.*tentative)", shown)
+        return ready[1] if ready else ""
+
+    return wait_until(f"{link} of {name} has an address", found)
+
+
+def with_ipv6(lab: Lab) -> None:
+    """Give a client of nat-a, and a server in the internet, IPv6 through a VPC that steers it."""
+    at = {name: link_local(lab, name, "eth0") for name in ("app-a", "nat-a", "internet")}
+    vpc = {link: link_local(lab, "vpc", link) for link in ("app-a", "igw")}
+    lab.network.read("vpc", "sysctl", "-qw", "net.ipv6.conf.all.forwarding=1")
+    for name, lines in {
+        "app-a": [
+            f"address add {APP}/128 dev eth0 nodad",
+            f"route add default via {vpc['app-a']} dev eth0",
+        ],
+        "internet": [
+            f"address add {SERVER}/128 dev lo",
+            f"route add {APP} via {vpc['igw']} dev eth0",
+        ],
+        "vpc": [
+            f"route add {APP} dev app-a via {at['app-a']}",
+            f"route add {SERVER} dev igw via {at['internet']}",
+            "rule add pref 100 iif app-a lookup 100",
+            f"route add default dev nat-a via {at['nat-a']} table 100",
+        ],
+    }.items():
+        ip(lab.network.namespace(name), lines, "-6")
+
+
+def test_a_node_that_forwards_ipv6_serves_clients_and_keeps_its_own_default_route(
+    lab: Lab, service: NatService
+) -> None:
+    def way_out() -> str:
+        return service.read("ip", "-6", "route", "show", "default").strip()
+
+    def served() -> bool:
+        return lab.run("app-a", ["ping", "-6", "-q", "-c1", "-W1", SERVER]).returncode == 0
+
+    with_ipv6(lab)
+    lab.network.read("vpc", sys.executable, "-I", "-S", "-c", ADVERTISE, "nat-a")
+    wait_until("nat-a has learned its default route", way_out)
+    service.start()
+    assert not served(), "IPv6 is forwarded only where the settings say so"
+    service.settings["NATHB_NAT_IPV6"] = "yes"
+    service.reload()
+    assert "proto ra" in way_out()
+    wait_until("the client is served", served)
+    service.stop()
+    assert service.table() == []
+
+
+# --- the sandbox --------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("bootable")
+def test_in_its_sandbox_under_systemd_it_serves_as_well(lab: Lab) -> None:
+    with NspawnMachine(lab, "nat-a", ()) as machine:
+        bare(machine)
+        shutil.copytree(SETTINGS.parent, machine.disk / "etc" / "nathb" / "nat")
+        machine.furnish(f"/etc/systemd/system/{UNIT.name}", UNIT.read_text())
+        machine.power_on()
+        machine.did("nft", "flush", "ruleset")
+        lab.network.forwarding("nat-a", on=False)
+        assert not can_ping(lab, "app-a", "1.1.1.1")
+
+        machine.did("systemctl", "start", UNIT.name)
+        assert can_ping(lab, "app-a", "1.1.1.1")
+        lab.clients["app-a"].wait_served(via="nat-a")
+        assert machine.did("cat", "/proc/sys/net/netfilter/nf_conntrack_udp_timeout_stream") == (
+            "300\n"
+        )
+        settings = machine.did("cat", "/etc/nathb/nat/settings.env")
+        machine.write("/etc/nathb/nat/settings.env", settings.replace("IPV6=no", "IPV6=yes"))
+        machine.did("systemctl", "reload", UNIT.name)
+        assert machine.did("cat", "/proc/sys/net/ipv6/conf/all/forwarding") == "1\n"
+        assert machine.did("cat", "/proc/sys/net/ipv6/conf/eth0/accept_ra") == "2\n"
+        assert can_ping(lab, "app-a", "1.1.1.1")
+        one_capability = machine.show(UNIT.name, "CapabilityBoundingSet")
+        assert one_capability == "cap_net_admin"
+
+        machine.did("systemctl", "stop", UNIT.name)
+        assert machine.did("nft", "list", "tables") == ""
+        assert not can_ping(lab, "app-a", "1.1.1.1")
+        said = machine.journal("--unit", UNIT.name, "--priority", "warning", "--output", "cat")
+        assert said == "", "systemd and nft had nothing to complain about"
