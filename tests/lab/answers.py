@@ -8,6 +8,7 @@ from xml.sax.saxutils import escape
 
 NAMESPACE = "http://ec2.amazonaws.com/doc/2016-11-15"
 SET, ITEM = f"{{{NAMESPACE}}}routeTableSet", f"{{{NAMESPACE}}}item"
+LARGEST_PAGE = 100
 
 Xml.register_namespace("", NAMESPACE)  # so that elements are written as EC2 writes them
 
@@ -43,6 +44,23 @@ def show_targets(body: bytes, owners: Owners) -> bytes:
             _insert(route, "networkInterfaceId", interface)
         if not owners.leads_somewhere(instance.text if instance is not None else None):
             route.find(_tag("state")).text = "blackhole"
+    return _write(answer)
+
+
+def one_page(body: bytes, parameters: dict[str, str]) -> bytes:
+    """The page of a DescribeRouteTables answer that is asked for; moto sends all at once.
+
+    The token is the number of tables that were sent before.
+    """
+    answer = Xml.fromstring(body)
+    listed = answer.find(SET)
+    if listed is None:
+        return body
+    start = int(parameters.get("NextToken", 0))
+    end = start + int(parameters.get("MaxResults", LARGEST_PAGE))
+    if end < len(listed):
+        _insert(answer, "nextToken", str(end))
+    listed[:] = listed[start:end]
     return _write(answer)
 
 

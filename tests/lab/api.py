@@ -26,6 +26,10 @@ SHOWN_IN_TABLES = ("Route", "Tags", "Instances")  # writes that change what a ro
 LARGEST_SKEW = timedelta(minutes=15)
 DRY_RUN = Refusal(412, "DryRunOperation", "Request would have succeeded, but DryRun flag is set.")
 
+LARGEST_PAGE = {"DescribeInstances": 1000, "DescribeRouteTables": 100}
+SMALLEST_PAGE = 5
+BAD_PAGE_SIZE = Refusal(400, "InvalidParameterValue", "Value for parameter maxResults is invalid.")
+
 
 @dataclass
 class Call:
@@ -106,7 +110,9 @@ class Ec2Api:
 
     def _answer_with_faults(self, call: Call, environ: dict[str, Any]) -> Answer:
         """Answer the call as the faults that are on have it. None waits with the lock held."""
-        faults = self.faults.of_call(call.action, call.caller)
+        with self._moto_lock:
+            zones = self._state.zones_of(call.parameters)
+        faults = self.faults.of_call(call.action, call.caller, zones)
         if active := faults.get(ApiFault.LATENCY):
             active.lifted.wait(active.seconds)
         if active := faults.get(ApiFault.HANG):
@@ -134,6 +140,9 @@ class Ec2Api:
         if call.dry_run:  # moto would carry it out
             call.error = DRY_RUN.code
             return Answer.refusing(DRY_RUN, call.request_id)
+        if not _is_page_size(call):
+            call.error = BAD_PAGE_SIZE.code
+            return Answer.refusing(BAD_PAGE_SIZE, call.request_id)
         with self._moto_lock:
             answer = self._ask_moto(environ)
             if answer.status != 200:
@@ -146,7 +155,8 @@ class Ec2Api:
                 if any(word in call.action for word in SHOWN_IN_TABLES):
                     self._remember(environ)
             elif call.action == "DescribeRouteTables":
-                return Answer(200, answers.show_targets(answer.body, self._state))
+                body = answers.show_targets(answer.body, self._state)
+                return Answer(200, answers.one_page(body, call.parameters))
             return answer
 
     def _ask_moto(self, environ: dict[str, Any]) -> Answer:
@@ -166,6 +176,12 @@ class Ec2Api:
         then = time.monotonic() - seconds if seconds is not None else past[-1][0]
         tables = [tables for at, tables in past if at < then]
         return Answer(answer.status, answers.with_tables(answer.body, (tables or [{}])[-1]))
+
+
+def _is_page_size(call: Call) -> bool:
+    """Whether MaxResults, if it is there, is one that EC2 takes; moto takes any."""
+    largest, size = LARGEST_PAGE.get(call.action), call.parameters.get("MaxResults")
+    return largest is None or size is None or SMALLEST_PAGE <= int(size) <= largest
 
 
 def _age(environ: dict[str, Any]) -> float | None:

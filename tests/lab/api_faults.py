@@ -24,6 +24,7 @@ class ApiFault(Enum):
     DRIP = "drip"  # accepted, not applied, and answered a byte at a time, without end
     RESET = "reset"  # connection reset, not applied
     RESET_AFTER = "reset after"  # applied, then connection reset
+    DISRUPTED = "disrupted"  # a zone is: DescribeInstances fails, but by ids of other zones
     STALE = "stale"  # DescribeRouteTables answers as of `seconds` ago, or of before the last write
 
 
@@ -45,6 +46,7 @@ REFUSALS = {
         503, "Unavailable", "The service is unavailable. Please try again shortly."
     ),
     ApiFault.INTERNAL: Refusal(500, "InternalError", "An internal error has occurred"),
+    ApiFault.DISRUPTED: Refusal(500, "InternalError", "An internal error has occurred"),
     ApiFault.DENIED: Refusal(
         403, "UnauthorizedOperation", "You are not authorized to perform this operation."
     ),
@@ -58,7 +60,7 @@ class ActiveFault:
 
     `actions` and `callers` limit it; without callers it affects every instance, and the operator
     only by name. `times` calls fail by it (None: all of them, until it is lifted), after the first
-    `spare` that do not.
+    `spare` that do not. `zone` is the one that is disrupted.
     """
 
     fault: ApiFault
@@ -67,14 +69,24 @@ class ActiveFault:
     times: int | None = None
     seconds: float | None = None
     spare: int = 0
+    zone: str = ""
     number: int = 0
     lifted: threading.Event = field(default_factory=threading.Event)
 
-    def affects(self, action: str, caller: str) -> bool:
-        """Whether it is meant for this call."""
+    def affects(self, action: str, caller: str, zones: frozenset[str]) -> bool:
+        """Whether it is meant for this call; `zones` are those of the instances that it names.
+
+        What EC2 does while a zone is disrupted, and that a call without ids fails too:
+        https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstances.html
+        The error's code is not documented.
+        """
         if self.times == 0 or (self.actions and action not in self.actions):
             return False
         if self.fault is ApiFault.STALE and action != "DescribeRouteTables":
+            return False
+        if self.fault is ApiFault.DISRUPTED and (
+            action != "DescribeInstances" or (zones and self.zone not in zones)
+        ):
             return False
         return caller in self.callers if self.callers else caller != OPERATOR
 
@@ -102,7 +114,9 @@ class ActiveFaults:
         for active in over:
             active.lifted.set()
 
-    def of_call(self, action: str, caller: str) -> dict[ApiFault, ActiveFault]:
+    def of_call(
+        self, action: str, caller: str, zones: frozenset[str] = frozenset()
+    ) -> dict[ApiFault, ActiveFault]:
         """The faults of this call; each is then used up by one.
 
         A call fails in one way, by the oldest fault that ends it; the mild ones come on top.
@@ -110,7 +124,7 @@ class ActiveFaults:
         with self._lock:
             found: dict[ApiFault | None, ActiveFault] = {}
             for active in self._active:
-                if not active.affects(action, caller):
+                if not active.affects(action, caller, zones):
                     continue
                 if active.spare:
                     active.spare -= 1

@@ -35,6 +35,15 @@ class Ec2State:
             None,
         )
 
+    def zones_of(self, parameters: dict[str, str]) -> frozenset[str]:
+        """The zones (a, c) of the instances that a call names by `InstanceId.N`."""
+        ids = {value for key, value in parameters.items() if key.startswith("InstanceId.")}
+        return frozenset(
+            one.placement.zone.removeprefix(self._plan.region)
+            for one in self._instances()
+            if one.id in ids
+        )
+
     def eni_of(self, instance_id: str) -> str | None:
         """The instance's primary interface, also when the instance is no more."""
         return next((eni for eni, owner in self._owners.items() if owner == instance_id), None)

@@ -40,11 +40,13 @@ class ApiFaults:
         times: int | None = None,
         seconds: float | None = None,
         spare: int = 0,
+        zone: str = "",
     ) -> int:
         """Let calls fail: those actions (default all), by those callers (default all instances).
 
         The first `spare` of them are spared, `times` limits how many fail then; `seconds` is the
-        latency, or the age of a stale answer. Returns the number to lift it by.
+        latency, or the age of a stale answer; `zone` is the disrupted one. Returns the number to
+        lift it by.
         """
         number: int = self._wire.ask(
             "fail",
@@ -54,6 +56,7 @@ class ApiFaults:
             times=times,
             seconds=seconds,
             spare=spare,
+            zone=zone,
         )
         return number
 

@@ -62,6 +62,7 @@ def _obey(api: Ec2Api, do: str, **details: Any) -> Any:
                     details["times"],
                     details["seconds"],
                     details["spare"],
+                    details["zone"],
                 )
             )
         case "lift":

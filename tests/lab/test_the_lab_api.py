@@ -319,3 +319,42 @@ def test_the_first_calls_may_be_spared(lab: Lab) -> None:
     lab.api.fail(ApiFault.INTERNAL, spare=1, times=1)
 
     assert [describe(lab).status for _ in range(3)] == [200, 500, 200]
+
+
+def test_while_a_zone_is_disrupted_instances_are_described_by_ids_of_other_zones_alone(
+    lab: Lab,
+) -> None:
+    lab.api.fail(ApiFault.DISRUPTED, zone="c")
+    a, c = (lab.instances[name].instance for name in ("nat-a", "nat-c"))
+
+    def code(**parameters: str) -> str | None:
+        return call_ec2(lab, "nat-a", "DescribeInstances", **parameters).code
+
+    assert code(InstanceId_1=a) is None
+    assert code(InstanceId_1=c) == "InternalError"
+    assert code(InstanceId_1=a, InstanceId_2=c) == "InternalError"
+    assert code() == "InternalError"
+    assert code(Filter_1_Name="instance-id", Filter_1_Value_1=a) == "InternalError"
+    assert describe(lab).status == 200, "of route tables"
+    lab.api.lift()
+    assert code(InstanceId_1=c) is None
+
+
+def test_what_is_described_without_ids_comes_in_pages(lab: Lab) -> None:
+    for _ in range(4):
+        lab.ec2.create_route_table(VpcId=lab.ec2.describe_vpcs()["Vpcs"][-1]["VpcId"])
+    pages = lab.ec2.get_paginator("describe_route_tables").paginate(
+        PaginationConfig={"PageSize": 5}
+    )
+    tables = [[one["RouteTableId"] for one in page["RouteTables"]] for page in pages]
+    assert len(tables) > 1
+    assert {len(page) for page in tables[:-1]} == {5}
+    assert {one for page in tables for one in page} > set(lab.tables.values())
+
+    def code(action: str, **parameters: str) -> str | None:
+        return call_ec2(lab, "nat-a", action, **parameters).code
+
+    assert code("DescribeRouteTables", MaxResults="101") == "InvalidParameterValue"
+    assert code("DescribeInstances", MaxResults="4") == "InvalidParameterValue"
+    both = {"MaxResults": "5", "InstanceId_1": lab.instances["nat-a"].instance}
+    assert code("DescribeInstances", **both) == "InvalidParameterCombination"
