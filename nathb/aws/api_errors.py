@@ -31,7 +31,7 @@ CODES = {
         IncompleteSignature InvalidSignatureException RequestTimeTooSkewed RequestInTheFuture
     """,
     Failure.MISSING: "InvalidRouteTableID.NotFound InvalidRouteTableId.NotFound "
-    "InvalidRoute.NotFound NotFound",
+    "InvalidRoute.NotFound InvalidInstanceID.NotFound NotFound",
 }
 FAILURE_OF_CODE = {code: failure for failure, codes in CODES.items() for code in codes.split()}
 

@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from nathb.aws.api_errors import cloud_error, request_id_of
-from nathb.aws.instances import describe, machines_of
+from nathb.aws.instances import describe, describe_launch, filters_of, machines_of
 from nathb.aws.reader import Reader, named
 from nathb.aws.routes import family, find, holder_of, leads_to, table_of
 from nathb.aws.tags import FILE_TAG, read_intent, wall_clock
@@ -25,10 +25,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
 
+    from nathb.aws.instances import Found
     from nathb.aws.reader import Filters
     from nathb.aws.responses import EC2Instance, RouteEntry, Table
     from nathb.core.ec2_state import Instance
-    from nathb.core.model import Group, Move, Route
+    from nathb.core.model import Group, Move, Node, Route
 
 
 BATCH = 100
@@ -47,15 +48,18 @@ class Cloud:
         sleep: Callable[[float], None] = time.sleep,
         draw: Callable[[], float] = random.random,
         utc: Callable[[], datetime] = wall_clock,
+        here: str = "",
     ) -> None:
         """`client` is boto3's; `clock` gives monotonic seconds; `draw` a number from 0 to 1.
 
-        `utc` is the wall clock, for tags that carry their end, and nothing else.
+        `utc` is the wall clock, for tags that carry their end, and nothing else. `here` is the id
+        of the instance that this process runs on, where it is known.
         """
         self._client = client
         self._group = group
         self._clock = clock
         self._utc = utc
+        self._here = here
         self._reader = Reader(client, sleep=sleep, draw=draw)
 
     @property
@@ -66,11 +70,23 @@ class Cloud:
     def instances(self) -> tuple[Instance, ...]:
         """Return what stands for each node now, in the file's order; UNSEEN where none does.
 
-        One DescribeInstances for all nodes with an `instance`, and one for each `match`.
-        CloudError(REFUSED) when a `match` finds two that are in use.
+        A node that EC2 gives no answer for is UNSEEN too, and `unread`; CloudError when there is
+        no answer for any. See `machines_of` for the calls that it takes.
         """
-        machines = machines_of(self._group, self._reader)
-        return tuple(describe(node, machines[node.name]) for node in self._group.nodes)
+        found = machines_of(self._group, self._reader)
+        return tuple(describe(node, found[node.name]) for node in self._group.nodes)
+
+    def stands_for(self, instance_id: str, node: Node) -> bool:
+        """Return whether an instance (i-…) is one that a node's `match` finds; it asks by the id.
+
+        So it does not depend on what else has the tags, or on zones other than this one's.
+        """
+        try:
+            return bool(self._reader.instances(node.name, filters_of(node), [instance_id]))
+        except CloudError as error:
+            if error.failure is not Failure.MISSING:
+                raise
+            return False
 
     def roster(self, me: str) -> Roster:
         """Return `instances`, and the table that steers what node `me` sends itself.
@@ -80,11 +96,16 @@ class Cloud:
         VPC's main table: https://docs.aws.amazon.com/vpc/latest/userguide/subnet-route-tables.html
 
         CloudError(MISSING) when EC2 does not show `me`, which does run: another region was asked,
-        or EC2's answer is not whole. No pin could be judged by it.
+        or EC2's answer is not whole. No pin could be judged by it. CloudError(REFUSED) when `me`
+        is found by a `match` that does not find this machine alone, and another one is preferred.
+        When EC2 gives no answer for `me`, as while its zone is disrupted, `own_table` is empty.
         """
         at = self._clock()
-        machines = machines_of(self._group, self._reader)
-        if machines[me] is None:
+        found = machines_of(self._group, self._reader, me, self._here)
+        mine = found[me]
+        if mine.others:
+            self._expect_this_machine(me, mine)
+        if mine.machine is None and not mine.unread:
             node = self._group.node(me)
             what = f"instance {node.instance}" if node.instance else "instance with the tags"
             raise CloudError(
@@ -95,9 +116,22 @@ class Cloud:
         return Roster(
             at=at,
             me=me,
-            instances=tuple(describe(node, machines[node.name]) for node in self._group.nodes),
-            own_table=self._table_of(machines[me]),
+            instances=tuple(describe(node, found[node.name]) for node in self._group.nodes),
+            own_table=self._table_of(mine.machine),
         )
+
+    def _expect_this_machine(self, me: str, mine: Found) -> None:
+        """Refuse to act for a node that another machine stands for, or that two may stand for."""
+        if mine.machine is None:
+            raise CloudError(Failure.REFUSED, mine.unread)
+        chosen = mine.machine.instance_id
+        if self._here and chosen != self._here:
+            raise CloudError(
+                Failure.REFUSED,
+                f"{me} is {describe_launch(mine.machine)}: this machine, {self._here}, bears the"
+                " tags of its `match` too, and moves nothing while the other one is preferred;"
+                f" terminate {chosen}, or correct the tags",
+            )
 
     def view(self, roster: Roster) -> View:
         """Return where every guarded route and pin points, and what operators ask for.
@@ -219,7 +253,13 @@ def _holding(route: Route, entry: RouteEntry, roster: Roster) -> Holding:
 
 
 def _pins(group: Group, roster: Roster, own: Table | None) -> tuple[Pin, ...]:
-    """Say how each heartbeat of every *other* node is routed from here."""
+    """Say how each heartbeat of every *other* node is routed from here.
+
+    Nothing is said of any while it is not known which table that is.
+    """
+    mine = roster.instance(roster.me)
+    if not roster.own_table and mine is not None and mine.unread:
+        return ()
     return tuple(
         _pin(node.name, address, roster, find(own, address))
         for node in group.nodes
@@ -254,11 +294,11 @@ def find_me(group: Group, cloud: Cloud, instance_id: str) -> str:
     for node in group.nodes:
         if node.instance == instance_id:
             return node.name
+    for node in group.nodes:
+        if node.match and cloud.stands_for(instance_id, node):
+            return node.name
     if any(node.match for node in group.nodes):
         instances = cloud.instances()
-        for one in instances:
-            if one.instance == instance_id:
-                return one.node
         known = {one.node: one.instance or f"not found in {cloud.region}" for one in instances}
     else:
         known = {node.name: node.instance for node in group.nodes}

@@ -6,6 +6,8 @@ import random
 import time
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from nathb.aws.api_errors import cloud_error
 from nathb.aws.region import region_of
 from nathb.aws.responses import DescribeInstances, DescribeRouteTables, parse
@@ -27,6 +29,11 @@ lost reply is mostly a pooled connection gone stale, and the next one is fresh."
 MAX_PAGES = 100
 """Pages per question. An answer without end is not EC2's."""
 
+INSTANCES_PER_PAGE = 1000
+TABLES_PER_PAGE = 100
+"""The most that EC2 allows as MaxResults. An answer without it is "susceptible to throttling and
+timeouts", say the API's own documents; with ids, which bound the answer, EC2 refuses it."""
+
 
 class Reader:
     """What EC2 lists, behind a boto3 client. Every failure is a CloudError."""
@@ -37,35 +44,56 @@ class Reader:
         *,
         sleep: Callable[[float], None] = time.sleep,
         draw: Callable[[], float] = random.random,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`sleep` takes seconds; `draw` gives a number from 0 to 1."""
+        """`sleep` takes seconds; `draw` gives a number from 0 to 1; `clock` monotonic seconds."""
         self._client = client
         self._sleep = sleep
         self._draw = draw
+        self.clock = clock
 
     def region(self, configured: str) -> str:
         """Say which region is asked, and where that comes from; `configured` is the file's."""
         return str(region_of(self._client, configured))
 
-    def instances(self, whose: str, filters: Filters) -> list[EC2Instance]:
-        """Return the instances that pass these filters; `whose` they are is for messages."""
+    def instances(
+        self, whose: str, filters: Filters = (), ids: Sequence[str] = (), tries: int = 2
+    ) -> list[EC2Instance]:
+        """Return the instances with these ids that pass these filters; `whose` is for messages.
+
+        While a zone is disrupted, EC2 answers only to ids of instances in other zones. By id it
+        fails for all when it knows one of them no more (MISSING).
+        https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstances.html
+        """
         call, thing = self._client.describe_instances, f"the instances of {whose}"
-        pages = self._read(call, DescribeInstances, thing, Filters=named(filters))
-        return [one for page in pages for group in page.reservations for one in group.instances]
+        request: dict[str, Any] = {"Filters": named(filters)} if filters else {}
+        request |= {"InstanceIds": list(ids)} if ids else {"MaxResults": INSTANCES_PER_PAGE}
+        pages = self._read(call, DescribeInstances, thing, request, tries)
+        return [
+            replace(one, owner_id=launch.owner_id)
+            for page in pages
+            for launch in page.reservations
+            for one in launch.instances
+        ]
 
     def tables(self, thing: str, **request: Any) -> list[Table]:
-        """Return the route tables that a request in boto3's words asks for."""
-        pages = self._read(
-            self._client.describe_route_tables, DescribeRouteTables, thing, **request
-        )
+        """Return the route tables that a request in boto3's words asks for, by ids or filters."""
+        if "RouteTableIds" not in request:
+            request["MaxResults"] = TABLES_PER_PAGE
+        pages = self._read(self._client.describe_route_tables, DescribeRouteTables, thing, request)
         return [table for page in pages for table in page.route_tables]
 
     def _read(
-        self, call: Callable[..., Any], shape: type[Page], thing: str, **request: Any
+        self,
+        call: Callable[..., Any],
+        shape: type[Page],
+        thing: str,
+        request: dict[str, Any],
+        tries: int = 2,
     ) -> list[Page]:
         pages: list[Page] = []
         while len(pages) < MAX_PAGES:
-            page = self._page(call, shape, thing, request)
+            page = self._page(call, shape, thing, request, tries)
             pages.append(page)
             if not page.next_token:
                 return pages
@@ -77,12 +105,17 @@ class Reader:
         )
 
     def _page(
-        self, call: Callable[..., Any], shape: type[Page], thing: str, request: dict[str, Any]
+        self,
+        call: Callable[..., Any],
+        shape: type[Page],
+        thing: str,
+        request: dict[str, Any],
+        tries: int,
     ) -> Page:
         try:
             return _ask(call, shape, thing, request)
         except CloudError as error:
-            if error.failure not in PAUSES:
+            if error.failure not in PAUSES or tries < 2:
                 raise
             self._sleep(PAUSES[error.failure] * self._draw())
         return _ask(call, shape, thing, request)

@@ -6,6 +6,7 @@ whatever EC2 adds tomorrow is passed over. Each answer is named for the action t
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, TypeVar
 
 import msgspec
@@ -161,12 +162,17 @@ class EC2Instance(Response, frozen=True):
     network_interfaces: tuple[Interface, ...] = ()
     tags: tuple[Tag, ...] = ()
     placement: Placement = Placement()
+    launch_time: datetime | None = None
+    """When it was last launched or started."""
+    owner_id: str = ""
+    """The account that owns it; EC2 shows it at the reservation, whence `Reader` takes it."""
 
 
 class Reservation(Response, frozen=True):
     """The instances that one RunInstances launched."""
 
     instances: tuple[EC2Instance, ...] = ()
+    owner_id: str = ""
 
 
 class DescribeRouteTables(Response, frozen=True):

@@ -10,10 +10,11 @@ from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from nathb.aws.responses import EC2Instance, RouteEntry, Table
     from nathb.core.ec2_state import Instance
+    from nathb.core.model import Group, Node
 
 
 def find(table: Table | None, destination: str) -> RouteEntry | None:
@@ -45,11 +46,11 @@ def leads_to(entry: RouteEntry, instance: Instance | None) -> bool:
     This is asked of pins, which are evidence of that way, and of routes that are to be as the file
     has them; who holds a route is another question (`holder_of`). Another interface of the same
     instance may pass pings while clients are cut off. The instance id is asked only where no
-    interface is shown.
+    interface is shown, or where EC2 does not answer which one the instance has.
     """
     if instance is None or entry.is_propagated:
         return False
-    if entry.network_interface_id:
+    if entry.network_interface_id and (instance.eni or not instance.unread):
         return entry.network_interface_id == instance.eni
     return bool(entry.instance_id) and entry.instance_id == instance.instance
 
@@ -84,3 +85,33 @@ def table_of(machine: EC2Instance, tables: Iterable[Table]) -> Table | None:
         if table.vpc_id == machine.vpc_id and any(one.main for one in table.associations):
             main = table
     return main
+
+
+def pointed_at(
+    group: Group, node: Node, machines: Sequence[EC2Instance], tables: Iterable[Table]
+) -> set[str]:
+    """Return the ids of those machines that the group's routes point at.
+
+    The guarded routes say it; where they point at none of these, the pins to the node do. It is
+    the same for every node that asks, for it depends on the tables alone.
+    """
+    listed = {table.route_table_id: table for table in tables}
+    guarded = [find(listed.get(route.table), route.destination) for route in group.routes()]
+    pins = [
+        find(table, host_route(address)) for table in listed.values() for address in node.heartbeat
+    ]
+    return _targets(machines, guarded) or _targets(machines, pins)
+
+
+def _targets(machines: Sequence[EC2Instance], entries: Iterable[RouteEntry | None]) -> set[str]:
+    shown = {
+        an_id
+        for entry in entries
+        if entry is not None and not entry.is_propagated
+        for an_id in (entry.network_interface_id, entry.instance_id)
+    }
+    return {
+        one.instance_id
+        for one in machines
+        if shown & {one.instance_id, *(nic.network_interface_id for nic in one.network_interfaces)}
+    }

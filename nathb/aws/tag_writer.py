@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from nathb.aws.api_errors import cloud_error
 from nathb.aws.ec2 import Cloud, guarded
+from nathb.aws.instances import Found, describe
 from nathb.aws.tags import DRAIN_TAG, PAUSE_TAG, REVERT_TAG, until, wall_clock
 from nathb.core.ec2_state import Roster
 from nathb.core.errors import CloudError
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime
 
-    from nathb.core.ec2_state import View
+    from nathb.core.ec2_state import Instance, Intent, View
     from nathb.core.model import Group
 
 
@@ -39,9 +40,18 @@ class TagWriter:
     def view(self) -> View:
         """Return where the guarded routes point now and what is asked for; of pins it says nothing.
 
-        Unlike a daemon's, it needs no node to read from.
+        Unlike a daemon's, it needs no node to read from. What EC2 does not say of instances, it
+        takes from the file (see `instance`).
         """
         return self._cloud.view(self._roster)
+
+    def requests(self) -> Intent:
+        """Return what is asked for now; no instance is described for that."""
+        return self._cloud.view(Roster(at=0.0, me="", instances=())).intent
+
+    def instance(self, node: str) -> Instance:
+        """Return what stands for a node, as `view` goes by it; UNSEEN where EC2 gives no answer."""
+        return next(one for one in self._roster.instances if one.node == node)
 
     def drain(self, nodes: Iterable[str]) -> None:
         """Let these nodes, and no others, be drained."""
@@ -71,7 +81,12 @@ class TagWriter:
 
     @cached_property
     def _roster(self) -> Roster:
-        return Roster(at=0.0, me="", instances=self._cloud.instances())
+        try:
+            instances = self._cloud.instances()
+        except CloudError as error:
+            nothing = Found(unread=str(error))
+            instances = tuple(describe(node, nothing) for node in self._group.nodes)
+        return Roster(at=0.0, me="", instances=instances)
 
     def _in(self, seconds: float | None) -> datetime | None:
         return None if seconds is None else self._utc() + timedelta(seconds=seconds)

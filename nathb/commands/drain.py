@@ -62,21 +62,25 @@ def drain(session: OperatorSession, given: argparse.Namespace) -> int:
     )
     session.tag_writer.drain(drained)
     leaving = held_by(before, node)
+    unknown = _unknown(session, node, before)
     to = takers[0] if len(takers) == 1 else "the others"
     routes = f"{count(leaving, 'go')} to {to}" if leaving else "it holds no route, and gets none"
+    routes = unknown or routes
     session.in_force(f"{node} is drained: {routes}")
     _warn(session, node, takers, before)
     after = replace(before, intent=replace(before.intent, drained=drained))
-    if seconds and not before.intent.paused:
+    if seconds and not before.intent.paused and not unknown:
         after = session.wait(lambda view: _done(view, node), seconds) or after
-    if _done(after, node):
+    if unknown:
+        report.warn(f"{unknown}: see `nathb status` on {node} before work on it begins")
+    elif _done(after, node):
         report.say(f"{node} holds no route: work on it may begin")
     elif seconds:
         _say_what_is_amiss(session, node, after)
     return session.end(
-        good=_done(after, node) or not seconds,
+        good=(_done(after, node) and not unknown) or not seconds,
         drained=sorted(drained),
-        away=not held_by(after, node),
+        away=not held_by(after, node) and not unknown,
         routes=holders(after, leaving),
     )
 
@@ -104,6 +108,18 @@ def undrain(session: OperatorSession, given: argparse.Namespace) -> int:
 
 def _done(view: View, node: str) -> bool:
     return node in view.intent.drained and not held_by(view, node)
+
+
+def _unknown(session: OperatorSession, node: str, view: View) -> str:
+    """Say that it is not known what a node holds: EC2 says neither its id nor its interfaces.
+
+    Empty when it is known, or when every route is seen to be held by the others.
+    """
+    instance = session.tag_writer.instance(node)
+    if instance.instance or instance.enis or all(seen.node for seen in view.holdings):
+        return ""
+    why = instance.unread or "EC2 shows no instance of it"
+    return f"it is not known what {node} holds: {why}"
 
 
 def _say_what_is_amiss(session: OperatorSession, node: str, view: View) -> None:

@@ -55,7 +55,7 @@ def pause(session: OperatorSession, given: argparse.Namespace) -> int:
 
 def resume(session: OperatorSession, given: argparse.Namespace) -> int:  # noqa: ARG001  # as all verbs are called
     """End the pause; return 0."""
-    was = "is resumed" if session.tag_writer.view().intent.paused else "was not paused"
+    was = "is resumed" if session.tag_writer.requests().paused else "was not paused"
     name = session.group.name
     session.begin(f"{name} is no longer paused", f"`nathb pause {name}` pauses it again")
     session.tag_writer.resume()

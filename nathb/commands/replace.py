@@ -68,7 +68,10 @@ def _stays(path: Path, given: argparse.Namespace) -> str:
 def _expect(group: Group, node: str) -> None:
     """Refuse what EC2 does not show, before anything is written."""
     reader = Reader(make_client(group.region))
-    if machines_of(group, reader)[node] is None:
+    found = machines_of(group, reader)[node]
+    if found.unread:
+        raise UsageError(f"{found.unread}; nothing was changed")
+    if found.machine is None:
         raise UsageError(
             f"{node}: EC2 shows no instance {group.node(node).instance} in "
             f"{reader.region(group.region)}; correct the id or the region; nothing was changed"

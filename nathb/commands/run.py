@@ -6,6 +6,7 @@ import argparse
 import functools
 import os
 import random
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,8 @@ from nathb import config
 from nathb.aws.client import make_client
 from nathb.aws.ec2 import Cloud, find_me
 from nathb.aws.imds import Metadata
-from nathb.core.errors import UsageError
-from nathb.core.model import Group
+from nathb.core.errors import CloudError, UsageError
+from nathb.core.model import Failure, Group
 from nathb.core.ports import Ports
 from nathb.daemon.agent import Agent
 from nathb.daemon.loop import Service
@@ -31,6 +32,13 @@ from nathb.host.streams import WARNING, complain
 from nathb.net.icmp import Wire
 from nathb.net.names import resolve
 from nathb.ui.group_file import add_group, locate, node_of
+
+PASSING = {Failure.UNAVAILABLE, Failure.NO_REPLY, Failure.THROTTLED}
+"""Failures that pass without anybody doing anything here."""
+PAUSE = 5.0
+"""Seconds, and up to twice as many, between two tries to learn which node this is."""
+LONGEST_TRY = 90.0
+"""Seconds within which the next try has ended."""
 
 
 def add_parser(verbs: Any) -> None:
@@ -65,14 +73,14 @@ def carry_out(given: argparse.Namespace) -> int:
 
 def _guard(given: argparse.Namespace, path: Path, group: Group, status: Path, lock: Lock) -> int:
     clock = Clock()
+    manager = Manager()
     client = make_client(group.region)  # costly, and so done before any check is under way
-    me = _node(group, given.node, Cloud(client, group, clock.monotonic))
+    me, here = _node(group, given.node, Cloud(client, group, clock.monotonic), manager)
     with Wire() as wire:
         background = Background()
         journal = Journal(group.name, me)
         chorus = Notifier(journal, me)
         prometheus = Prometheus(status, journal)
-        manager = Manager()
 
         def ports(now: Group) -> Ports:
             if not given.dry_run:
@@ -81,7 +89,7 @@ def _guard(given: argparse.Namespace, path: Path, group: Group, status: Path, lo
             return Ports(
                 clock=clock,
                 wire=wire,
-                cloud=Cloud(client, now, clock.monotonic),
+                cloud=Cloud(client, now, clock.monotonic, here=here),
                 calls=background,
                 journal=chorus,
                 manager=manager,
@@ -108,11 +116,29 @@ def _guard(given: argparse.Namespace, path: Path, group: Group, status: Path, lo
     return 0
 
 
-def _node(group: Group, named: str | None, cloud: Cloud) -> str:
-    """Return which node this is: as named, or as the instance's own metadata say."""
-    if named is None:
-        return find_me(group, cloud, Metadata.from_environment(os.environ).instance_id())
-    return node_of(group, named)
+def _node(group: Group, named: str | None, cloud: Cloud, manager: Manager) -> tuple[str, str]:
+    """Return which node this is, and its instance id: as named, or as the metadata say.
+
+    A node that is found by `match` waits here for an EC2 that does not answer: a daemon that ends
+    and is started again each second would be of no more use, and ask EC2 more often.
+    """
+    if named is not None:
+        return node_of(group, named), ""
+    here = Metadata.from_environment(os.environ).instance_id()
+    said = ""
+    while True:
+        try:
+            return find_me(group, cloud, here), here
+        except CloudError as error:
+            if error.failure not in PASSING:
+                raise
+            said, before = str(error), said
+        if said != before:
+            complain(
+                f"nathb: which node of {group.name} this is, is not known yet: {said}", WARNING
+            )
+        manager.starting("waiting for EC2 to say which node this is", LONGEST_TRY)
+        time.sleep(PAUSE * (1.0 + random.random()))
 
 
 def _reloaded(path: Path, agent: Agent, ports: Any, lock: Lock) -> None:

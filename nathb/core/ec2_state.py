@@ -118,6 +118,8 @@ class Instance(Struct, frozen=True, omit_defaults=True):
     address: str = ""
     """Private address of `eni`, for the pulse; empty when EC2 shows none."""
     state: InstanceState = InstanceState.RUNNING
+    unread: str = ""
+    """Why it is not known what stands for the node; empty when it is, or when EC2 shows nothing."""
 
 
 class Roster(Struct, frozen=True, omit_defaults=True, dict=True):

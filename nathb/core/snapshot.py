@@ -46,7 +46,7 @@ class FailedRead(Struct, frozen=True):
     """What cannot be read of EC2 at present, since when (monotonic seconds), and the last error."""
 
     what: str
-    """`route tables` or `instances`."""
+    """`route tables`, `instances`, or `instance of` some of the nodes."""
     since: float
     error: str
 

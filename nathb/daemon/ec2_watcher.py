@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable, Iterator
 
 from msgspec.structs import replace
 
-from nathb.core.ec2_state import InstanceState, Pin, PinState, Roster, View
+from nathb.core.ec2_state import Instance, InstanceState, Pin, PinState, Roster, View
 from nathb.core.errors import CloudError
 from nathb.core.events import Event, EventKind
 from nathb.core.model import Failure, Group
@@ -110,10 +110,13 @@ class EC2Watcher:
             if schedule.failed(failure, now, self.ports.jitter()):
                 yield self._lost(key, answer)
             return
-        self._failed.pop(key, None)
-        if schedule.succeeded():
-            yield _back(key)
+        before = self._failed.pop(key, None)
+        recovered = schedule.succeeded()
         self._keep(key, answer)
+        if key == ROSTER and self._unread():
+            yield from self._partly_lost(before)
+        elif recovered or (key == ROSTER and before is not None):
+            yield _back(key)
 
     def pinned(self) -> tuple[tuple[str, str], ...]:
         """Return the (node, address) pairs whose pin leads to the peer, blackhole or not (R12)."""
@@ -143,9 +146,12 @@ class EC2Watcher:
         return tuple(self._failed.values())
 
     def states(self) -> dict[str, InstanceState]:
-        """Return what EC2 says that each node's instance is doing; empty before the first read."""
+        """Return what EC2 says that each node's instance is doing; empty before the first read.
+
+        A node that it gives no answer for is left out.
+        """
         instances = self.roster.instances if self.roster is not None else ()
-        return {one.node: one.state for one in instances}
+        return {one.node: one.state for one in instances if not one.unread}
 
     def eni(self, node: str) -> str:
         """Return the interface that routes to this node point at; empty while it is not known."""
@@ -183,7 +189,25 @@ class EC2Watcher:
         if key in READS:
             sent_at = self.schedules[key].begun_at
             first = FailedRead(READS[key], now if sent_at is None else sent_at, "")
-            self._failed[key] = replace(self._failed.get(key, first), error=str(error))
+            self._failed[key] = replace(
+                self._failed.get(key, first), what=READS[key], error=str(error)
+            )
+
+    def _unread(self) -> list[Instance]:
+        """Return the nodes that the last read of the instances gave no answer for."""
+        return [one for one in self.roster.instances if one.unread] if self.roster else []
+
+    def _partly_lost(self, before: FailedRead | None) -> Iterator[Event]:
+        """Remember which instances cannot be read; yield an event when these are others now."""
+        unread = self._unread()
+        what = f"instance of {' and '.join(one.node for one in unread)}"
+        error = "; ".join(dict.fromkeys(one.unread for one in unread))
+        since = before.since if before is not None else self.roster_at
+        self._failed[ROSTER] = FailedRead(what, since, error)
+        if before is None or before.what != what:
+            until = "so what was last read of it is used, or what the file says"
+            message = f"cannot read the {what}, {until}: {error}"
+            yield Event(kind=EventKind.VIEW_LOST, message=message, rule="R10")
 
     def _lost(self, key: str, error: BaseException) -> Event:
         if key in {ROSTER, VIEW}:
@@ -196,9 +220,10 @@ class EC2Watcher:
 
     def _keep(self, key: str, answer: object) -> None:
         if isinstance(answer, Roster):
-            if self.roster is None or self.roster.instances != answer.instances:
+            roster = _with_interfaces(_with_unread(answer, self.roster), self.roster)
+            if self.roster is None or _shown(self.roster) != _shown(roster):
                 self.schedules[VIEW].at_once(answer.at)
-            self.roster = _with_interfaces(answer, self.roster)
+            self.roster = roster
         elif isinstance(answer, View):
             if self.view is None or answer.at >= self.view.at:
                 self.view = answer
@@ -206,6 +231,29 @@ class EC2Watcher:
                 self.schedules[ROSTER].at_once(answer.at)
         elif isinstance(answer, tuple):
             self.addresses[key] = answer
+
+
+def _with_unread(new: Roster, old: Roster | None) -> Roster:
+    """What EC2 gives no answer for now, it has not changed: routes point at what it was."""
+    if old is None:
+        return new
+    before = {one.node: one for one in old.instances}
+    mine = new.instance(new.me)
+    return replace(
+        new,
+        instances=tuple(
+            replace(before[one.node], state=InstanceState.UNSEEN, unread=one.unread)
+            if one.unread and one.node in before
+            else one
+            for one in new.instances
+        ),
+        own_table=old.own_table if mine is not None and mine.unread else new.own_table,
+    )
+
+
+def _shown(roster: Roster) -> list[Instance]:
+    """Return what a view depends on: all but the words of an error."""
+    return [replace(one, unread="") for one in roster.instances]
 
 
 def _with_interfaces(new: Roster, old: Roster | None) -> Roster:

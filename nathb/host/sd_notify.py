@@ -46,6 +46,11 @@ class Manager:
         Call it at twice that pace, as sd_watchdog_enabled(3) advises.
         """
 
+    def starting(self, status: str, seconds: float) -> None:
+        """Say what start-up waits for, and that it may take so many seconds more."""
+        self._status = one_line(status)
+        self._say(f"EXTEND_TIMEOUT_USEC={round(seconds * 1e6)}")
+
     def ready(self, status: str) -> None:
         """Say that start-up, or a reload, is complete."""
         self._state, self._status = READY, one_line(status)

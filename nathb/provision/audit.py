@@ -13,7 +13,7 @@ from nathb.core.errors import Finding, bad, good, warning
 from nathb.core.model import Node, Route
 from nathb.core.text import visible
 from nathb.provision.inventory import Inventory
-from nathb.provision.steps import Action, Plan, sharer
+from nathb.provision.steps import Action, Plan, choice, sharer
 
 ANYWHERE = {"0.0.0.0/0", "::/0"}
 
@@ -34,6 +34,9 @@ def _node(seen: Inventory, planned: Plan, node: Node) -> Iterator[Finding]:
         yield bad(name, note.text, note.fix)
     if machine is None:
         return
+    if others := seen.found[name].others:
+        chosen = choice(name, machine, others)
+        yield warning(name, chosen.text, chosen.fix)
     interface = _interface(machine, instance)
     if interface is None:
         named = f"its `eni` {node.eni} is not one of its own" if node.eni else "it has no interface"

@@ -8,13 +8,13 @@ from ipaddress import ip_network
 
 from msgspec import Struct
 
-from nathb.aws.instances import describe
+from nathb.aws.instances import Found, describe
 from nathb.aws.reader import Reader
 from nathb.aws.responses import EC2Instance, RouteEntry, Table
 from nathb.aws.routes import leads_to, table_of
 from nathb.core.ec2_state import Instance
-from nathb.core.errors import UsageError
-from nathb.core.model import Node, Route
+from nathb.core.errors import CloudError, UsageError
+from nathb.core.model import Failure, Node, Route
 from nathb.core.text import visible
 from nathb.provision.inventory import tables_of_vpc
 
@@ -53,8 +53,17 @@ def find(reader: Reader, called: Sequence[str], region: str) -> list[EC2Instance
 
 def _one(reader: Reader, called: str, region: str) -> EC2Instance:
     by_id = called.startswith("i-")
-    filters = [("instance-id", [called])] if by_id else [("tag:Name", [called])]
-    found = [one for one in reader.instances(called, filters) if one.state.name not in GONE]
+    try:
+        listed = (
+            reader.instances(called, ids=[called])
+            if by_id
+            else reader.instances(called, [("tag:Name", [called])])
+        )
+    except CloudError as error:
+        if error.failure is not Failure.MISSING:
+            raise
+        listed = []
+    found = [one for one in listed if one.state.name not in GONE]
     if not found:
         what = "id" if by_id else "Name tag"
         raise UsageError(
@@ -76,7 +85,7 @@ def draft(reader: Reader, machines: Sequence[EC2Instance]) -> list[Draft]:
     taken: set[str] = set()
     drafts = []
     for name, machine in zip(names, machines, strict=True):
-        instance = describe(Node(name, (), instance=machine.instance_id), machine)
+        instance = describe(Node(name, (), instance=machine.instance_id), Found(machine))
         pinned = next((a for a in _pinned(own, instance) if a not in taken), "")
         heartbeat = pinned or next(one for one in HEARTBEATS if one not in taken)
         taken.add(heartbeat)

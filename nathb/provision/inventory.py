@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from nathb.aws.instances import describe, machines_of
+from nathb.aws.instances import Found, describe, machines_of
 from nathb.aws.reader import named
 from nathb.aws.responses import EC2Instance, RouteEntry, Table
 from nathb.aws.routes import find, holder_of, table_of
@@ -28,16 +28,22 @@ class Inventory(Struct, frozen=True):
     """One read of EC2 around a group. Pure: all questions are answered from what was read."""
 
     group: Group
-    machines: dict[str, EC2Instance]
-    """What stands for each node, by its name; a node that EC2 shows nothing of is not there."""
+    found: dict[str, Found]
+    """What EC2 shows for each node, by its name."""
     tables: dict[str, Table]
     """Every route table of the machines' VPCs, and every one that the file names, by its id."""
     region: str
     """The region that was asked, and where it comes from, in words."""
 
+    @property
+    def machines(self) -> dict[str, EC2Instance]:
+        """What stands for each node, by its name; a node that EC2 shows nothing of is not there."""
+        shown = ((name, one.machine) for name, one in self.found.items())
+        return {name: machine for name, machine in shown if machine is not None}
+
     def instance(self, node: str) -> Instance:
         """Return what the core would get of a node now; UNSEEN when EC2 shows nothing."""
-        return describe(self.group.node(node), self.machines.get(node))
+        return describe(self.group.node(node), self.found.get(node, Found()))
 
     def table_of(self, node: str) -> Table | None:
         """Return the table that steers what a node sends itself: its public subnet's, or the main.
@@ -57,17 +63,17 @@ class Inventory(Struct, frozen=True):
 
 
 def survey(reader: Reader, group: Group) -> Inventory:
-    """Read EC2 around a group. CloudError when a read fails, or a `match` finds two."""
+    """Read EC2 around a group. CloudError when a read fails; nodes may be unread all the same."""
     found = machines_of(group, reader)
-    machines = {name: machine for name, machine in found.items() if machine is not None}
-    tables = [table for vpc in _vpcs(machines.values()) for table in tables_of_vpc(reader, vpc)]
+    machines = [one.machine for one in found.values() if one.machine is not None]
+    tables = [table for vpc in _vpcs(machines) for table in tables_of_vpc(reader, vpc)]
     listed = {table.route_table_id: table for table in tables}
     named_ids = {route.table for route in group.routes()} - listed.keys()
     if named_ids:  # by filter: by id, one that is gone would fail the call for all
         filters = named([("route-table-id", sorted(named_ids))])
         others = reader.tables(f"the tables of {group.name}", Filters=filters)
         listed |= {table.route_table_id: table for table in others}
-    return Inventory(group, machines, listed, reader.region(group.region))
+    return Inventory(group, found, listed, reader.region(group.region))
 
 
 def tables_of_vpc(reader: Reader, vpc: str) -> list[Table]:

@@ -9,14 +9,15 @@ left to the daemons, for only they know whether the home is alive.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
 from typing import Any
 
 from msgspec import Struct
 
 from nathb.aws.api_errors import cloud_error
-from nathb.aws.responses import RouteEntry, Table
+from nathb.aws.instances import Found, describe_launch
+from nathb.aws.responses import EC2Instance, RouteEntry, Table
 from nathb.aws.routes import family, host_route, leads_to
 from nathb.aws.tags import FILE_TAG
 from nathb.core.ec2_state import Instance, InstanceState
@@ -25,6 +26,7 @@ from nathb.core.text import visible
 from nathb.provision.inventory import Inventory
 
 FORWARDING = {InstanceState.PENDING, InstanceState.RUNNING}
+IN_USE = {state.value for state in FORWARDING}
 
 
 class Action(Enum):
@@ -83,6 +85,7 @@ def plan(seen: Inventory, digest: str, adopted: frozenset[Route] = frozenset()) 
     the group. The checks go off before anything is pointed at a node.
     """
     found = [*_nodes(seen), *_pins(seen), *_routes(seen, adopted), *_digest(seen, digest)]
+    found += _chosen(seen, {one.node for one in found if isinstance(one, Step)})
     return Plan(
         steps=tuple(one for one in found if isinstance(one, Step)),
         notes=tuple(one for one in found if isinstance(one, Note)),
@@ -117,6 +120,9 @@ def _gone(seen: Inventory, node: Node, instance: Instance) -> Note:
     replacing = f"nathb replace {group} {node.name} i-NEW"
     if node.match:
         replacing = f"start one with the tags of its `match`, then: nathb apply {group}"
+    if instance.unread:
+        text = f"EC2 does not say what stands for it, so it is left alone: {instance.unread}"
+        return Note(node.name, text, f"repeat it once that is over: nathb apply {group}")
     if instance.state is InstanceState.UNSEEN:
         how = f"instance {node.instance}" if node.instance else "instance with its tags"
         if not seen.machines:
@@ -125,6 +131,28 @@ def _gone(seen: Inventory, node: Node, instance: Instance) -> Note:
     if instance.state in {InstanceState.STOPPED, InstanceState.STOPPING}:
         replacing = f"aws ec2 start-instances --instance-ids {instance.instance}"
     return Note(node.name, f"{instance.instance} is {instance.state.value}", replacing)
+
+
+def _chosen(seen: Inventory, changed: set[str]) -> Iterator[Note]:
+    """Yield which instance a `match` found, where steps change what is pointed at it.
+
+    Tags are data: whoever may tag instances may name one as a node. What else bears them is said
+    always.
+    """
+    for node in seen.group.nodes:
+        found = seen.found.get(node.name, Found())
+        if node.match and found.machine is not None and (found.others or node.name in changed):
+            yield choice(node.name, found.machine, found.others)
+
+
+def choice(name: str, machine: EC2Instance, others: Sequence[EC2Instance]) -> Note:
+    """Say which instance a node's `match` found, and to which others it was preferred."""
+    text = f"its `match` finds {describe_launch(machine)}"
+    if not others:
+        return Note(name, text, "check that it is the router that you mean", bad=False)
+    text += f"; it is preferred to {'; '.join(describe_launch(one) for one in others)}"
+    fix = "terminate what is left over, or correct its tags"
+    return Note(name, text, fix, bad=any(one.state.name in IN_USE for one in others))
 
 
 def _is_checked(seen: Inventory, node: str, eni: str) -> bool:
@@ -235,10 +263,21 @@ def _left_alone(
         return None
     if instance.state not in FORWARDING or not instance.eni:
         return Note(subject, f"its home {home} is not there: left as it is", "see there", bad=False)
-    if entry is None or holder == home or entry.state == "blackhole" or is_adopted:
+    if entry is None or holder == home or entry.state == "blackhole":
         return None
-    adopting = f"if it is to be guarded: nathb apply {seen.group.name} --adopt"
-    return Note(subject, f"points at {entry.target}, outside the group", adopting)
+    return _outside(seen, subject, entry.target, is_adopted=is_adopted)
+
+
+def _outside(seen: Inventory, subject: str, target: str, *, is_adopted: bool) -> Note | None:
+    """Say what is to be done about a route whose target is no node's; None when it is adopted."""
+    unread = [name for name, one in seen.found.items() if one.unread]
+    if not is_adopted:
+        adopting = f"if it is to be guarded: nathb apply {seen.group.name} --adopt"
+        return Note(subject, f"points at {target}, outside the group", adopting)
+    if unread:
+        text = f"points at {target}, and EC2 does not say now whether that is {unread[0]}"
+        return Note(subject, text, "adopt it once EC2 does")
+    return None
 
 
 def _replace(route: Route, eni: str) -> str:

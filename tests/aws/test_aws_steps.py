@@ -11,13 +11,14 @@ from msgspec.structs import replace
 from nathb.aws.ec2 import Cloud
 from nathb.aws.reader import Reader
 from nathb.aws.tags import wall_clock
+from nathb.commands.plan import page
 from nathb.core.errors import CloudError, Level
 from nathb.core.model import Failure, Group, Route
-from nathb.provision.audit import inspect_routes
+from nathb.provision.audit import inspect_nodes, inspect_routes
 from nathb.provision.inventory import survey
 from nathb.provision.steps import FILE_TAG, Action, Plan, carry_out, plan
 from nathb.ui.status_without_daemon import bystander
-from tests.aws.world import ANYWHERE, World, launch, route, table
+from tests.aws.world import ANYWHERE, DisruptedZone, World, launch, route, table
 
 DIGEST = "0123456789abcdef"
 NONE: frozenset[Route] = frozenset()
@@ -187,6 +188,69 @@ def test_a_dead_node_found_by_tag_is_replaced_by_starting_another_and_applying(
     assert applied(world, group, frozenset(group.routes())) == Plan()
     assert routes(world, world.public["nat-c"])["8.8.8.8/32"] == eni
     assert routes(world, world.private["nat-a"])[ANYWHERE] == eni
+
+
+def by_tag(world: World) -> Group:
+    """Return the group with nat-c found by its tag, within this world's own VPC."""
+    match = (("tag:Name", "nat-c"), ("vpc-id", world.vpc))
+    return replace(
+        world.group,
+        nodes=(world.group.nodes[0], replace(world.group.nodes[1], instance="", match=match)),
+    )
+
+
+def test_apply_shows_id_owner_and_launch_time_before_it_pins_to_a_new_instance(
+    set_up: World,
+) -> None:
+    world, group = set_up, by_tag(set_up)
+    assert planned(world, group).notes == (), "what is pinned already is not new"
+    world.ec2.terminate_instances(InstanceIds=[world.instances["nat-c"]])
+    new = launch(world.ec2, "nat-c", world.subnets["nat-c"])["InstanceId"]
+    found = planned(world, group, frozenset(group.routes()))
+    note = found.note("nat-c")
+    assert note is not None
+    assert not note.bad
+    assert f"`match` finds {new}, running, owned by 123456789012, launched 20" in note.text
+    (shown,) = (line for line in page(group, found) if new in line)
+    assert shown.startswith("  - nat-c: its `match` finds ")
+
+
+def test_what_a_node_was_preferred_to_is_said_and_is_bad_only_while_that_is_in_use(
+    set_up: World,
+) -> None:
+    world, group = set_up, by_tag(set_up)
+    stray = launch(world.ec2, "nat-c", world.subnets["nat-c"])["InstanceId"]
+    for state, is_bad in (("running", True), ("stopped", False)):
+        if state == "stopped":
+            world.ec2.stop_instances(InstanceIds=[stray])
+        found = planned(world, group)
+        note = found.note("nat-c")
+        assert found.steps == ()
+        assert note is not None
+        assert f"it is preferred to {stray}, {state}, " in note.text
+        assert note.bad is is_bad
+    seen = survey(Reader(world.ec2), group)
+    told = [one for one in inspect_nodes(seen, planned(world, group)) if stray in one.text]
+    assert [(one.subject, one.level) for one in told] == [("nat-c", Level.WARNING)]
+
+
+def test_while_a_zone_is_disrupted_its_node_is_left_alone_and_the_rest_is_planned(
+    set_up: World,
+) -> None:
+    world, home = set_up, Route(set_up.private["nat-a"], ANYWHERE)
+    unroute(world)
+    unpin(world)
+    world.ec2.modify_network_interface_attribute(
+        NetworkInterfaceId=world.enis["nat-a"], SourceDestCheck={"Value": True}
+    )
+    world.point(home.table, ANYWHERE, NetworkInterfaceId=world.enis["nat-c"])
+    ec2 = DisruptedZone(world.ec2, {world.instances["nat-c"]}, 500, "InternalError")
+    seen = survey(Reader(ec2, sleep=lambda _: None), world.group)
+    found = plan(seen, DIGEST, frozenset(world.group.routes()))
+    assert [(step.action, step.node) for step in found.steps] == [(Action.CHECK_OFF, "nat-a")]
+    told = {note.subject: note.text for note in found.notes}
+    assert told["nat-c"].startswith("EC2 does not say what stands for it, so it is left alone: ")
+    assert told[str(home)].endswith("and EC2 does not say now whether that is nat-c")
 
 
 def test_a_refusal_names_the_call_the_thing_and_the_permission(world: World) -> None:

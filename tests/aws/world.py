@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from botocore.exceptions import ClientError
 from msgspec import Struct
 
 from nathb.core.model import Group, Node, Route
@@ -43,6 +44,33 @@ class World(Struct, frozen=True):
 
     def point(self, table: str, destination: str, **target: str) -> None:
         self.ec2.replace_route(RouteTableId=table, DestinationCidrBlock=destination, **target)
+
+
+class DisruptedZone:
+    """EC2 as `ec2` is, but for DescribeInstances while the zone of these instances is disrupted.
+
+    A call that names one of them fails, and so does one that names none.
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstances.html
+    """
+
+    def __init__(self, ec2: Any, affected: set[str], status: int, code: str) -> None:
+        self.asked: list[dict[str, Any]] = []
+        self._ec2 = ec2
+        self._affected = affected
+        self._answer: Any = {
+            "Error": {"Code": code, "Message": "An internal error has occurred"},
+            "ResponseMetadata": {"RequestId": "req-no", "HTTPStatusCode": status},
+        }
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._ec2, name)
+
+    def describe_instances(self, **request: Any) -> Any:
+        self.asked.append(request)
+        named = set(request.get("InstanceIds", ()))
+        if self._affected and (not named or named & self._affected):
+            raise ClientError(self._answer, "DescribeInstances")
+        return self._ec2.describe_instances(**request)
 
 
 def build(ec2: Any) -> World:

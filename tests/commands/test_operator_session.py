@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from nathb.commands.drain import drain, undrain
 from nathb.commands.pause import pause, resume
 from nathb.commands.revert import revert
-from nathb.core.ec2_state import Intent, View
+from nathb.core.ec2_state import Instance, InstanceState, Intent, View
 from nathb.core.errors import CloudError, OutputError, RefusalError, SnapshotError, UsageError
 from nathb.core.model import Failure, Group, Preempt, Rule, Ruling
 from nathb.core.snapshot import Snapshot
@@ -38,6 +38,7 @@ class World:
         self.obeyed_at = float("inf")
         self.then: Callable[[], None] = lambda: None
         self.fails: CloudError | None = None
+        self.unseen: dict[str, Instance] = {}
 
     def obey(self, after: float, **holders: str) -> None:
         """Let the routes be held so, so many seconds after the wish."""
@@ -54,6 +55,12 @@ class World:
         if self.fails is not None and self.now > 0:
             raise self.fails
         return view(**self.holders, intent=self.intent)
+
+    def requests(self) -> Intent:
+        return self.intent
+
+    def instance(self, node: str) -> Instance:
+        return self.unseen.get(node, Instance(node, f"i-{node}"))
 
     def drain(self, nodes: Iterable[str]) -> None:
         self.intent = replace(self.intent, drained=frozenset(nodes))
@@ -423,3 +430,35 @@ def test_sigterm_while_a_drain_waits_says_that_it_stays(
         signal.signal(signal.SIGTERM, before)
     assert ended == [signal.SIGTERM], "whose handler it was before has it again"
     assert "what was asked for stays: nat-a is drained;" in capsys.readouterr().err
+
+
+# --- while EC2 does not answer for a node ---------------------------------------------------------
+
+
+def test_resume_asks_for_tags_alone(ask: Ask) -> None:
+    ask.world.view = ask.world.interrupted  # type: ignore[assignment]  a view is not needed
+    assert ask(resume) == 0
+    assert ask.world.written == ["resume"]
+
+
+def test_a_drain_of_a_node_that_ec2_does_not_answer_for_is_written_and_not_said_to_be_done(
+    ask: Ask, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ask.world.holders["c"] = "elsewhere"
+    ask.world.unseen[C] = Instance(
+        C, "", state=InstanceState.UNSEEN, unread="DescribeInstances of nat-c: a zone is disrupted"
+    )
+    assert ask(drain, C) == 1
+    assert ask.world.written == ["drain nat-c"]
+    shown = capsys.readouterr()
+    assert "holds no route" not in shown.out
+    assert (
+        "it is not known what nat-c holds: DescribeInstances of nat-c: a zone is disrupted"
+        in shown.err
+    )
+
+
+def test_a_drain_is_done_where_every_route_is_seen_to_be_held_by_others(ask: Ask) -> None:
+    ask.world.unseen[C] = Instance(C, "", state=InstanceState.UNSEEN)
+    ask.world.holders["c"] = A
+    assert ask(drain, C) == 0

@@ -51,6 +51,17 @@ def test_ready_comes_with_its_status(listener: Listener, manager: Manager) -> No
     assert listener.heard() == [["READY=1", "STATUS=nat-a: uplink up"]]
 
 
+def test_a_start_that_waits_says_why_and_asks_for_more_time_each_time(
+    listener: Listener, manager: Manager
+) -> None:
+    manager.starting("waiting for EC2", 1.5)
+    manager.starting("waiting for EC2", 1.5)
+    assert listener.heard() == [
+        ["STATUS=waiting for EC2", "EXTEND_TIMEOUT_USEC=1500000"],
+        ["EXTEND_TIMEOUT_USEC=1500000"],
+    ]
+
+
 def test_a_status_is_sent_only_when_it_has_changed(listener: Listener, manager: Manager) -> None:
     for text in ("one", "one", "two", "one"):
         manager.status(text)
