@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +39,12 @@ from nathb.provision.audit import inspect_nodes, inspect_routes
 from nathb.provision.forwarding import inspect_forwarding
 from nathb.provision.inventory import Inventory, survey
 from nathb.provision.permissions import inspect_permissions
+from nathb.provision.proof import Proof
 from nathb.provision.reachability import inspect_reach
 from nathb.provision.steps import plan
+from nathb.ui.confirmation import is_confirmed
 from nathb.ui.group_file import DIRECTORY, add_group, locate, node_of
+from nathb.ui.interruption import told
 from nathb.ui.json_output import json_text
 from nathb.ui.other_groups import shared_tables
 
@@ -55,8 +59,8 @@ def add_parser(verbs: Any) -> None:
         help="check the file of a group, and with --aws all that it depends on",
         description="Check the file of a group: every mistake at once, each with its fix. With "
         "--aws also EC2 and this node: identity, instances, pins, routes, permissions, forwarding, "
-        "masquerade, and who answers. Nothing is changed. Exit 0 when nothing is bad, 1 when "
-        "something is, 78 when the file is.",
+        "masquerade, and who answers. Only --prove changes anything. Exit 0 when nothing is bad, 1 "
+        "when something is, 78 when the file is.",
         epilog="example: nathb check tokyo --aws",
     )
     add_group(verb)
@@ -64,6 +68,13 @@ def add_parser(verbs: Any) -> None:
     verb.add_argument(
         "--node", metavar="NAME", help="with --aws: be this node, whatever the instance says"
     )
+    verb.add_argument(
+        "--prove",
+        action="store_true",
+        help="with --aws: after asking, create a route to a documentation address (192.0.2.107/32) "
+        "in a guarded table, move it and remove it, to show how this account's EC2 behaves",
+    )
+    verb.add_argument("--yes", action="store_true", help="with --prove: do not ask")
     verb.add_argument("--json", action="store_true", help="print the findings as JSON")
     verb.set_defaults(carry_out=carry_out)
 
@@ -75,6 +86,7 @@ def carry_out(given: argparse.Namespace) -> int:
             "check: --node says which node this machine is, and only --aws checks this machine; "
             "add --aws, or leave out --node"
         )
+    _refuse_mixture(given)
     path = locate(given.group)
     try:
         group = config.load(path)
@@ -117,13 +129,24 @@ def _hooks(path: Path) -> Iterator[Mistake]:
         yield Mistake(str(hook), 0, "", f"this hook is {why}")
 
 
+def _refuse_mixture(given: argparse.Namespace) -> None:
+    """UsageError for flags that do not go together."""
+    if given.prove and not given.aws:
+        raise UsageError("check: --prove shows how EC2 behaves, so it goes with --aws; add --aws")
+    if given.yes and not given.prove:
+        raise UsageError("check: --yes answers what --prove asks; add --prove, or leave out --yes")
+    if given.prove and given.json and not given.yes:
+        raise UsageError("--json: there is nobody to ask; read what --prove does, then add --yes")
+
+
 def _with_aws(group: Group, path: Path, said: Said, given: argparse.Namespace) -> int:
     """Print the findings about the file, EC2 and this node, as they come."""
     found: list[Finding] = []
-    for finding in _everything(group, path, said, given.node):
-        found.append(finding)
-        if not given.json:
-            print(finding, flush=True)
+    with closing(_everything(group, path, said, given)) as everything:
+        for finding in everything:
+            found.append(finding)
+            if not given.json:
+                print(finding, flush=True)
     count = {level: sum(one.level is level for one in found) for level in Level}
     if given.json:
         print(_as_json(not count[Level.BAD], tuple(found)))
@@ -135,7 +158,9 @@ def _with_aws(group: Group, path: Path, said: Said, given: argparse.Namespace) -
     return 1 if count[Level.BAD] else 0
 
 
-def _everything(group: Group, path: Path, said: Said, named: str | None) -> Iterator[Finding]:
+def _everything(
+    group: Group, path: Path, said: Said, given: argparse.Namespace
+) -> Generator[Finding]:
     yield good(str(path), _summary(group))
     unwise, shared = said
     for mistake in unwise:
@@ -155,7 +180,23 @@ def _everything(group: Group, path: Path, said: Said, named: str | None) -> Iter
         yield from inspect_permissions(client, seen)
     except CloudError as error:
         yield bad("EC2", str(error), "")
-    yield from _here(seen, named or _who(group, client))
+    yield from _here(seen, given.node or _who(group, client))
+    if given.prove:
+        yield from _proven(Proof(client, seen), given)
+
+
+def _proven(proof: Proof, given: argparse.Namespace) -> Iterator[Finding]:
+    """Yield what EC2 shows on a route of the proof's own, after a yes."""
+    if (obstacle := proof.obstacle()) is not None:
+        yield obstacle
+        return
+    if not given.json:
+        print(proof.announcement(), flush=True)
+    if not given.yes and not is_confirmed("check --prove", "Begin?", "line above"):
+        yield bad("proof", "was not wanted, and nothing was changed", "")
+        return
+    with told(lambda: proof.stays):
+        yield from proof.findings()
 
 
 def _who(group: Group, client: Any) -> str | IdentityError:

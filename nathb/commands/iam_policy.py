@@ -26,8 +26,8 @@ def add_parser(verbs: Any) -> None:
         "--features",
         metavar=names,
         default="",
-        help="also what these need: `apply` (with replace), `drain` (with pause and revert), `sns` "
-        "(included anyway where the file names a topic)",
+        help="also what these need: `apply` (with replace), `drain` (with pause and revert), "
+        "`prove` (`check --prove`), `sns` (included anyway where the file names a topic)",
     )
     verb.add_argument("--account", metavar="ID", default="*", help="the account, twelve digits")
     verb.add_argument("--json", action="store_true", help="the same: a policy is JSON")

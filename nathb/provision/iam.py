@@ -24,6 +24,7 @@ class Feature(Enum):
     APPLY = "apply"
     DRAIN = "drain"
     SNS = "sns"
+    PROVE = "prove"
 
 
 class Scope(Enum):
@@ -37,6 +38,7 @@ class Scope(Enum):
     """Pins are kept in the tables of the public subnets, which the file does not name."""
     INTERFACES = "any network interface"
     TOPIC = "the topic that the file names"
+    PROOF = "the guarded route tables, for a route of the proof's own"
 
 
 class Need(Struct, frozen=True):
@@ -64,6 +66,10 @@ MORE: dict[Feature, tuple[Need, ...]] = {
         Need("ec2:DeleteTags", Scope.TAGS, "undrain, resume"),
     ),
     Feature.SNS: (Need("sns:Publish", Scope.TOPIC, "notices of transitions"),),
+    Feature.PROVE: (
+        Need("ec2:CreateRoute", Scope.PROOF, "check --prove"),
+        Need("ec2:DeleteRoute", Scope.PROOF, "check --prove"),
+    ),
 }
 PARTITIONS = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}
 
@@ -106,5 +112,6 @@ def _resources(scope: Scope, group: Group, account: str) -> list[str] | str:
         Scope.ANY_TABLE: f"{prefix}:route-table/*",
         Scope.INTERFACES: f"{prefix}:network-interface/*",
         Scope.TOPIC: group.notify.sns,
+        Scope.PROOF: guarded,
     }
     return resources[scope]

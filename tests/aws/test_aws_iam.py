@@ -21,6 +21,7 @@ CALLED_BY: dict[str, set[Feature | None]] = {
     "aws/ec2.py": {None},
     "aws/reader.py": {None},
     "provision/steps.py": {Feature.APPLY},
+    "provision/proof.py": {Feature.PROVE},
     "provision/permissions.py": {Feature.APPLY},
     "aws/sns.py": {Feature.SNS},
     "aws/tag_writer.py": {Feature.DRAIN},

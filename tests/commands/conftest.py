@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.aws.conftest import moto_client, world  # noqa: F401  fixtures
+from tests.aws.conftest import calls, moto_client, world  # noqa: F401  fixtures
 from tests.host.conftest import journald, sandbox  # noqa: F401  fixtures
 
 
