@@ -9,10 +9,11 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import boto3
-from botocore.exceptions import BotoCoreError
+from botocore.exceptions import BotoCoreError, UnknownRegionError
 from msgspec import Struct
 
 from nathb.aws.imds import Metadata
+from nathb.core.errors import RefusalError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -57,6 +58,19 @@ def region_of(client: Any, configured: str, environ: Mapping[str, str] = os.envi
     except BotoCoreError:  # a profile that has gone since
         named = ("", "the profile")
     return Region(client.meta.region_name, named[1])
+
+
+def partition_of(region: str) -> str:
+    """Return the partition (aws, aws-cn, aws-us-gov, …) that a region is in, as the SDK knows it.
+
+    RefusalError when it knows none.
+    """
+    try:
+        return str(boto3.Session().get_partition_for_region(region))
+    except UnknownRegionError as error:
+        raise RefusalError(
+            f"region {region}: boto3 knows no partition with it; correct {IN_FILE}, or AWS_REGION"
+        ) from error
 
 
 def _named(configured: str, session: Any, environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:

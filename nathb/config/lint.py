@@ -40,7 +40,7 @@ def find_warnings(group: Group, file: str = "") -> tuple[Mistake, ...]:
     They are Mistakes with a path but no line (a Group does not remember its lines).
     `file` is what to call the file; without it, the name that systemd's unit would read.
     """
-    found = [*_check_uplinks(group), *_check_timers(group)]
+    found = [*_check_uplinks(group), *_check_timers(group), *_check_notify(group)]
     for node in group.nodes:
         found += _check_node(node)
     return tuple(Mistake(file or f"{group.name}.yaml", 0, path, text) for path, text in found)
@@ -78,6 +78,11 @@ def _check_timers(group: Group) -> Iterator[PathAndText]:
             f"{delay} is under interval {interval}: routes return before the next "
             "check confirms the path; write more",
         )
+
+
+def _check_notify(group: Group) -> Iterator[PathAndText]:
+    if group.notify.kms and not group.notify.sns:
+        yield "notify.kms", "is the key of a topic, and the file names no topic; add `sns:`"
 
 
 def _check_node(node: Node) -> Iterator[PathAndText]:

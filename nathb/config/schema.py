@@ -75,7 +75,7 @@ SETTINGS: dict[str, Parser] = {
     ),
 }
 
-NOTIFY: dict[str, Parser] = {"sns": values.parse_topic}
+NOTIFY: dict[str, Parser] = {"sns": values.parse_topic, "kms": values.parse_key}
 
 METRICS: dict[str, Parser] = {"textfile": values.parse_textfile, "listen": values.parse_listen}
 

@@ -117,6 +117,7 @@ def parse_preempt(text: str) -> Preempt:
 # --- notify and metrics -----------------------------------------------------------------------
 
 _TOPIC = re.compile(r"arn:aws(?:-[a-z]+)*:sns:[a-z]{2,}(?:-[a-z]+)+-[0-9]{1,2}:[0-9]{12}:(.+)")
+_KEY = re.compile(r"arn:aws(?:-[a-z]+)*:kms:[a-z]{2,}(?:-[a-z]+)+-[0-9]{1,2}:[0-9]{12}:key/[\w-]+")
 _TOPIC_NAME = re.compile(r"[A-Za-z0-9_-]{1,256}")
 _PORT = re.compile(r"[1-9][0-9]{3,4}")
 
@@ -134,6 +135,16 @@ def parse_topic(text: str) -> str:
     raise InvalidValueError(
         f"{quote(text)} is not the ARN of a topic; write arn:aws:sns:REGION:ACCOUNT:NAME, with "
         "the twelve digits of the account"
+    )
+
+
+def parse_key(text: str) -> str:
+    """Take the ARN of a KMS key; of an alias, IAM does not know the key."""
+    if _KEY.fullmatch(text):
+        return text
+    raise InvalidValueError(
+        f"{quote(text)} is not the ARN of a KMS key; write arn:aws:kms:REGION:ACCOUNT:key/ID, "
+        "not an alias"
     )
 
 

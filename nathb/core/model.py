@@ -107,9 +107,13 @@ class Timers(Recorded, frozen=True):
 
 
 class Notify(Recorded, frozen=True):
-    """The `notify` block: who gets the transitions. `sns` is a topic's ARN, empty for none."""
+    """The `notify` block: who gets the transitions.
+
+    `sns` is a topic's ARN, empty for none; `kms` is that of the key that encrypts the topic.
+    """
 
     sns: str = ""
+    kms: str = ""
 
 
 class Metrics(Recorded, frozen=True):

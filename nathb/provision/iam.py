@@ -1,4 +1,5 @@
-"""The least that a role must be allowed, for one file. Pure.
+"""The least that a role must be allowed: for one file, before there is a file, and for everybody
+else. Pure.
 
 Which resource types an action takes, and which condition keys:
 https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html
@@ -6,16 +7,21 @@ https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import Enum
 from typing import Any
 
 from msgspec import Struct
 
+from nathb.aws.tags import DRAIN_TAG, FILE_TAG, PAUSE_TAG, REVERT_TAG
 from nathb.core.model import Group
 
 VERSION = "2012-10-17"
 TAG_KEYS = "nathb:*"
+ANY = "*"
+
+Document = dict[str, Any]
+Condition = dict[str, dict[str, Any]]
 
 
 class Feature(Enum):
@@ -27,91 +33,175 @@ class Feature(Enum):
     PROVE = "prove"
 
 
+class Place(Struct, frozen=True):
+    """Where a policy holds: what its ARNs are made of. `*` stands for every one.
+
+    `partition` is aws, aws-cn, …; `account` is the twelve-digit id; `vpcs` are ids (vpc-…), and
+    none of them means every one.
+    """
+
+    partition: str = ANY
+    region: str = ANY
+    account: str = ANY
+    vpcs: tuple[str, ...] = ()
+
+    def arn(self, resource: str) -> str:
+        """Return the ARN of a resource of EC2, as in `route-table/rtb-…`."""
+        return f"arn:{self.partition}:ec2:{self.region}:{self.account}:{resource}"
+
+
 class Scope(Enum):
     """On what an action can be allowed."""
 
     ANYTHING = "*"
     """EC2 knows no narrower resource for this action."""
     GUARDED = "the guarded route tables"
-    TAGS = "our own tags on the guarded route tables"
-    ANY_TABLE = "any route table"
+    TABLES = "the route tables of the VPC"
     """Pins are kept in the tables of the public subnets, which the file does not name."""
-    INTERFACES = "any network interface"
+    INTERFACES = "the network interfaces of the VPC"
     TOPIC = "the topic that the file names"
-    PROOF = "the guarded route tables, for a route of the proof's own"
+    KEY = "the key that the file names"
 
 
-class Need(Struct, frozen=True):
-    """One action, where, and what for."""
+class Permission(Struct, frozen=True):
+    """One statement: its name (Sid), the actions, where, and on which further conditions."""
 
-    action: str
+    name: str
+    actions: tuple[str, ...]
     scope: Scope
-    reason: str
+    condition: Condition = {}
+    tag_keys: tuple[str, ...] = ()
+    """The only keys under which it may write tags."""
 
 
 RUN = (
-    Need("ec2:DescribeInstances", Scope.ANYTHING, "who stands for each node"),
-    Need("ec2:DescribeRouteTables", Scope.ANYTHING, "where the routes point"),
-    Need("ec2:ReplaceRoute", Scope.GUARDED, "the moves"),
+    Permission("NathbRead", ("ec2:DescribeInstances", "ec2:DescribeRouteTables"), Scope.ANYTHING),
+    Permission("NathbMove", ("ec2:ReplaceRoute",), Scope.GUARDED),
 )
-MORE: dict[Feature, tuple[Need, ...]] = {
+"""What the daemon does. It writes no tag."""
+MORE: dict[Feature, tuple[Permission, ...]] = {
     Feature.APPLY: (
-        Need("ec2:CreateRoute", Scope.ANY_TABLE, "pins and missing routes"),
-        Need("ec2:ReplaceRoute", Scope.ANY_TABLE, "pins that lead elsewhere"),
-        Need("ec2:ModifyNetworkInterfaceAttribute", Scope.INTERFACES, "source/dest checks"),
-        Need("ec2:CreateTags", Scope.TAGS, "the digest of the file"),
+        Permission("NathbApplyRoutes", ("ec2:CreateRoute", "ec2:ReplaceRoute"), Scope.TABLES),
+        # `ec2:Attribute` alone is the value of a parameter `Attribute`, which this call has not:
+        # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/iam-policies-for-amazon-ec2.html
+        Permission(
+            "NathbApplyChecks",
+            ("ec2:ModifyNetworkInterfaceAttribute",),
+            Scope.INTERFACES,
+            {"StringEquals": {"ec2:Attribute/SourceDestCheck": "false"}},
+        ),
+        Permission("NathbApplyTag", ("ec2:CreateTags",), Scope.GUARDED, tag_keys=(FILE_TAG,)),
     ),
     Feature.DRAIN: (
-        Need("ec2:CreateTags", Scope.TAGS, "drain, pause, revert"),
-        Need("ec2:DeleteTags", Scope.TAGS, "undrain, resume"),
+        Permission(
+            "NathbDrain",
+            ("ec2:CreateTags", "ec2:DeleteTags"),
+            Scope.GUARDED,
+            tag_keys=(DRAIN_TAG, PAUSE_TAG, REVERT_TAG),
+        ),
     ),
-    Feature.SNS: (Need("sns:Publish", Scope.TOPIC, "notices of transitions"),),
+    Feature.SNS: (
+        Permission("NathbNotify", ("sns:Publish",), Scope.TOPIC),
+        # What whoever publishes to an encrypted topic must be allowed:
+        # https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
+        Permission("NathbNotifyKey", ("kms:Decrypt", "kms:GenerateDataKey"), Scope.KEY),
+    ),
+    # A route of the proof's own; IAM has no key for the destination of a route.
     Feature.PROVE: (
-        Need("ec2:CreateRoute", Scope.PROOF, "check --prove"),
-        Need("ec2:DeleteRoute", Scope.PROOF, "check --prove"),
+        Permission("NathbProve", ("ec2:CreateRoute", "ec2:DeleteRoute"), Scope.GUARDED),
     ),
 }
-PARTITIONS = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}
+"""What people do, by what the role is used for; and the notices."""
 
 
-def policy(group: Group, features: Iterable[Feature] = (), account: str = "*") -> dict[str, Any]:
+def policy(group: Group, features: Iterable[Feature] = (), place: Place | None = None) -> Document:
     """Return the policy document for a file's daemons, and for what else the role is used for.
 
-    `account` is the twelve-digit id. A group without a region gets one for every region. A topic
-    that the file names is the daemon's own need.
+    A topic that the file names is the daemon's own need.
     """
     wanted = {*features, Feature.SNS} if group.notify.sns else set(features) - {Feature.SNS}
-    more = (need for feature in Feature if feature in wanted for need in MORE[feature])
-    needs = dict.fromkeys([*RUN, *more])
-    statements = [_statement(scope, needs, group, account) for scope in Scope]
-    return {"Version": VERSION, "Statement": [one for one in statements if one["Action"]]}
+    more = (one for feature in Feature if feature in wanted for one in MORE[feature])
+    return _document(_statements((*RUN, *more), group, place or Place(region=group.region or ANY)))
 
 
-def _statement(scope: Scope, needs: Iterable[Need], group: Group, account: str) -> dict[str, Any]:
-    statement: dict[str, Any] = {
-        "Effect": "Allow",
-        "Action": sorted({need.action for need in needs if need.scope is scope}),
-        "Resource": _resources(scope, group, account),
-    }
-    if scope is Scope.TAGS:
-        statement["Condition"] = {"ForAllValues:StringLike": {"aws:TagKeys": [TAG_KEYS]}}
-    return statement
+def first_policy() -> Document:
+    """Return the policy for the first hour: what `init` and `check --aws` read, and no writes."""
+    return _document([_allow(one, ANY, {}) for one in RUN if one.scope is Scope.ANYTHING])
 
 
-def _resources(scope: Scope, group: Group, account: str) -> list[str] | str:
-    region = group.region or "*"
-    partition = next(
-        (name for start, name in PARTITIONS.items() if region.startswith(start)), "aws"
+def service_control_policy(roles: Sequence[str]) -> Document:
+    """Return a service control policy that keeps all but these roles from writing nathb's tags.
+
+    `roles` are ARNs, which may have `*`. A DeleteTags without keys, which deletes all tags, has no
+    keys to compare: it is denied on its own.
+    https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_scps.html
+    """
+    others = {"ArnNotLike": {"aws:PrincipalArn": list(roles)}}
+    table = Place().arn("route-table/*")
+    named = {"ForAnyValue:StringLike": {"aws:TagKeys": [TAG_KEYS]}}
+    return _document(
+        [
+            _deny("NathbTags", ["ec2:CreateTags", "ec2:DeleteTags"], table, named | others),
+            _deny("NathbAllTags", ["ec2:DeleteTags"], table, NO_KEYS | others),
+        ]
     )
-    prefix = f"arn:{partition}:ec2:{region}:{account}"
-    guarded = sorted({f"{prefix}:route-table/{route.table}" for route in group.routes()})
+
+
+NO_KEYS: Condition = {"Null": {"aws:TagKeys": "true"}}
+
+
+def _document(statements: Iterable[Document]) -> Document:
+    return {"Version": VERSION, "Statement": list(statements)}
+
+
+def _statements(
+    permissions: Iterable[Permission], group: Group, place: Place
+) -> Iterable[Document]:
+    for one in permissions:
+        if resources := _resources(one.scope, group, place):
+            yield _allow(one, resources, _condition(one, place))
+
+
+def _allow(one: Permission, resources: list[str] | str, condition: Condition) -> Document:
+    statement = {
+        "Sid": one.name,
+        "Effect": "Allow",
+        "Action": list(one.actions),
+        "Resource": resources,
+    }
+    return statement | ({"Condition": condition} if condition else {})
+
+
+def _deny(name: str, actions: list[str], resource: str, condition: Condition) -> Document:
+    return {
+        "Sid": name,
+        "Effect": "Deny",
+        "Action": actions,
+        "Resource": resource,
+        "Condition": condition,
+    }
+
+
+def _condition(one: Permission, place: Place) -> Condition:
+    condition = dict(one.condition)
+    if one.tag_keys:
+        # ForAllValues alone is true of a request without keys, as DeleteTags may be.
+        condition["ForAllValues:StringEquals"] = {"aws:TagKeys": list(one.tag_keys)}
+        condition["Null"] = {"aws:TagKeys": "false"}
+    if one.scope in {Scope.TABLES, Scope.INTERFACES} and place.vpcs:
+        condition["ArnLike"] = {"ec2:Vpc": [place.arn(f"vpc/{vpc}") for vpc in place.vpcs]}
+    return condition
+
+
+def _resources(scope: Scope, group: Group, place: Place) -> list[str] | str:
+    """Return the ARNs of a scope; empty where the file names none."""
+    guarded = sorted({place.arn(f"route-table/{route.table}") for route in group.routes()})
     resources: dict[Scope, list[str] | str] = {
-        Scope.ANYTHING: "*",
+        Scope.ANYTHING: ANY,
         Scope.GUARDED: guarded,
-        Scope.TAGS: guarded,
-        Scope.ANY_TABLE: f"{prefix}:route-table/*",
-        Scope.INTERFACES: f"{prefix}:network-interface/*",
+        Scope.TABLES: place.arn("route-table/*"),
+        Scope.INTERFACES: place.arn("network-interface/*"),
         Scope.TOPIC: group.notify.sns,
-        Scope.PROOF: guarded,
+        Scope.KEY: group.notify.kms,
     }
     return resources[scope]

@@ -12,7 +12,7 @@ from typing import Any
 
 from nathb.aws.api_errors import cloud_error
 from nathb.aws.routes import family
-from nathb.aws.tags import FILE_TAG
+from nathb.aws.tags import DRAIN_TAG, FILE_TAG
 from nathb.core.errors import CloudError, Finding, bad, good, warning
 from nathb.core.model import Failure, Route
 from nathb.provision.inventory import Inventory
@@ -25,6 +25,11 @@ TARGETS = {
     "gateway_id": "GatewayId",
 }
 """The fields of a route that name a target, and the parameters that name the same one."""
+TAGGING = {
+    FILE_TAG: ("apply and replace", "apply"),
+    DRAIN_TAG: ("drain, pause and revert", "drain"),
+}
+"""One tag for each set of tags that a policy allows: the verbs, and the feature of the policy."""
 
 
 def inspect_permissions(client: Any, seen: Inventory) -> Iterator[Finding]:
@@ -41,12 +46,14 @@ def inspect_permissions(client: Any, seen: Inventory) -> Iterator[Finding]:
             text = f"this role may not call ReplaceRoute ({refused.failure.value})"
             yield bad(str(route), text, f"nathb iam-policy {name}")
     for table in sorted({route.table for route in seen.group.routes()} & seen.tables.keys()):
-        refused = _refusal(client, "CreateTags", table, table, _tags(seen, table))
-        if refused is None:
-            yield good(table, "this role may tag it: drain, pause and apply work from here")
-        else:
-            fix = f"nathb iam-policy {name} --features drain,apply"
-            yield warning(table, f"this role may not tag it ({refused.failure.value})", fix)
+        for key, (verbs, feature) in TAGGING.items():
+            refused = _refusal(client, "CreateTags", table, table, _tags(seen, table, key))
+            if refused is None:
+                yield good(table, f"this role may write the tag {key}: {verbs} work from here")
+            else:
+                text = f"this role may not write the tag {key} ({refused.failure.value})"
+                fix = f"nathb iam-policy {name} --features {feature}"
+                yield warning(table, f"{text}: {verbs} do not work from here", fix)
 
 
 def _refusal(
@@ -77,7 +84,7 @@ def _target(seen: Inventory, route: Route) -> dict[str, Any]:
     return {}
 
 
-def _tags(seen: Inventory, table: str) -> dict[str, Any]:
-    """Return a CreateTags that changes nothing."""
+def _tags(seen: Inventory, table: str, key: str) -> dict[str, Any]:
+    """Return a CreateTags that changes nothing; an empty value asks for nothing."""
     now = {tag.key: tag.value for tag in seen.tables[table].tags}
-    return {"Resources": [table], "Tags": [{"Key": FILE_TAG, "Value": now.get(FILE_TAG, "")}]}
+    return {"Resources": [table], "Tags": [{"Key": key, "Value": now.get(key, "")}]}

@@ -367,20 +367,22 @@ def test_a_pause_that_has_ended_by_itself_is_no_finding(site: Site) -> None:
 
 
 @pytest.mark.parametrize(
-    ("action", "level", "fix"),
+    ("action", "key", "level", "fix"),
     [
-        ("ReplaceRoute", Level.BAD, "nathb iam-policy tokyo"),
-        ("CreateTags", Level.WARNING, "nathb iam-policy tokyo --features drain,apply"),
+        ("ReplaceRoute", "", Level.BAD, "nathb iam-policy tokyo"),
+        ("CreateTags", "nathb:file", Level.WARNING, "nathb iam-policy tokyo --features apply"),
+        ("CreateTags", "nathb:drain", Level.WARNING, "nathb iam-policy tokyo --features drain"),
     ],
 )
 def test_a_permission_that_is_missing_is_found(
-    site: Site, action: str, level: Level, fix: str
+    site: Site, action: str, key: str, level: Level, fix: str
 ) -> None:
     before = site.wrong()
 
-    def refuse(**_: Any) -> None:
-        answer = {"Error": {"Code": "UnauthorizedOperation", "Message": "no"}}
-        raise ClientError(answer, action)
+    def refuse(params: Any, **_: Any) -> None:
+        if params["body"].get("Tag.1.Key", "") == key:
+            answer = {"Error": {"Code": "UnauthorizedOperation", "Message": "no"}}
+            raise ClientError(answer, action)
 
     site.ec2.meta.events.register(f"before-call.ec2.{action}", refuse)
     finding = told(site, "this role may not")

@@ -1,19 +1,36 @@
-"""The least-privilege policy, held against every call that the code makes."""
+"""The policies, held against every call that the code makes, AWS's reference, and a linter.
+
+What each use of a role does with its policy is shown in tests/lab/test_nathb_and_its_role.py.
+"""
 
 from __future__ import annotations
 
 import ast
+import json
 from collections.abc import Iterator
 from itertools import chain, combinations
 from pathlib import Path
 from typing import Any
 
 import botocore.session
+import cfnlint.data
 import pytest
+from cfnlint.api import ManualArgs, lint
 from msgspec.structs import replace
 
+from nathb.aws.region import partition_of
+from nathb.core.errors import RefusalError
 from nathb.core.model import Group, Node, Notify, Route
-from nathb.provision.iam import MORE, RUN, Feature, policy
+from nathb.provision.iam import (
+    MORE,
+    RUN,
+    Feature,
+    Place,
+    first_policy,
+    policy,
+    service_control_policy,
+)
+from tests.lab.role import Request, allowed_by
 
 HOUSE = Path(__file__).parents[2] / "nathb"
 CALLED_BY: dict[str, set[Feature | None]] = {
@@ -36,7 +53,25 @@ GROUP = Group(
     region="ap-northeast-1",
 )
 TOPIC = "arn:aws:sns:ap-northeast-1:123456789012:nathb"
+KEY = "arn:aws:kms:ap-northeast-1:123456789012:key/0a9b954b-0c0f-fee0"
 TELLING = replace(GROUP, notify=Notify(sns=TOPIC))
+ENCRYPTED = replace(GROUP, notify=Notify(sns=TOPIC, kms=KEY))
+TOKYO = Place("aws", "ap-northeast-1", "123456789012", ("vpc-1",))
+BY_SNS = {"kms:Decrypt", "kms:GenerateDataKey"}
+"""Called by SNS, in the name of whoever publishes to an encrypted topic."""
+OPERATOR = "arn:aws:iam::123456789012:role/operator"
+DOCUMENTS = {
+    "first": first_policy(),
+    "everywhere": policy(replace(ENCRYPTED, region=""), Feature, Place()),
+    "china": policy(
+        replace(GROUP, region="cn-north-1"), Feature, Place("aws-cn", "cn-north-1", vpcs=("vpc-1",))
+    ),
+    **{
+        "daemon" + "".join(f"-{one.value}" for one in some): policy(ENCRYPTED, some, TOKYO)
+        for some in ((), (Feature.APPLY,), (Feature.DRAIN,), tuple(Feature))
+    },
+}
+SCP = service_control_policy([OPERATOR, "arn:aws:iam::*:role/nathb-*"])
 OPERATIONS = {
     service: set(botocore.session.get_session().get_service_model(service).operation_names)
     for service in ("ec2", "sns")
@@ -62,6 +97,11 @@ def allowed(document: dict[str, Any]) -> set[str]:
     return {action for one in document["Statement"] for action in one["Action"]}
 
 
+def statement(document: dict[str, Any], name: str) -> dict[str, Any]:
+    (one,) = [one for one in document["Statement"] if one["Sid"] == name]
+    return dict(one)
+
+
 CALLS = {
     str(file.relative_to(HOUSE)): set(called(file))
     for file in sorted(HOUSE.rglob("*.py"))
@@ -81,13 +121,140 @@ def test_every_call_of_the_code_is_allowed_to_whoever_makes_it(file: str) -> Non
 
 
 def test_nothing_is_allowed_that_no_code_calls() -> None:
-    wanted = {need.action for need in chain(RUN, *MORE.values())}
-    assert wanted == set().union(*CALLS.values())
+    wanted = {action for one in chain(RUN, *MORE.values()) for action in one.actions}
+    assert wanted == set().union(BY_SNS, *CALLS.values())
 
 
-@pytest.mark.parametrize("features", EVERY_SET, ids=lambda some: "+".join(f.value for f in some))
-def test_writes_are_never_allowed_on_everything(features: tuple[Feature, ...]) -> None:
-    for one in policy(TELLING, features)["Statement"]:
+# --- a linter -------------------------------------------------------------------------------------
+
+
+def linted(documents: dict[str, dict[str, Any]]) -> list[str]:
+    """What cfn-lint says of policy documents: grammar, actions, and resources of each action."""
+    resources = {
+        "".join(filter(str.isalnum, name)): {
+            "Type": "AWS::IAM::ManagedPolicy",
+            "Properties": {"PolicyDocument": document},
+        }
+        for name, document in documents.items()
+    }
+    options = ManualArgs(include_checks=["I"], regions=["ap-northeast-1"])
+    found = lint(json.dumps({"Resources": resources}), config=options)
+    return [f"{one.rule.id} {one.path[1:2]} {one.message[:200]}" for one in found]
+
+
+def test_the_linter_finds_nothing_in_any_policy() -> None:
+    assert linted({**DOCUMENTS, "scp": SCP}) == []
+
+
+def test_the_linter_finds_a_wrong_action_a_wrong_resource_and_a_wrong_operator() -> None:
+    first, table = statement(DOCUMENTS["first"], "NathbRead"), TOKYO.arn("route-table/rtb-1")
+    broken = {
+        "W3037": first | {"Action": ["ec2:ReplaceRoutes"]},
+        "I3510": first | {"Action": ["ec2:ReplaceRoute"], "Resource": TOKYO.arn("subnet/s-1")},
+        "E3510": first | {"Resource": table, "Condition": {"ArnLikes": {"ec2:Vpc": "x"}}},
+    }
+    documents = {
+        rule: {"Version": "2012-10-17", "Statement": [one]} for rule, one in broken.items()
+    }
+    assert {line.split()[0] for line in linted(documents)} == broken.keys()
+
+
+REFERENCE = json.loads(
+    Path(*cfnlint.data.__path__, "AdditionalSpecs", "Policies.json").read_text(encoding="utf-8")
+)
+"""AWS's own list of the actions, resources and condition keys of each service."""
+
+
+def keys_of(arn: str) -> set[str]:
+    """The condition keys that AWS names for the resource of an ARN."""
+    _, _, service, _, _, rest = arn.split(":", 5)
+    return set(REFERENCE[service]["Resources"][rest.partition("/")[0]]["ConditionKeys"])
+
+
+@pytest.mark.parametrize("name", [*DOCUMENTS, "scp"])
+def test_every_condition_is_on_a_key_that_the_resource_has(name: str) -> None:
+    for one in {**DOCUMENTS, "scp": SCP}[name]["Statement"]:
+        for key in chain.from_iterable(one.get("Condition", {}).values()):
+            for arn in [one["Resource"]] if isinstance(one["Resource"], str) else one["Resource"]:
+                generic = key.partition("/")[0] + ("/${AttributeName}" if "/" in key else "")
+                assert generic in keys_of(arn) | {"aws:PrincipalArn"}
+
+
+def test_the_attribute_of_the_condition_is_one_of_the_request() -> None:
+    (key,) = statement(DOCUMENTS["daemon-apply"], "NathbApplyChecks")["Condition"]["StringEquals"]
+    model = botocore.session.get_session().get_service_model("ec2")
+    members = model.operation_model("ModifyNetworkInterfaceAttribute").input_shape.members
+    assert key.removeprefix("ec2:Attribute/") in members
+    assert "Attribute" not in members  # whose value the key without a name would be
+
+
+# --- what each statement lets through -------------------------------------------------------------
+
+TABLE = TOKYO.arn("route-table/rtb-a")
+OTHER_TABLE = TOKYO.arn("route-table/rtb-z")
+ENI = TOKYO.arn("network-interface/eni-1")
+OURS = {"ec2:Vpc": [TOKYO.arn("vpc/vpc-1")]}
+THEIRS = {"ec2:Vpc": [TOKYO.arn("vpc/vpc-2")]}
+OFF = {"ec2:Attribute/SourceDestCheck": ["false"]}
+
+
+def granted(features: tuple[Feature, ...], request: Request) -> bool:
+    return bool(allowed_by([policy(GROUP, features, TOKYO)], request))
+
+
+TAGGED = {
+    "nathb:file": {Feature.APPLY},
+    "nathb:drain": {Feature.DRAIN},
+    "nathb:pause": {Feature.DRAIN},
+    "nathb:revert": {Feature.DRAIN},
+    "nathb:else": set(),
+    "Name": set(),
+}
+
+
+@pytest.mark.parametrize("key", TAGGED)
+def test_a_tag_is_written_by_whoever_writes_it_and_by_no_one_else(key: str) -> None:
+    for features in EVERY_SET:
+        request = Request("ec2:CreateTags", TABLE, {"aws:TagKeys": [key], **OURS})
+        assert granted(features, request) is bool(TAGGED[key] & set(features))
+        elsewhere = Request(request.action, OTHER_TABLE, request.context)
+        assert not granted(features, elsewhere)
+
+
+def test_a_request_that_names_no_tag_is_denied_for_it_would_delete_all() -> None:
+    assert granted(
+        (Feature.DRAIN,), Request("ec2:DeleteTags", TABLE, {"aws:TagKeys": ["nathb:drain"]})
+    )
+    both = {"aws:TagKeys": ["nathb:drain", "Name"]}
+    for context in ({}, both):
+        assert not granted(tuple(Feature), Request("ec2:DeleteTags", TABLE, context))
+
+
+def test_apply_writes_routes_of_its_vpc_alone() -> None:
+    for action in ("ec2:CreateRoute", "ec2:ReplaceRoute"):
+        assert granted((Feature.APPLY,), Request(action, OTHER_TABLE, OURS))
+        assert not granted((Feature.APPLY,), Request(action, OTHER_TABLE, THEIRS))
+        assert not granted((Feature.APPLY,), Request(action, OTHER_TABLE))
+        assert not granted((Feature.DRAIN,), Request(action, OTHER_TABLE, OURS))
+
+
+def test_apply_switches_the_check_off_in_its_vpc_and_changes_no_other_attribute() -> None:
+    action = "ec2:ModifyNetworkInterfaceAttribute"
+    assert granted((Feature.APPLY,), Request(action, ENI, OURS | OFF))
+    refused = (
+        THEIRS | OFF,
+        OURS,
+        OFF,
+        OURS | {"ec2:Attribute/SourceDestCheck": ["true"]},
+        OURS | {"ec2:Attribute/Description": ["false"]},
+    )
+    for context in refused:
+        assert not granted((Feature.APPLY,), Request(action, ENI, context))
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_writes_are_never_allowed_on_everything(name: str) -> None:
+    for one in DOCUMENTS[name]["Statement"]:
         if one["Resource"] == "*":
             assert all(action.startswith("ec2:Describe") for action in one["Action"])
 
@@ -95,36 +262,81 @@ def test_writes_are_never_allowed_on_everything(features: tuple[Feature, ...]) -
 def test_the_daemon_may_replace_routes_in_exactly_the_guarded_tables() -> None:
     (writes,) = [one for one in policy(GROUP)["Statement"] if one["Resource"] != "*"]
     assert writes == {
+        "Sid": "NathbMove",
         "Effect": "Allow",
         "Action": ["ec2:ReplaceRoute"],
-        "Resource": [f"arn:aws:ec2:ap-northeast-1:*:route-table/rtb-{letter}" for letter in "abc"],
+        "Resource": [f"arn:*:ec2:ap-northeast-1:*:route-table/rtb-{letter}" for letter in "abc"],
     }
 
 
 def test_a_topic_may_be_published_to_where_the_file_names_it_and_nowhere_else() -> None:
-    (one,) = [one for one in policy(TELLING)["Statement"] if "sns:Publish" in one["Action"]]
-    assert one["Resource"] == TOPIC
+    assert statement(policy(TELLING), "NathbNotify")["Resource"] == TOPIC
     assert "sns:Publish" not in allowed(policy(GROUP, Feature))
 
 
-def test_tags_may_be_written_under_our_own_keys_only() -> None:
-    tagging = [
-        one for one in policy(GROUP, Feature)["Statement"] if "ec2:CreateTags" in one["Action"]
-    ]
-    assert [one["Condition"] for one in tagging] == [
-        {"ForAllValues:StringLike": {"aws:TagKeys": ["nathb:*"]}}
-    ]
+def test_the_key_of_an_encrypted_topic_may_be_used_where_the_file_names_it() -> None:
+    one = statement(policy(ENCRYPTED), "NathbNotifyKey")
+    assert (one["Resource"], set(one["Action"])) == (KEY, BY_SNS)
+    assert allowed(policy(TELLING, Feature)).isdisjoint(BY_SNS)
+
+
+# --- before there is a file, and for everybody else -----------------------------------------------
+
+
+def test_the_first_policy_reads_what_init_and_check_read_and_writes_nothing() -> None:
+    assert allowed(first_policy()) == CALLS["aws/reader.py"]
 
 
 @pytest.mark.parametrize(
-    ("region", "start"),
+    ("action", "keys", "is_denied"),
     [
-        ("cn-north-1", "arn:aws-cn:ec2:cn-north-1:123456789012:"),
-        ("us-gov-west-1", "arn:aws-us-gov:ec2:us-gov-west-1:123456789012:"),
-        ("", "arn:aws:ec2:*:123456789012:"),
+        ("ec2:CreateTags", ["nathb:drain"], True),
+        ("ec2:CreateTags", ["Name", "nathb:new"], True),
+        ("ec2:CreateTags", ["Name"], False),
+        ("ec2:DeleteTags", ["nathb:pause"], True),
+        ("ec2:DeleteTags", ["Name"], False),
+        ("ec2:DeleteTags", [], True),
     ],
 )
-def test_an_arn_has_the_partition_of_its_region(region: str, start: str) -> None:
-    group = replace(GROUP, region=region)
-    _, writes = policy(group, (), "123456789012")["Statement"]
-    assert all(arn.startswith(start) for arn in writes["Resource"])
+def test_the_scp_keeps_everyone_else_from_nathbs_tags(
+    action: str, keys: list[str], is_denied: bool
+) -> None:
+    anything = {
+        "Statement": [{"Sid": "All", "Effect": "Allow", "Action": "ec2:*", "Resource": "*"}]
+    }
+    for who, is_one_of_ours in ((OPERATOR, True), ("arn:aws:iam::123456789012:role/dev", False)):
+        context = {"aws:PrincipalArn": [who]} | ({"aws:TagKeys": keys} if keys else {})
+        decided = allowed_by([anything, SCP], Request(action, TABLE, context))
+        assert bool(decided) is (is_one_of_ours or not is_denied)
+
+
+# --- partitions -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("region", "partition"),
+    [
+        ("ap-northeast-1", "aws"),
+        ("cn-north-1", "aws-cn"),
+        ("us-gov-west-1", "aws-us-gov"),
+        ("us-iso-east-1", "aws-iso"),
+        ("us-isob-east-1", "aws-iso-b"),
+        ("eu-isoe-west-1", "aws-iso-e"),
+        ("us-isof-south-1", "aws-iso-f"),
+        ("eusc-de-east-1", "aws-eusc"),
+    ],
+)
+def test_a_region_is_in_the_partition_that_the_sdk_knows(region: str, partition: str) -> None:
+    assert partition_of(region) == partition
+
+
+def test_a_region_of_no_partition_is_refused() -> None:
+    with pytest.raises(RefusalError, match="region nowhere-1: boto3 knows no partition"):
+        partition_of("nowhere-1")
+
+
+def test_every_arn_has_the_partition_of_the_place() -> None:
+    resources = [one["Resource"] for one in DOCUMENTS["china"]["Statement"]]
+    vpc = statement(DOCUMENTS["china"], "NathbApplyRoutes")["Condition"]["ArnLike"]["ec2:Vpc"]
+    arns = [arn for one in (*resources, vpc) for arn in ([one] if isinstance(one, str) else one)]
+    assert {arn.partition(":ec2:")[0] for arn in arns} == {"*", "arn:aws-cn"}

@@ -46,6 +46,7 @@ settle: 5s
 contest_hold: 20m
 notify:
   sns: arn:aws-us-gov:sns:us-gov-west-1:123456789012:nathb
+  kms: arn:aws-us-gov:kms:us-gov-west-1:123456789012:key/mrk-0a9b954b0c0ffee0
 metrics:
   textfile: /run/nathb/vyos/metrics.prom
   listen: "[::1]:9477"
@@ -97,7 +98,10 @@ def test_every_key_reaches_the_group() -> None:
         view_max_age=600.0,
         settle=5.0,
         contest_hold=1200.0,
-        notify=Notify("arn:aws-us-gov:sns:us-gov-west-1:123456789012:nathb"),
+        notify=Notify(
+            sns="arn:aws-us-gov:sns:us-gov-west-1:123456789012:nathb",
+            kms="arn:aws-us-gov:kms:us-gov-west-1:123456789012:key/mrk-0a9b954b0c0ffee0",
+        ),
         metrics=Metrics("/run/nathb/vyos/metrics.prom", "[::1]:9477"),
         check=Timers(interval=0.1, fast_interval=0.05, timeout=0.2, fall=4, rise=2, pulse=0.0),
         nodes=(

@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from nathb.config import find_warnings, load
-from nathb.core.model import Group, Node, Route, Timers
+from nathb.core.model import Group, Node, Notify, Route, Timers
 
 EXAMPLE = Path(__file__).parents[2] / "etc" / "nathb" / "example.yaml"
 
@@ -36,6 +36,10 @@ UNWISE: dict[str, tuple[dict[str, Any], str]] = {
         {"nodes": (replace(A, heartbeat=("4.4.4.1", "8.8.4.4")), C)},
         "nodes.nat-a.heartbeat: 8.8.4.4 is Google's public resolver: clients that use it lose it "
         "whenever nat-a is down; choose an address that no client needs",
+    ),
+    "a key without a topic": (
+        {"notify": Notify(kms="arn:aws:kms:eu-west-1:123456789012:key/0a")},
+        "notify.kms: is the key of a topic, and the file names no topic; add `sns:`",
     ),
     "tags with a wildcard": (
         {"nodes": (replace(A, instance="", match=(("tag:Name", "nat-?"),)), C)},

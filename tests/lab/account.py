@@ -18,11 +18,12 @@ class Ids:
 
 @dataclass(frozen=True)
 class Account:
-    """What was built: the ids of instances, of route tables (by subnet name) and of the gateway."""
+    """What was built: the ids of instances, of route tables (by subnet name), gateway and VPC."""
 
     instances: dict[str, Ids]
     tables: dict[str, str]
     gateway: str
+    vpc: str
 
 
 def operator_client(port: int, region: str) -> Any:
@@ -56,7 +57,7 @@ def build_account(ec2: Any, plan: Plan) -> Account:
         ec2.associate_route_table(RouteTableId=table, SubnetId=subnet)
         tables[one.subnet.name] = table
         instances[one.name] = launch(ec2, one, subnet)
-    account = Account(instances, tables, gateway)
+    account = Account(instances, tables, gateway, vpc)
     for zone in plan.zones:
         public, private = tables[zone.nat.subnet.name], tables[zone.app.subnet.name]
         _route(ec2, public, EVERYWHERE, GatewayId=gateway)

@@ -18,12 +18,15 @@ from werkzeug.test import run_wsgi_app
 from tests.lab import answers
 from tests.lab.api_faults import REFUSALS, ActiveFaults, ApiFault, Refusal
 from tests.lab.ec2_state import Ec2State
+from tests.lab.role import allowed_by, requests_of
 from tests.lab.router import Router
 from tests.lab.web import Wsgi, drip, reset
 
 READS = ("Describe", "Get", "List")
 SHOWN_IN_TABLES = ("Route", "Tags", "Instances")  # writes that change what a route table shows
 LARGEST_SKEW = timedelta(minutes=15)
+OURS = "nathb/"  # stands in the User-Agent of what nathb itself asks
+DENIED = Refusal(403, "UnauthorizedOperation", "You are not authorized to perform this operation.")
 DRY_RUN = Refusal(412, "DryRunOperation", "Request would have succeeded, but DryRun flag is set.")
 
 LARGEST_PAGE = {"DescribeInstances": 1000, "DescribeRouteTables": 100}
@@ -37,7 +40,7 @@ class Call:
 
     `at` is monotonic seconds; `applied` says that EC2's state has been written to. `age` is how
     long ago it was signed, in seconds, up to one too many: the date that a request is signed with
-    has whole seconds.
+    has whole seconds. `allowed_by` names the statements (Sid) of the caller's role that allow it.
     """
 
     at: float
@@ -49,6 +52,7 @@ class Call:
     error: str | None = None
     applied: bool = False
     age: float | None = None
+    allowed_by: list[str] = field(default_factory=list)
     request_id: str = field(default_factory=lambda: str(uuid4()))
 
 
@@ -71,6 +75,8 @@ class Ec2Api:
         self, moto: Wsgi, state: Ec2State, router: Router, caller: Callable[[str], str]
     ) -> None:
         self.faults = ActiveFaults()
+        self.roles: dict[str, dict[str, Any]] = {}
+        """By caller: the policies of its role, by their names. Without any, all is allowed."""
         self._moto = moto
         self._state = state
         self._router = router
@@ -136,7 +142,22 @@ class Ec2Api:
             reset(environ)
         return answer
 
+    def _is_allowed(self, call: Call, environ: dict[str, Any]) -> bool:
+        """Whether the caller's role allows it; what is not nathb's own call is not asked about."""
+        policies = self.roles.get(call.caller)
+        if not policies or OURS not in environ.get("HTTP_USER_AGENT", ""):
+            return True
+        with self._moto_lock:
+            asked = list(
+                requests_of(call.action, call.parameters, self._state.region, self._state.vpc_of)
+            )
+        call.allowed_by = [allowed_by(policies.values(), one) for one in asked]
+        return all(call.allowed_by)
+
     def _answer(self, call: Call, environ: dict[str, Any]) -> Answer:
+        if not self._is_allowed(call, environ):
+            call.error = DENIED.code
+            return Answer.refusing(DENIED, call.request_id)
         if call.dry_run:  # moto would carry it out
             call.error = DRY_RUN.code
             return Answer.refusing(DRY_RUN, call.request_id)

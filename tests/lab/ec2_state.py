@@ -24,6 +24,18 @@ class Ec2State:
         self._backend = ec2_backends[DEFAULT_ACCOUNT_ID][plan.region]
         self._owners: dict[str, str] = {}  # ENI to instance id; moto forgets it on terminate
 
+    @property
+    def region(self) -> str:
+        return self._plan.region
+
+    def vpc_of(self, an_id: str) -> str:
+        """The VPC of a route table or an interface; empty for what is not there."""
+        if an_id in self._backend.route_tables:
+            return str(self._backend.route_tables[an_id].vpc_id)
+        if an_id in self._backend.enis:
+            return str(self._backend.enis[an_id].subnet.vpc_id)
+        return ""
+
     def instance_id_at(self, address: str) -> str | None:
         """The id of the instance that has this private address now."""
         return next(

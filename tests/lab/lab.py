@@ -12,12 +12,16 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from nathb.config import parse
+from nathb.core.errors import FileError
+from nathb.core.model import Group
+from nathb.provision.iam import Feature, Place, policy
 from tests.lab.account import Account, Ids, build_account, launch, operator_client
 from tests.lab.api_faults import OPERATOR
 from tests.lab.client import Client
@@ -30,6 +34,7 @@ from tests.lab.pace import Pace
 from tests.lab.plan import ECHO, ECHO_PORT, EVERYWHERE, PAIR, Plan
 from tests.lab.processes import Command, Daemon, Processes, nathb
 from tests.lab.remote import ApiFaults, Call
+from tests.lab.role import ACCOUNT
 
 ROUTE_WRITES = ("ReplaceRoute", "CreateRoute", "DeleteRoute")
 DATAGRAMS = Path(__file__).with_name("datagrams.py")
@@ -224,11 +229,23 @@ class Lab:
         return self.start(node, argv, env)
 
     def install(self, node: str, config: str, name: str = "lab") -> Path:
-        """Write a group's file where a node can read it."""
+        """Write a group's file where a node can read it.
+
+        The node's role gets what `nathb iam-policy` prints for the file, and EC2 denies the rest.
+        """
         path = self.directory / node / f"{name}.yaml"
         path.parent.mkdir(exist_ok=True)
         path.write_text(config)
+        with suppress(FileError):
+            self.allow(node, parse(config, str(path)), Feature)
         return path
+
+    def allow(self, node: str, group: Group, features: Iterable[Feature]) -> dict[str, Any]:
+        """Let a node's role have the policy of a group, for these uses; the policy."""
+        place = Place("aws", self.plan.region, ACCOUNT, (self.account.vpc,))
+        document = policy(group, features, place)
+        self.api.allow(node, group.name, document)
+        return document
 
     def pair_config(self, **overrides: Any) -> str:
         """The group's file for this lab as YAML text; keywords as `group_file` takes them."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from tests.lab.api_faults import ApiFault
 from tests.lab.fork_server import Wire
@@ -22,6 +23,7 @@ class Call:
     error: str | None
     applied: bool
     age: float | None
+    allowed_by: Sequence[str]
     request_id: str
 
 
@@ -59,6 +61,10 @@ class ApiFaults:
             zone=zone,
         )
         return number
+
+    def allow(self, caller: str, name: str, policy: Mapping[str, Any]) -> None:
+        """Give the role of an instance this policy, in place of the one of that name."""
+        self._wire.ask("allow", caller=caller, name=name, policy=policy)
 
     def lift(self, number: int | None = None) -> None:
         """End one fault, or all. Calls that hang are let go, with a reset."""

@@ -65,6 +65,9 @@ def _obey(api: Ec2Api, do: str, **details: Any) -> Any:
                     details["zone"],
                 )
             )
+        case "allow":
+            api.roles.setdefault(details["caller"], {})[details["name"]] = details["policy"]
+            return True
         case "lift":
             return api.faults.lift(details["number"])
         case "calls":
