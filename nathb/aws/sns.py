@@ -15,7 +15,7 @@ import boto3
 from botocore.config import Config
 
 from nathb import __version__
-from nathb.aws.api_errors import cloud_error
+from nathb.aws.api_errors import cloud_error, request_id_of
 from nathb.core.errors import CloudError
 from nathb.core.events import Event, EventKind
 from nathb.core.model import Failure
@@ -29,6 +29,9 @@ PASSING = {Failure.THROTTLED, Failure.UNAVAILABLE, Failure.NO_REPLY, Failure.CRE
 """Failures after which a notice is sent again; after NO_REPLY, it may then arrive twice."""
 PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 60.0, 60.0, 60.0)
 """Seconds before each further try: five minutes in all, and the calls' own time."""
+
+KEY_DENIED = "KMSAccessDenied"
+"""SNS's word for a topic whose key whoever publishes may not use."""
 
 LONGEST_SUBJECT = 100
 FILTERED = ("NATHB_EVENT", "NATHB_GROUP", "NATHB_NODE", "PRIORITY")
@@ -84,7 +87,7 @@ class Topic:
                 },
             )
         except Exception as error:
-            raise cloud_error(error, "Publish", self._arn, self._arn, service="SNS") from error
+            raise _cloud_error(error, self._arn) from error
 
     def _make_client(self) -> Any:
         config = Config(
@@ -96,6 +99,19 @@ class Topic:
         )
         region = self._arn.split(":")[3]
         return self._make_session().client("sns", region_name=region, config=config)
+
+
+def _cloud_error(error: Exception, arn: str) -> CloudError:
+    answer = getattr(error, "response", None)
+    if isinstance(answer, dict) and answer.get("Error", {}).get("Code") == KEY_DENIED:
+        return CloudError(
+            Failure.DENIED,
+            f"Publish of {arn}: SNS says {KEY_DENIED}: this node's role may not use the key of the"
+            " topic; name the key in the file (`notify: {sns: …, kms: …}`), and give the role what"
+            " `nathb iam-policy` then prints",
+            request_id_of(answer),
+        )
+    return cloud_error(error, "Publish", arn, arn, service="SNS")
 
 
 def subject(notice: Mapping[str, str]) -> str:

@@ -148,6 +148,8 @@ def test_after_five_minutes_of_tries_a_notice_is_given_up(publish: Publish, time
 REFUSALS = {
     "AuthorizationError": f"allow sns:Publish on {ARN} in this node's role",
     "NotFound": "correct it in the file, or create it",
+    "KMSAccessDenied": "name the key in the file (`notify: {sns: …, kms: …}`), and give the role"
+    " what `nathb iam-policy` then prints",
     "InvalidParameter": "correct what SNS names",
 }
 
