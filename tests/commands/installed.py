@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.commands.test_command_line import OFF_EC2, ROOT
+from tests.commands.command_line import OFF_EC2, ROOT
 
 SCRIPT = """\
 import re

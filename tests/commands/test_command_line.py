@@ -19,34 +19,14 @@ from nathb.commands import check
 from nathb.ui import group_file
 from nathb.ui.arguments import Parser, attached
 from tests.aws.scripted import Server, error, serving
+from tests.commands.command_line import ROOT, in_a_process, nathb
 from tests.config.cases import FILE, Case, read_cases
 from tests.config.test_good import MINIMAL
 
-ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "etc" / "nathb" / "example.yaml"
 BROKEN = ROOT / "setup.cfg"
 """A file that is no group's."""
 CASES = read_cases()
-OFF_EC2 = {
-    "AWS_EC2_METADATA_SERVICE_ENDPOINT": "http://127.0.0.1:9",
-    "AWS_REGION": "ap-northeast-1",
-    "AWS_ACCESS_KEY_ID": "testing",
-    "AWS_SECRET_ACCESS_KEY": "testing",
-}
-
-
-def nathb(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
-    done = subprocess.run(
-        [sys.executable, "-m", "nathb", *arguments],
-        env=kept | OFF_EC2 | {"PYTHONPATH": str(ROOT)} | variables,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert "Traceback" not in done.stdout + done.stderr
-    return done
 
 
 def test_help_names_every_verb_and_each_verb_shows_an_example() -> None:
@@ -76,7 +56,7 @@ def test_a_command_line_that_makes_no_sense_is_2(arguments: tuple[str, ...]) -> 
 
 
 def test_a_good_file_is_0_and_says_what_it_guards() -> None:
-    done = nathb("check", str(EXAMPLE))
+    done = in_a_process("check", str(EXAMPLE))
     assert done.returncode == 0
     assert done.stdout.splitlines()[-1].startswith(f"{EXAMPLE}: good: group example, nodes ")
 
@@ -95,7 +75,7 @@ def test_a_bad_file_is_78_with_every_mistake_on_stderr(
 
 
 def test_a_bad_file_is_78_from_a_process_of_its_own_too() -> None:
-    done = nathb("check", str(BROKEN))
+    done = in_a_process("check", str(BROKEN))
     assert done.returncode == 78
     assert done.stderr.startswith(str(BROKEN))
 
@@ -138,7 +118,7 @@ def test_a_tag_without_credentials_says_where_they_come_from() -> None:
 
 
 def test_run_off_ec2_says_how_to_name_the_node(tmp_path: Path) -> None:
-    done = nathb("run", str(EXAMPLE), RUNTIME_DIRECTORY=str(tmp_path / "nathb" / "example"))
+    done = in_a_process("run", str(EXAMPLE), RUNTIME_DIRECTORY=str(tmp_path / "nathb" / "example"))
     assert done.returncode == 1
     assert "--node NAME" in done.stderr
 
@@ -147,7 +127,7 @@ def test_run_as_a_node_that_is_not_in_the_file_is_2_and_names_those_that_are(
     tmp_path: Path,
 ) -> None:
     own = {"RUNTIME_DIRECTORY": str(tmp_path / "nathb" / "example")}
-    done = nathb("run", str(EXAMPLE), "--node", "nat-z", **own)
+    done = in_a_process("run", str(EXAMPLE), "--node", "nat-z", **own)
     assert done.returncode == 2
     assert "nat-a" in done.stderr
 
