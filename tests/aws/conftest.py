@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from urllib.request import ProxyHandler, Request, build_opener
 
 import boto3
 import botocore.session
@@ -61,15 +62,20 @@ def moto_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     server.start()
     host, port = server.get_host_and_port()
     session = session_at(f"http://{host}:{port}", tmp_path_factory.mktemp("moto"))
-    # moto's first answer loads its catalogue of images, which a busy machine takes long over.
+    # moto's first answer imports what it takes, which a busy machine takes long over.
     client = make_client(session=session, read_timeout=60.0)
-    yield client
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")  # a second each time it is emptied
+        yield client
     client.close()
     server.stop()
 
 
 @pytest.fixture
 def world(moto_client: Any) -> World:
+    """A world alone in its EC2: what is described costs time, the more the more there is."""
+    empty = Request(f"{moto_client.meta.endpoint_url}/moto-api/reset", method="POST")
+    build_opener(ProxyHandler({})).open(empty, timeout=60.0).close()
     return build(moto_client)
 
 
