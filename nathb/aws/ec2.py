@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from nathb.aws.api_errors import cloud_error, request_id_of
-from nathb.aws.instances import describe, describe_launch, filters_of, machines_of
+from nathb.aws.instances import Found, describe, describe_launch, filters_of, machines_of
 from nathb.aws.reader import Reader, named
 from nathb.aws.routes import family, find, holder_of, leads_to, table_of
 from nathb.aws.tags import FILE_TAG, read_intent, wall_clock
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
 
-    from nathb.aws.instances import Found
     from nathb.aws.reader import Filters
     from nathb.aws.responses import EC2Instance, RouteEntry, Table
     from nathb.core.ec2_state import Instance
@@ -49,17 +48,20 @@ class Cloud:
         draw: Callable[[], float] = random.random,
         utc: Callable[[], datetime] = wall_clock,
         here: str = "",
+        own: Callable[[], EC2Instance] | None = None,
     ) -> None:
         """`client` is boto3's; `clock` gives monotonic seconds; `draw` a number from 0 to 1.
 
         `utc` is the wall clock, for tags that carry their end, and nothing else. `here` is the id
-        of the instance that this process runs on, where it is known.
+        of the instance that this process runs on, where it is known, and `own` that instance as
+        its own metadata show it, for when EC2 does not.
         """
         self._client = client
         self._group = group
         self._clock = clock
         self._utc = utc
         self._here = here
+        self._own = own
         self._reader = Reader(client, sleep=sleep, draw=draw)
 
     @property
@@ -98,13 +100,14 @@ class Cloud:
         CloudError(MISSING) when EC2 does not show `me`, which does run: another region was asked,
         or EC2's answer is not whole. No pin could be judged by it. CloudError(REFUSED) when `me`
         is found by a `match` that does not find this machine alone, and another one is preferred.
-        When EC2 gives no answer for `me`, as while its zone is disrupted, `own_table` is empty.
+        When EC2 gives no answer for `me`, as while its zone is disrupted, this machine's own
+        metadata answer; if they do not either, `own_table` is empty.
         """
         at = self._clock()
         found = machines_of(self._group, self._reader, me, self._here)
-        mine = found[me]
-        if mine.others:
-            self._expect_this_machine(me, mine)
+        if found[me].others:
+            self._expect_this_machine(me, found[me])
+        mine = found[me] = self._by_metadata(found[me])
         if mine.machine is None and not mine.unread:
             node = self._group.node(me)
             what = f"instance {node.instance}" if node.instance else "instance with the tags"
@@ -119,6 +122,15 @@ class Cloud:
             instances=tuple(describe(node, found[node.name]) for node in self._group.nodes),
             own_table=self._table_of(mine.machine),
         )
+
+    def _by_metadata(self, mine: Found) -> Found:
+        """Return this machine as its metadata show it, if EC2 gave no answer for it."""
+        if not mine.unread or self._own is None:
+            return mine
+        try:
+            return Found(self._own())
+        except IdentityError:
+            return mine  # the failure to report is that of the read of EC2
 
     def _expect_this_machine(self, me: str, mine: Found) -> None:
         """Refuse to act for a node that another machine stands for, or that two may stand for."""

@@ -13,6 +13,8 @@ from http.client import HTTPConnection, HTTPException
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from nathb.aws.responses import Attachment, EC2Instance, Interface, State
+from nathb.core.ec2_state import InstanceState
 from nathb.core.errors import IdentityError
 
 if TYPE_CHECKING:
@@ -28,9 +30,18 @@ PAUSE = 0.2
 TOKEN_PATH = "/latest/api/token"
 INSTANCE_ID_PATH = "/latest/meta-data/instance-id"
 REGION_PATH = "/latest/meta-data/placement/region"
+ADDRESS_PATH = "/latest/meta-data/local-ipv4"
+MAC_PATH = "/latest/meta-data/mac"
+INTERFACE_PATH = "/latest/meta-data/network/interfaces/macs/{mac}/{what}"
+"""Of several interfaces, `mac` and `local-ipv4` are those of the primary one.
+https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-instance-metadata.html
+"""
 
 INSTANCE_ID = re.compile(r"i-[0-9a-z]{1,32}")
 REGION = re.compile(r"[a-z]{2,8}(-[a-z]{2,16})+-[0-9]{1,2}")
+RESOURCE_ID = re.compile(r"(eni|subnet|vpc)-[0-9a-z]{1,32}")
+MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
+ADDRESS = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3}){3}")
 TOKEN = re.compile(r"[!-~]{1,512}")
 
 UNWELL = {429, 500, 502, 503, 504}
@@ -40,6 +51,7 @@ SILENT = (
     "check the route to it, and in a container raise the hop limit"
     " (aws ec2 modify-instance-metadata-options --http-put-response-hop-limit 2)"
 )
+BE_NAMED = "pass --node NAME"
 ODD = "see what else listens at that address"
 OFF = "unset AWS_EC2_METADATA_DISABLED"
 BAD_URL = "make AWS_EC2_METADATA_SERVICE_ENDPOINT an http:// URL"
@@ -90,7 +102,22 @@ class Metadata:
 
     def instance_id(self) -> str:
         """Return this machine's instance id (i-…); IdentityError when it cannot be learned."""
-        return self._fetch(INSTANCE_ID_PATH, INSTANCE_ID, "pass --node NAME")
+        return self._fetch(INSTANCE_ID_PATH, INSTANCE_ID, BE_NAMED)
+
+    def machine(self) -> EC2Instance:
+        """Return this machine with its primary interface, as far as DescribeInstances would.
+
+        It runs, or it could not ask. IdentityError when that cannot be learned.
+        """
+        mac = self._fetch(MAC_PATH, MAC, BE_NAMED)
+        interface, subnet, vpc = (
+            self._fetch(INTERFACE_PATH.format(mac=mac, what=what), RESOURCE_ID, BE_NAMED)
+            for what in ("interface-id", "subnet-id", "vpc-id")
+        )
+        address = self._fetch(ADDRESS_PATH, ADDRESS, BE_NAMED)
+        primary = Interface(interface, address, Attachment(device_index=0), subnet)
+        running = State(InstanceState.RUNNING.value)
+        return EC2Instance(self.instance_id(), running, subnet, vpc, (primary,))
 
     def region(self, elsewhere: str) -> str:
         """Return this machine's region (ap-northeast-1); IdentityError when it cannot be learned.

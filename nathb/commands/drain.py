@@ -62,7 +62,7 @@ def drain(session: OperatorSession, given: argparse.Namespace) -> int:
     )
     session.tag_writer.drain(drained)
     leaving = held_by(before, node)
-    unknown = _unknown(session, node, before)
+    unknown = session.unknown(node, before)
     to = takers[0] if len(takers) == 1 else "the others"
     routes = f"{count(leaving, 'go')} to {to}" if leaving else "it holds no route, and gets none"
     routes = unknown or routes
@@ -108,18 +108,6 @@ def undrain(session: OperatorSession, given: argparse.Namespace) -> int:
 
 def _done(view: View, node: str) -> bool:
     return node in view.intent.drained and not held_by(view, node)
-
-
-def _unknown(session: OperatorSession, node: str, view: View) -> str:
-    """Say that it is not known what a node holds: EC2 says neither its id nor its interfaces.
-
-    Empty when it is known, or when every route is seen to be held by the others.
-    """
-    instance = session.tag_writer.instance(node)
-    if instance.instance or instance.enis or all(seen.node for seen in view.holdings):
-        return ""
-    why = instance.unread or "EC2 shows no instance of it"
-    return f"it is not known what {node} holds: {why}"
 
 
 def _say_what_is_amiss(session: OperatorSession, node: str, view: View) -> None:

@@ -12,7 +12,7 @@ from nathb.aws.instances import machines_of
 from nathb.aws.reader import Reader
 from nathb.commands.plan import apply
 from nathb.config import edit, files
-from nathb.core.errors import UsageError
+from nathb.core.errors import RefusalError, UsageError
 from nathb.core.model import Group
 from nathb.ui.group_file import add_group, locate
 from nathb.ui.interruption import told
@@ -70,7 +70,7 @@ def _expect(group: Group, node: str) -> None:
     reader = Reader(make_client(group.region))
     found = machines_of(group, reader)[node]
     if found.unread:
-        raise UsageError(f"{found.unread}; nothing was changed")
+        raise RefusalError(f"{found.unread}; nothing was changed")
     if found.machine is None:
         raise UsageError(
             f"{node}: EC2 shows no instance {group.node(node).instance} in "

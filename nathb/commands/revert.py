@@ -41,6 +41,11 @@ def revert(session: OperatorSession, given: argparse.Namespace) -> int:
     group, report = session.group, session.report
     before = after = session.tag_writer.view()
     away, seconds = _away(session, before), patience(group, given)
+    unknown = [text for one in group.nodes if (text := session.unknown(one.name, before))]
+    for text in unknown:
+        report.warn(text)
+    if not away and unknown:
+        return session.end(good=False, home=False, routes=[])
     if not away:
         report.say("every route that can go home is there: nothing to revert")
         return session.end(good=True, home=True, routes=[])

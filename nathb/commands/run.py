@@ -76,6 +76,7 @@ def _guard(given: argparse.Namespace, path: Path, group: Group, status: Path, lo
     manager = Manager()
     client = make_client(group.region)  # costly, and so done before any check is under way
     me, here = _node(group, given.node, Cloud(client, group, clock.monotonic), manager)
+    own = Metadata.from_environment(os.environ).machine if here else None
     with Wire() as wire:
         background = Background()
         journal = Journal(group.name, me)
@@ -89,7 +90,7 @@ def _guard(given: argparse.Namespace, path: Path, group: Group, status: Path, lo
             return Ports(
                 clock=clock,
                 wire=wire,
-                cloud=Cloud(client, now, clock.monotonic, here=here),
+                cloud=Cloud(client, now, clock.monotonic, here=here, own=own),
                 calls=background,
                 journal=chorus,
                 manager=manager,

@@ -177,6 +177,17 @@ class OperatorSession:
         if (left := then - self.clock()) > 0.0:
             self._sleep(left)
 
+    def unknown(self, node: str, view: View) -> str:
+        """Say that it is not known what a node holds: EC2 gives no answer, and the file no id.
+
+        Empty when it is known, or when every route is seen to be held by the others.
+        """
+        instance = self.tag_writer.instance(node)
+        is_known = not instance.unread or instance.instance or instance.enis
+        if is_known or all(seen.node for seen in view.holdings):
+            return ""
+        return f"it is not known what {node} holds: {instance.unread}"
+
     def why(self, route: Route) -> str:
         """Say what keeps a route, as far as the daemon on this machine knows."""
         local = self.local()

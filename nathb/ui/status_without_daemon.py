@@ -57,6 +57,8 @@ def bystander(seen: Inventory, why: str, paint: Paint = plain) -> Iterator[str]:
 def service(seen: Inventory, node: str) -> Service:
     """Say whether a node could serve, as far as EC2 says; whether it does, only pings can show."""
     instance = seen.instance(node)
+    if instance.unread:
+        return Service(Level.BAD, f"EC2 does not say what stands for {node}: {instance.unread}")
     if instance.state is InstanceState.UNSEEN:
         return Service(Level.BAD, f"EC2 shows no instance of {node}")
     if instance.state is InstanceState.PENDING:

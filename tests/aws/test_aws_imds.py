@@ -8,15 +8,35 @@ from typing import Any
 import boto3
 import pytest
 
-from nathb.aws.imds import ENDPOINTS, INSTANCE_ID_PATH, REGION_PATH, TOKEN_PATH, Metadata
+from nathb.aws.imds import (
+    ADDRESS_PATH,
+    ENDPOINTS,
+    INSTANCE_ID_PATH,
+    MAC_PATH,
+    REGION_PATH,
+    TOKEN_PATH,
+    Metadata,
+)
+from nathb.aws.instances import Found, describe
 from nathb.aws.region import IN_FILE, Region, find_region, region_of
+from nathb.core.ec2_state import Instance, InstanceState
 from nathb.core.errors import IdentityError
+from nathb.core.model import Node
 from tests.aws.conftest import Time
 from tests.aws.scripted import Handler, Server, hang, reset, text_reply
 
 # --- version 2: a fake that wants its token, and its ways to fail ---------------------------------
 
-DOCUMENTS = {INSTANCE_ID_PATH: "i-0a9b954b0c0ffee01", REGION_PATH: "ap-northeast-1"}
+MACS = "/latest/meta-data/network/interfaces/macs/02:00:0a:00:00:0a/"
+DOCUMENTS = {
+    INSTANCE_ID_PATH: "i-0a9b954b0c0ffee01",
+    REGION_PATH: "ap-northeast-1",
+    MAC_PATH: "02:00:0a:00:00:0a",
+    ADDRESS_PATH: "10.0.0.10",
+    MACS + "interface-id": "eni-0a9b954b0c0ffee01",
+    MACS + "subnet-id": "subnet-0a9b954b0c0ffee01",
+    MACS + "vpc-id": "vpc-0a9b954b0c0ffee01",
+}
 TOKEN = "AQAEAL0m5wBl=="
 
 
@@ -50,6 +70,24 @@ def test_instance_and_region_are_fetched_with_a_token(script: Server, time: Time
     assert service.instance_id() == "i-0a9b954b0c0ffee01"
     assert service.region("set it") == "ap-northeast-1"
     assert [asked.method for asked in script.asked] == ["PUT", "GET", "PUT", "GET"]
+
+
+def test_a_machine_shows_itself_with_its_primary_interface(script: Server, time: Time):
+    script.will(*[serve] * 12)
+    machine = metadata(script, time).machine()
+    shown = describe(Node("nat-a", ()), Found(machine))
+    assert shown == Instance(
+        "nat-a",
+        "i-0a9b954b0c0ffee01",
+        "eni-0a9b954b0c0ffee01",
+        ("eni-0a9b954b0c0ffee01",),
+        "10.0.0.10",
+        InstanceState.RUNNING,
+    )
+    assert (machine.subnet_id, machine.vpc_id) == (
+        "subnet-0a9b954b0c0ffee01",
+        "vpc-0a9b954b0c0ffee01",
+    )
 
 
 @pytest.mark.parametrize("fault", [hang, reset, text_reply(503, "")], ids=["hang", "reset", "503"])

@@ -10,11 +10,12 @@ import pytest
 
 from nathb.aws.ec2 import Cloud, find_me
 from nathb.aws.instances import Found, choose, describe, machines_of
-from nathb.aws.reader import Reader
+from nathb.aws.reader import Reader, named
 from nathb.aws.responses import Attachment, EC2Instance, Interface, State
 from nathb.core.ec2_state import Instance, InstanceState
 from nathb.core.errors import CloudError, IdentityError
 from nathb.core.model import Failure, Group, Node
+from tests.aws.scripted import Server, tables
 from tests.aws.world import ANYWHERE, HEARTBEATS, DisruptedZone, World, launch
 
 # --- pure, for what moto never lists --------------------------------------------------------------
@@ -325,6 +326,17 @@ def test_what_a_match_finds_is_read_in_pages_of_bounded_size(world: World):
     assert [request.get("MaxResults") for request in ec2.asked] == [None, 1000]
 
 
+def test_route_tables_are_read_in_pages_of_bounded_size_but_by_id(
+    script: Server, script_client: Any
+):
+    script.will(tables(token="more"), tables(), tables())
+    reader = Reader(script_client)
+    reader.tables("the tables of vpc-1", Filters=named([("vpc-id", ["vpc-1"])]))
+    reader.tables("the tables of tokyo", RouteTableIds=["rtb-1"])
+    asked = [(one.form.get("MaxResults"), one.form.get("NextToken")) for one in script.asked]
+    assert asked == [("100", None), ("100", "more"), (None, None)]
+
+
 @pytest.mark.parametrize(
     ("status", "code"),
     [(500, "InternalError"), (503, "Unavailable"), (400, "Unsupported")],
@@ -355,6 +367,20 @@ def test_in_its_own_disrupted_zone_a_node_sees_its_peers_and_says_nothing_of_pin
     view = cloud.view(roster)
     assert view.pins == ()
     assert [one.node for one in view.holdings] == ["", "nat-c"]  # moto shows no instance id
+
+
+def test_in_its_own_disrupted_zone_a_node_is_what_its_own_metadata_show(world: World):
+    (me,) = Reader(world.ec2).instances("tokyo", ids=[world.instances["nat-a"]])
+    ec2 = disrupted(world, "nat-a")
+    cloud = Cloud(ec2, world.group, sleep=lambda _: None, here=me.instance_id, own=lambda: me)
+    seen, usual = cloud.roster("nat-a"), Cloud(world.ec2, world.group).roster("nat-a")
+    assert (seen.instances, seen.own_table) == (usual.instances, usual.own_table)
+
+    def silent() -> EC2Instance:
+        raise IdentityError("the metadata service does not answer")
+
+    cloud = Cloud(ec2, world.group, sleep=lambda _: None, here=me.instance_id, own=silent)
+    assert cloud.roster("nat-a").own_table == ""
 
 
 def test_the_node_of_this_machine_is_found_by_its_tags_while_another_zone_is_disrupted(

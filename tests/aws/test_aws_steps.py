@@ -251,6 +251,7 @@ def test_while_a_zone_is_disrupted_its_node_is_left_alone_and_the_rest_is_planne
     told = {note.subject: note.text for note in found.notes}
     assert told["nat-c"].startswith("EC2 does not say what stands for it, so it is left alone: ")
     assert told[str(home)].endswith("and EC2 does not say now whether that is nat-c")
+    assert any("EC2 does not say what stands for nat-c: " in line for line in bystander(seen, ""))
 
 
 def test_a_refusal_names_the_call_the_thing_and_the_permission(world: World) -> None:

@@ -459,6 +459,16 @@ def test_a_drain_of_a_node_that_ec2_does_not_answer_for_is_written_and_not_said_
 
 
 def test_a_drain_is_done_where_every_route_is_seen_to_be_held_by_others(ask: Ask) -> None:
-    ask.world.unseen[C] = Instance(C, "", state=InstanceState.UNSEEN)
+    ask.world.unseen[C] = Instance(C, "", state=InstanceState.UNSEEN, unread="a zone is disrupted")
     ask.world.holders["c"] = A
     assert ask(drain, C) == 0
+
+
+def test_a_revert_says_so_where_it_is_not_known_who_holds_a_route(
+    ask: Ask, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ask.world.holders["a"] = "elsewhere"
+    ask.world.unseen[C] = Instance(C, "", state=InstanceState.UNSEEN, unread="a zone is disrupted")
+    assert ask(revert) == 1
+    assert ask.world.written == []
+    assert "it is not known what nat-c holds: a zone is disrupted" in capsys.readouterr().err

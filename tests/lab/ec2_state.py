@@ -47,6 +47,13 @@ class Ec2State:
             None,
         )
 
+    def network_of(self, instance_id: str) -> dict[str, str]:
+        """The ids of an instance's primary interface, subnet and VPC, by IMDS's words for them."""
+        instance = self._backend.get_instance(instance_id)
+        nic = instance.nics[0]
+        ids = {"interface-id": nic.id, "subnet-id": nic.subnet.id, "vpc-id": nic.subnet.vpc_id}
+        return {what: str(an_id) for what, an_id in ids.items()}
+
     def zones_of(self, parameters: dict[str, str]) -> frozenset[str]:
         """The zones (a, c) of the instances that a call names by `InstanceId.N`."""
         ids = {value for key, value in parameters.items() if key.startswith("InstanceId.")}

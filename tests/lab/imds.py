@@ -18,11 +18,21 @@ LONGEST_TTL = 21600
 
 
 class Imds:
-    """A WSGI application. `instance_id_at` knows who has a private address at the moment."""
+    """A WSGI application.
 
-    def __init__(self, plan: Plan, instance_id_at: Callable[[str], str | None]) -> None:
+    `instance_id_at` knows who has a private address at the moment, `network_of` the ids of an
+    instance's interface, subnet and VPC.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        instance_id_at: Callable[[str], str | None],
+        network_of: Callable[[str], dict[str, str]],
+    ) -> None:
         self._plan = plan
         self._instance_id_at = instance_id_at
+        self._network_of = network_of
         self._tokens: dict[str, float] = {}  # to the monotonic second at which each runs out
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
@@ -68,7 +78,9 @@ class Imds:
             "region": self._plan.region,
             "version": "2017-09-30",
         }
+        macs = f"{METADATA}network/interfaces/macs/{_mac(instance)}/"
         return {
+            **{macs + what: an_id for what, an_id in self._network_of(instance_id).items()},
             f"{METADATA}instance-id": instance_id,
             f"{METADATA}instance-type": "t4g.nano",
             f"{METADATA}local-ipv4": str(instance.address),

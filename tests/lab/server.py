@@ -42,7 +42,9 @@ def serve(request: ServerRequest, wire: socket.socket, moto: Wsgi) -> None:
     api = Ec2Api(moto, state, KernelRouter(plan), caller)
     listen(operator, api)
     listen(socket.create_server((str(API), API_PORT)), api)
-    listen(socket.create_server((str(IMDS), 80)), Imds(plan, state.instance_id_at))
+    listen(
+        socket.create_server((str(IMDS), 80)), Imds(plan, state.instance_id_at, state.network_of)
+    )
     with wire.makefile("rw") as lines:
         print(json.dumps({"port": operator.getsockname()[1], "pid": os.getpid()}), file=lines)
         lines.flush()

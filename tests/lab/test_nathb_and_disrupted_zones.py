@@ -9,6 +9,7 @@ import yaml
 from tests.lab.api_faults import ApiFault
 from tests.lab.lab import Lab
 from tests.lab.pair import Pair
+from tests.lab.plan import EVERYWHERE
 from tests.lab.processes import nathb
 
 
@@ -33,10 +34,10 @@ def launch_twin(lab: Lab, node: str) -> str:
     return str(launched["Instances"][0]["InstanceId"])
 
 
-def test_a_daemon_that_starts_while_the_peers_zone_is_disrupted_takes_from_it_and_verbs_work(
+def test_a_daemon_that_starts_while_a_zone_is_disrupted_takes_from_the_dead_and_verbs_work(
     lab: Lab,
 ) -> None:
-    """EC2 answers for nothing in zone c, and nat-c is dead only later."""
+    """EC2 answers for nothing in zone c first, then for nothing in the daemon's own."""
     lab.api.fail(ApiFault.DISRUPTED, zone="c")
     pair = Pair(lab, refresh="1s").settle("nat-a")
     lost = pair.daemons["nat-a"].wait_line("cannot read the instance of nat-c")
@@ -44,7 +45,7 @@ def test_a_daemon_that_starts_while_the_peers_zone_is_disrupted_takes_from_it_an
     assert "the instance of nat-c cannot be read since " in pair.status("nat-a")[1]
 
     config = str(lab.install("nat-a", pair.config))
-    for verb in (["pause"], ["resume"], ["drain", "--no-wait"], ["undrain"]):
+    for verb in (["pause"], ["drain", "--no-wait"], ["undrain"], ["resume"]):
         node = ["nat-c"] if verb[0].endswith("drain") else []
         done = lab.run("nat-a", nathb(verb[0], config, *node, *verb[1:]))
         assert done.returncode == 0, (verb, done.stdout, done.stderr)
@@ -55,6 +56,12 @@ def test_a_daemon_that_starts_while_the_peers_zone_is_disrupted_takes_from_it_an
     assert ("nat-a", "nat-a") in pair.written()
     lab.api.lift()
     pair.daemons["nat-a"].wait_line("the instances can be read again")
+
+    pair.daemons["nat-a"].stop()
+    lab.api.fail(ApiFault.DISRUPTED, zone="a")
+    lab.move("private-c", EVERYWHERE, "nat-c")
+    pair.restart("nat-a")
+    lab.clients["app-c"].wait_served(via="nat-a", within=20.0)
 
 
 def test_two_instances_under_one_match_end_no_daemon_and_plan_shows_both(lab: Lab) -> None:
