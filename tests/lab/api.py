@@ -26,7 +26,6 @@ READS = ("Describe", "Get", "List")
 SHOWN_IN_TABLES = ("Route", "Tags", "Instances")  # writes that change what a route table shows
 LARGEST_SKEW = timedelta(minutes=15)
 OURS = "nathb/"  # stands in the User-Agent of what nathb itself asks
-DENIED = Refusal(403, "UnauthorizedOperation", "You are not authorized to perform this operation.")
 DRY_RUN = Refusal(412, "DryRunOperation", "Request would have succeeded, but DryRun flag is set.")
 
 LARGEST_PAGE = {"DescribeInstances": 1000, "DescribeRouteTables": 100}
@@ -156,8 +155,9 @@ class Ec2Api:
 
     def _answer(self, call: Call, environ: dict[str, Any]) -> Answer:
         if not self._is_allowed(call, environ):
-            call.error = DENIED.code
-            return Answer.refusing(DENIED, call.request_id)
+            denied = REFUSALS[ApiFault.DENIED]
+            call.error = denied.code
+            return Answer.refusing(denied, call.request_id)
         if call.dry_run:  # moto would carry it out
             call.error = DRY_RUN.code
             return Answer.refusing(DRY_RUN, call.request_id)

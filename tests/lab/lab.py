@@ -236,9 +236,13 @@ class Lab:
         path = self.directory / node / f"{name}.yaml"
         path.parent.mkdir(exist_ok=True)
         path.write_text(config)
-        with suppress(FileError):
-            self.allow(node, parse(config, str(path)), Feature)
+        self.grant(node, config, name)
         return path
+
+    def grant(self, node: str, config: str, name: str) -> None:
+        """Let a node's role have the whole policy of a file; that of a bad file stays as it was."""
+        with suppress(FileError):
+            self.allow(node, parse(config, f"{name}.yaml"), Feature)
 
     def allow(self, node: str, group: Group, features: Iterable[Feature]) -> dict[str, Any]:
         """Let a node's role have the policy of a group, for these uses; the policy."""

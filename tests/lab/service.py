@@ -24,6 +24,7 @@ class Service:
         self.machine = machine
         self.config = config
         machine.write(FILE, config)
+        machine.lab.grant(machine.node, config, "pair")
         machine.write("/etc/nathb/pair.env", ENVIRONMENT)
 
     def enable(self) -> Service:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
+from nathb.provision.iam import first_policy
 from tests.lab.installed import bare, commands, install, step
 from tests.lab.lab import Lab
 from tests.lab.machine import wait_until
@@ -69,6 +70,13 @@ def set_in_kernel(lab: Lab, line: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def printed_policy(machine: NspawnMachine) -> dict[str, Any]:
+    """What the README has people give to the role."""
+    (command,) = re.findall(r"`(nathb iam-policy tokyo --features [a-z,]+)`", step("Draft"))
+    text = type_in(machine, f"sudo {command}")
+    return dict(json.loads(text[text.index("{") : text.rindex("}") + 1]))
+
+
 @pytest.mark.timeout(900)
 def test_from_nothing_to_a_guarded_pair_in_five_commands_a_node(
     lab: Lab, machines: dict[str, NspawnMachine]
@@ -76,12 +84,15 @@ def test_from_nothing_to_a_guarded_pair_in_five_commands_a_node(
     first, second = machines["nat-a"], machines["nat-c"]
     assert sum(len(lines(title)) for title in GUARDING) <= MOST
     for machine in machines.values():
+        lab.api.allow(machine.node, GROUP, first_policy())
         assert machine.run("sh", "-c", "command -v nathb").returncode != 0
         install(machine)
         type_in(machine, *lines("Draft"))
     drafts = [one.did("cat", f"/etc/nathb/{GROUP}.yaml") for one in machines.values()]
     assert drafts[0] == drafts[1]
     lab.source_dest_check("nat-c", on=True)
+    for machine in machines.values():
+        lab.api.allow(machine.node, GROUP, printed_policy(first))
 
     said = type_in(first, *lines("Apply"), keys="y\\n")
     assert "pin 193.0.14.129/32" in said
