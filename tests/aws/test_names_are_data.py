@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from nathb import config
 from nathb.aws.api_errors import cloud_error
 from nathb.aws.ec2 import reduce_view
+from nathb.aws.instances import Found
 from nathb.aws.reader import Reader
 from nathb.aws.responses import (
     Association,
@@ -113,7 +114,8 @@ def outputs(value: str) -> Iterator[str]:
     """Every line that verbs and the journal have for people where all tags have this value."""
     tags = tuple(Tag(key, value) for key in ("Name", DRAIN_TAG, PAUSE_TAG, REVERT_TAG, FILE_TAG))
     listed = tables(tags)
-    seen = Inventory(GROUP, machines(value), listed, "eu-west-1")
+    found = {node: Found(machine) for node, machine in machines(value).items()}
+    seen = Inventory(GROUP, found, listed, "eu-west-1")
     planned = plan(seen, "0123456789abcdef")
     for finding in (*inspect_nodes(seen, planned), *inspect_routes(seen, planned, NOON)):
         yield from (str(finding), finding.text)
