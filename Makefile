@@ -5,6 +5,7 @@
 #              machine made odd: half an hour to some; CASES="young umask" for these alone
 # make sim     live through SEEDS seeds of the simulated world on all cores
 # make soak    100,000 seeds, and every test of the lab ROUNDS times over: some hours
+# make terraform   Terraform itself beside nathb; TERRAFORM_MIRROR is a folder with the AWS provider
 # make clean   remove what the above have made here
 #
 # make install     as root: into PREFIX (/usr/local), the program itself into /opt/nathb; below
@@ -25,7 +26,7 @@ WORKERS ?= 3
 SEEDS ?= 1000
 ROUNDS ?= 5
 
-.PHONY: demo test test-core test-clocks test-lab test-machines sim budgets soak lint clean install uninstall deb wheels \
+.PHONY: demo test test-core test-clocks test-lab test-machines terraform sim budgets soak lint clean install uninstall deb wheels \
     lock
 
 demo: $(VENV)/ready
@@ -51,6 +52,10 @@ test-lab: $(VENV)/ready $(VENV)/wheels/ready
 
 test-machines:
 	tests/machines $(CASES)
+
+# No part of `make test`. TERRAFORM_MIRROR is what `terraform providers mirror` makes.
+terraform: $(VENV)/ready
+	TERRAFORM_MIRROR=$(abspath $(TERRAFORM_MIRROR)) $(SANDBOX) $(PYTEST) -s tests/lab/terraform_beside_nathb.py
 
 sim: $(VENV)/ready
 	$(RUN) -m tests.sim --seeds $(SEEDS)

@@ -39,6 +39,13 @@ def test_every_test_that_proven_md_names_is_in_the_lab() -> None:
     assert [name for name in named if f"def {name}(" not in TESTS] == []
 
 
+def test_every_test_that_a_document_names_exists() -> None:
+    there = "".join(file.read_text() for file in (ROOT / "tests").rglob("*.py"))
+    for document in DOCUMENTS:
+        named = re.findall(r"`(test_[a-z0-9_]{20,})`", document.read_text())
+        assert [name for name in named if f"def {name}(" not in there] == [], document.name
+
+
 def test_every_verb_is_in_the_readmes_table_of_commands() -> None:
     commands = README.partition("## Commands")[2].partition("\n## ")[0]
     verbs = re.findall(r"^    ([a-z][a-z-]+)(?: {2,}|$)", parser().format_help(), re.MULTILINE)

@@ -157,7 +157,8 @@ class Proof:
             yield good("", "a route to an interface shows the instance too, and state active")
         else:
             text = f"the route shows instance {entry.instance_id or 'none'}, state {entry.state}"
-            yield warning("", text, "tell the project: routes are found by their interface alone")
+            fix = "tell the project: without its answer, a node is known by its instance alone"
+            yield warning("", text, fix)
 
     def dry_run(self) -> Iterator[Finding]:
         """A ReplaceRoute that is not meant says whether it is permitted, and moves nothing."""
