@@ -98,7 +98,8 @@ class RouteContext(Struct, frozen=True, omit_defaults=True):
     @property
     def earlier(self) -> tuple[str, ...]:
         """The nodes that come before this one in the route's order."""
-        return self.order[: self.order.index(self.known.me)]
+        order = self.order
+        return order[: order.index(self.known.me)]
 
     def evidence(self, node: str) -> Evidence:
         """What is known of a node: of oneself by the uplink, of others by their heartbeat."""

@@ -334,13 +334,12 @@ class Prober:
 
         The uplink always needs all its misses: the awareness is about the uplink.
         """
-        return limits(self.timers, hastened=subject.hastened, factor=self._factor(subject, now))
+        level = 0 if subject is self.uplink else self.awareness.level(now)
+        return limits(self.timers, hastened=subject.hastened, factor=1 + level)
 
     def _fall(self, subject: Subject, now: float) -> int:
-        return fall(self.timers, hastened=subject.hastened, factor=self._factor(subject, now))
-
-    def _factor(self, subject: Subject, now: float) -> int:
-        return 1 if subject is self.uplink else 1 + self.awareness.level(now)
+        level = 0 if subject is self.uplink else self.awareness.level(now)
+        return fall(self.timers, hastened=subject.hastened, factor=1 + level)
 
     def _round_lost(self, sent_at: float) -> bool:
         """Whether no address of the uplink has answered since the round that was sent then."""

@@ -31,7 +31,7 @@ from nathb.core.context import (
 )
 from nathb.core.ec2_state import RouteState
 from nathb.core.memory import SHUTTING_DOWN, contest_hold
-from nathb.core.model import Cause, Evidence, Route, Rule, Ruling, Verdict
+from nathb.core.model import Cause, Evidence, Move, Route, Rule, Ruling, Verdict
 from nathb.core.text import format_age, format_evidence
 
 ROBBED_WAIT = 30.0
@@ -50,7 +50,7 @@ def _rule(known: Facts, route: Route) -> Ruling:
     for rule in RULES:
         ruling = rule(case)
         if ruling is not None:
-            return _held_back(case, ruling)
+            return ruling if ruling.move is None else _held_back(case, ruling, ruling.move)
     raise AssertionError("the last rule always makes a ruling")
 
 
@@ -121,9 +121,10 @@ def r4_return(case: RouteContext) -> Ruling | None:
     """I hold it, and a node earlier in its order has been UP for long enough: give it back."""
     if not case.mine:
         return None
-    back = [name for name in case.earlier if case.alive(name) and not case.drained(name)]
+    earlier = case.earlier
+    back = [name for name in earlier if case.alive(name) and not case.drained(name)]
     if not back:
-        return case.stay(Rule.R4, _away(case, case.earlier[0]) if case.earlier else "at home")
+        return case.stay(Rule.R4, _away(case, earlier[0]) if earlier else "at home")
     if case.known.uplink.verdict is not Verdict.UP:
         return case.stay(Rule.R4, "my uplink is not up: no return on this evidence")
     if case.waits_for_revert():
@@ -243,11 +244,9 @@ RULES: tuple[Callable[[RouteContext], Ruling | None], ...] = (
 # --- what holds a move back ---------------------------------------------------------------------
 
 
-def _held_back(case: RouteContext, ruling: Ruling) -> Ruling:
+def _held_back(case: RouteContext, ruling: Ruling, move: Move) -> Ruling:
     """Let the move through, hold it back (R7, a failed try), or mark it as `would` (R9)."""
-    move, now = ruling.move, case.known.now
-    if move is None:
-        return ruling
+    now = case.known.now
     if move.rule is Rule.R3 and not case.evidence(case.holder).gone:
         holds = (hold(case) for hold in (r7_contested, r7b_robbed, r7c_split))
         for held in holds:
