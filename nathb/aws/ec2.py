@@ -140,7 +140,7 @@ class Cloud:
         if self._here and chosen != self._here:
             raise CloudError(
                 Failure.REFUSED,
-                f"{me} is {describe_launch(mine.machine)}: this machine, {self._here}, bears the"
+                f"{me} is {describe_launch(mine.machine)}: this machine, {self._here}, has the"
                 " tags of its `match` too, and moves nothing while the other one is preferred;"
                 f" terminate {chosen}, or correct the tags",
             )

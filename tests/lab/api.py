@@ -16,7 +16,13 @@ from xml.etree import ElementTree as Xml
 from werkzeug.test import run_wsgi_app
 
 from tests.lab import answers
-from tests.lab.api_faults import REFUSALS, ActiveFaults, ApiFault, Refusal
+from tests.lab.api_faults import (
+    OF_DESCRIBE_INSTANCES,
+    REFUSALS,
+    ActiveFaults,
+    ApiFault,
+    Refusal,
+)
 from tests.lab.ec2_state import Ec2State
 from tests.lab.role import allowed_by, requests_of
 from tests.lab.router import Router
@@ -127,7 +133,7 @@ class Ec2Api:
             drip(environ, active.lifted)
         if ApiFault.RESET in faults:
             reset(environ)
-        for fault, refusal in REFUSALS.items():
+        for fault, refusal in (REFUSALS | OF_DESCRIBE_INSTANCES).items():
             if fault in faults or (fault is ApiFault.EXPIRED and _is_skewed(call)):
                 call.error = refusal.code
                 return Answer.refusing(refusal, call.request_id)

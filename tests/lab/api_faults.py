@@ -46,12 +46,13 @@ REFUSALS = {
         503, "Unavailable", "The service is unavailable. Please try again shortly."
     ),
     ApiFault.INTERNAL: Refusal(500, "InternalError", "An internal error has occurred"),
-    ApiFault.DISRUPTED: Refusal(500, "InternalError", "An internal error has occurred"),
     ApiFault.DENIED: Refusal(
         403, "UnauthorizedOperation", "You are not authorized to perform this operation."
     ),
     ApiFault.EXPIRED: Refusal(400, "RequestExpired", "Request has expired."),
 }
+OF_DESCRIBE_INSTANCES = {ApiFault.DISRUPTED: REFUSALS[ApiFault.INTERNAL]}
+"""The same for a fault that no other call has."""
 
 
 @dataclass
