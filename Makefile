@@ -90,7 +90,7 @@ $(VENV)/ready: setup.cfg pyproject.toml $(LOCK)/build.txt $(LOCK)/dev.txt
 $(VENV)/wheels/ready: $(VENV)/ready
 	@echo 'Collecting wheels in $(@D) for the tests of the installation'
 	@rm -rf $(@D)
-	@EXTRAS=metrics $(RUN) -B packaging/wheels.py $(@D)
+	@EXTRAS=metrics WITH_SOURCE=yes $(RUN) -B packaging/wheels.py $(@D)
 	@touch $@
 
 PREFIX ?= /usr/local

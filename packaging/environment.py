@@ -7,19 +7,26 @@ shown that it works: what fails leaves the old one as it was, and a running daem
 of each. With DESTDIR it is staged: put below DESTDIR, fit for the place alone. The environment
 refers to the interpreter that runs this. EXTRAS names what is wanted besides, by setup.cfg's names
 with commas: metrics,plot.
+
+What it was made of is in bom.json in the environment; in short it is printed.
 """
 
 from __future__ import annotations
 
 import compileall
+import json
 import os
 import py_compile
 import shutil
 import sys
 import tempfile
+from email import message_from_string
 from pathlib import Path
+from typing import Any
 
-from locked import BUILD, SOURCE, held, interpreter, locks, make, pip, run
+import bill
+from distribution import Journal, journal, package_of
+from locked import BUILD, SOURCE, fetched, interpreter, locks, make, pip, run
 
 NEEDED_TO_BUILD = ("nathb", "setup.cfg", "pyproject.toml", "README.md", "LICENSE")
 # The daemon's installer; nothing in the environment needs it, and security scanners dislike it.
@@ -36,7 +43,8 @@ def main(place: Path, destdir: str) -> None:
     with tempfile.TemporaryDirectory(prefix=".nathb-", dir=target.parent) as workshop:
         fresh = Path(workshop, "new")
         make(fresh)
-        _install(fresh, wanted)
+        found = journal(real)
+        made_of = _install(fresh, wanted, found, Path(workshop))
         _move_in_thought(fresh, place)
         _compile(fresh, place)
         _prove(fresh, target)
@@ -44,11 +52,19 @@ def main(place: Path, destdir: str) -> None:
         if target.exists():
             target.rename(Path(workshop, "old"))
         fresh.rename(target)
+    print(f"{bill.summary(made_of)}. The bill: {target / bill.FILE}")
 
 
-def _install(fresh: Path, wanted: list[Path]) -> None:
+def _install(
+    fresh: Path, wanted: list[Path], found: Journal | None, workshop: Path
+) -> dict[str, Any]:
+    """Fill the environment, with the system's systemd-python where it was `found`; its bill."""
     install = ("install", "--no-compile", *BUILD)
-    pip(fresh, *install, *held(*wanted))
+    report = workshop / "report.json"
+    if found is not None:
+        _copy(found, fresh)
+    options = fetched(wanted, workshop, from_system=found is not None)
+    pip(fresh, *install, "--report", report, *options)
     with tempfile.TemporaryDirectory(prefix="nathb-source-") as folder:
         for name in NEEDED_TO_BUILD:  # a copy, for setuptools leaves its traces where it builds
             here = SOURCE / name
@@ -59,6 +75,22 @@ def _install(fresh: Path, wanted: list[Path]) -> None:
     pip(fresh, "uninstall", "--yes", *NEEDED_NO_MORE)
     for left in fresh.glob("lib/*/site-packages/nathb-*/direct_url.json"):
         left.unlink()  # names the copy, which is gone
+    (about,) = fresh.glob("lib/*/site-packages/nathb-*/METADATA")
+    version = message_from_string(about.read_text())["Version"]
+    made_of = bill.bill(version, [report], found, package_of(Path(interpreter())))
+    (fresh / bill.FILE).write_text(json.dumps(made_of, indent=2) + "\n")
+    return made_of
+
+
+def _copy(found: Journal, fresh: Path) -> None:
+    """Copy what the system has: like all else in here it then stays as it is until the next time.
+
+    And a Debian package of this runs where python3-systemd is not installed, as on VyOS.
+    """
+    (packages,) = fresh.glob("lib/*/site-packages")
+    for path in found.paths:
+        kept = shutil.ignore_patterns("__pycache__", "test")
+        shutil.copytree(path, packages / path.name, ignore=kept)
 
 
 def _move_in_thought(fresh: Path, place: Path) -> None:

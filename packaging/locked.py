@@ -8,6 +8,7 @@ nothing, from wherever it takes them. pip takes its usual settings from the envi
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import venv
@@ -19,6 +20,10 @@ ALWAYS = ("nathb", "completion")
 NOT_INSTALLED = ("build", "dev", "uv")
 BUILD = ("--use-pep517", "--no-build-isolation")
 """pip would fetch setuptools for each package that it builds, and hold that to no lock."""
+WHEELS = "--only-binary=:all:"
+"""Wheels are unpacked. A source would be compiled, by code of its own and as root."""
+WITHOUT_WHEEL = "systemd-python"
+"""The one package that has no wheels: it is the system's, or else it is compiled here."""
 
 
 def locks(extras: str) -> list[Path]:
@@ -45,12 +50,28 @@ def make(place: Path) -> None:
     # become 3.13 with the next release of the system.
     sys._base_executable = interpreter()  # type: ignore[attr-defined]  # where venv looks for it
     venv.create(place, symlinks=True, with_pip=True)
-    pip(place, "install", "--no-compile", *held(LOCK / "build.txt"))
+    pip(place, "install", "--no-compile", WHEELS, *held(LOCK / "build.txt"))
 
 
 def held(*files: Path) -> list[str | Path]:
     """Return pip's options for the packages of these lock files."""
     return ["--require-hashes", *(part for file in files for part in ("--requirement", file))]
+
+
+def fetched(wanted: list[Path], folder: Path, *, from_system: bool) -> list[str | Path]:
+    """Return pip's options for the packages of these lock files, as wheels.
+
+    The one that has none is left out when the system brings it; `folder` takes what is written.
+    """
+    if not from_system:
+        return [WHEELS, f"--no-binary={WITHOUT_WHEEL}", *held(*wanted)]
+    left = []
+    for file in wanted:
+        copy = folder / file.name
+        whole = rf"^{WITHOUT_WHEEL}==(?:.*\\\n)+.*\n"
+        copy.write_text(re.sub(whole, "", file.read_text(), flags=re.M))
+        left.append(copy)
+    return [WHEELS, *held(*left)]
 
 
 def pip(place: Path, *arguments: str | Path) -> None:

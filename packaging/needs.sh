@@ -1,7 +1,10 @@
 # What building nathb needs from the system, for scripts to source.
 #
 #   need PACKAGE CHECK...   note PACKAGE, by its Debian name, as missing when CHECK fails
-#   need_to_build           the same for all that it takes to build nathb with $PYTHON
+#   need_to_build           the same for all that it takes to build nathb with $PYTHON, and with it
+#                           what has no wheel
+#   need_journal            install python3-systemd, if $PYTHON is the system's python3; fails
+#                           where that brings nothing for $PYTHON
 #   install_missing         install what was noted: by apt or dnf, through sudo when not root;
 #                           where there is neither, say what is missing and fail
 
@@ -17,8 +20,25 @@ python_h() {
     "$PYTHON" -c 'import os, sysconfig; os.stat(sysconfig.get_path("include") + "/Python.h")'
 }
 
-need_to_build() {
+need_venv() {
     need python3-venv "$PYTHON" -c 'import ensurepip, venv'
+}
+
+journal_of_system() {
+    "$PYTHON" -I -B "$(dirname "$0")/distribution.py" >/dev/null 2>&1
+}
+
+need_journal() {
+    journal_of_system && return 0
+    [ "$(readlink -f "$(command -v "$PYTHON")")" = "$(readlink -f /usr/bin/python3)" ] || return 1
+    missing=" python3-systemd"
+    install_missing || true
+    missing=
+    journal_of_system
+}
+
+need_to_build() {
+    need_venv
     need python3-dev python_h
     need gcc sh -c 'command -v gcc || command -v cc'
     need pkg-config command -v pkg-config
