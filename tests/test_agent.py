@@ -46,6 +46,22 @@ def test_a_dead_peers_route_is_taken_and_given_back_and_each_is_told_once() -> N
     assert world.host(A).journal.kinds() == ["peer-down", "took", "peer-up", "returned"]
 
 
+def test_the_snapshot_keeps_the_last_write_that_ec2_accepted_and_when() -> None:
+    world = pair(A)
+    agent = world.agent(A)
+    world.network(down=[C])
+    world.run(5.0)
+    now = agent.ports.clock.monotonic()
+    (took,) = agent.snapshot(now).accepted
+    assert (took.route, took.holder, took.to) == (ROUTE_C, C, A)
+    assert took.at is not None
+    assert now - 5.0 < took.at < now
+    world.network()
+    world.run(300.0)
+    (returned,) = agent.snapshot(agent.ports.clock.monotonic()).accepted
+    assert (returned.holder, returned.to) == (A, C)
+
+
 def story(uptime: float) -> tuple[list[tuple[str, str]], list[tuple[str, str, str]]]:
     """What a node does and tells that was started so many seconds after its machine's boot."""
     world = started(PAIR, A, uptime=uptime)

@@ -71,7 +71,8 @@ class Proof:
         self._sleep = sleep
         self._reader = Reader(client)
         tables = [one.table for one in seen.group.routes() if one.table in seen.tables]
-        self._route = Route(tables[0] if tables else "", DESTINATION)
+        self._tables = list(dict.fromkeys(tables))
+        self._route = Route(self._tables[0] if tables else "", DESTINATION)
         everyone = [seen.instance(node.name) for node in seen.group.nodes]
         able = [one for one in everyone if one.state is InstanceState.RUNNING and one.eni]
         self._nodes: tuple[Instance, ...] = tuple(able[:2])
@@ -93,8 +94,7 @@ class Proof:
             return bad("proof", "EC2 shows none of the guarded tables", "see there")
         if len(self._nodes) < 2:
             return bad("proof", "EC2 shows fewer than two running nodes to point at", "see there")
-        guarded = {(one.table, one.destination) for one in self._seen.group.routes()}
-        if (self._route.table, DESTINATION) in guarded:
+        if self._route in self._seen.group.routes():
             return bad("proof", f"the file of {name} guards {DESTINATION}", "take it out")
         entry = self._seen.entry(self._route.table, DESTINATION)
         if entry is not None and not self._seen.holder_of(entry):
@@ -107,27 +107,49 @@ class Proof:
         if (obstacle := self.obstacle()) is not None:
             yield obstacle
             return
-        name = "left-over"
         try:
-            if self._seen.entry(self._route.table, DESTINATION) is not None:
-                self._may_exist = True
-                self._remove()
-                yield good("proof left-over", f"{self._route}, of an earlier run, was removed")
-            for name, step in STEPS.items():
-                yield from (
-                    Finding(one.level, f"proof {name}", one.text, one.fix) for one in step(self)
-                )
-        except Mismatch as error:
-            yield bad(f"proof {name}", str(error), "tell the project: the code leans on it")
-        except CloudError as error:
-            fix = f"nathb iam-policy {self._seen.group.name} --features prove"
-            yield bad(f"proof {name}", str(error), fix if error.failure is Failure.DENIED else "")
+            yield from self._left_overs()
+            if not self._may_exist:
+                yield from self._steps()
         finally:
             self._remove()  # no finding from here: the generator may be closing
         if self._may_exist:
             yield bad("proof", self.stays, self._command())
-        elif name != "missing-route":  # the last step; before it, something was amiss
-            yield good("proof", self.stays or "nothing was changed")
+
+    def _left_overs(self) -> Iterator[Finding]:
+        """Remove what an earlier run has left: this destination at a node, and not in the file."""
+        own = self._route
+        for table in self._tables:
+            entry, route = self._seen.entry(table, DESTINATION), Route(table, DESTINATION)
+            if entry is None or route in self._seen.group.routes():
+                continue
+            if self._seen.holder_of(entry):
+                self._route = route
+                self._expect_route()
+                self._remove()
+                if self._may_exist:
+                    return
+                yield good("proof left-over", f"{route}, of an earlier run, was removed")
+        self._route = own
+
+    def _steps(self) -> Iterator[Finding]:
+        """Yield what each step shows, up to the first that does not show what it should."""
+        for name, step in STEPS.items():
+            try:
+                for one in step(self):
+                    yield Finding(one.level, f"proof {name}", one.text, one.fix)
+            except Mismatch as error:
+                yield bad(f"proof {name}", str(error), "tell the project: the code leans on it")
+            except CloudError as error:
+                allow = f"nathb iam-policy {self._seen.group.name} --features prove"
+                fix = allow if error.failure is Failure.DENIED else ""
+                yield bad(f"proof {name}", str(error), fix)
+            else:
+                continue
+            self._remove()
+            if not self._may_exist:
+                yield good("proof", self.stays)
+            return
 
     # --- the steps, in order ----------------------------------------------------------------------
 
@@ -209,12 +231,12 @@ class Proof:
         self._write("DeleteRoute")
         answered = self._clock()
         seen = self._wait_for(lambda entry: entry is None, "the route removed")
-        self._may_exist = False
+        self._remember_gone()
         yield good("", f"DeleteRoute removed the route, {_after(seen - answered)}")
 
     def missing_route(self) -> Iterator[Finding]:
         """ReplaceRoute creates nothing: a route that somebody deleted stays deleted."""
-        self._may_exist = True
+        self._expect_route()
         try:
             self._write("ReplaceRoute", self._nodes[0])
         except CloudError as error:
@@ -224,7 +246,7 @@ class Proof:
             raise Mismatch("ReplaceRoute of a route that is not there was accepted")
         if self._entry() is not None:
             raise Mismatch("ReplaceRoute of a route that is not there has created it")
-        self._may_exist = False
+        self._remember_gone()
         yield good("", "ReplaceRoute of a route that is not there is refused, and creates nothing")
 
     # --- how --------------------------------------------------------------------------------------
@@ -273,8 +295,7 @@ class Proof:
             "DeleteRoute": self._client.delete_route,
         }
         if action == "CreateRoute":
-            self._may_exist = True
-            self.stays = f"the route {self._route} may be there still; a next proof removes it"
+            self._expect_route()
         try:
             return calls[action](**request)
         except Exception as error:
@@ -289,6 +310,14 @@ class Proof:
             raise
         raise Mismatch(f"{action} with DryRun was carried out")
 
+    def _expect_route(self) -> None:
+        self._may_exist = True
+        self.stays = f"the route {self._route} may be there still; the next proof removes it"
+
+    def _remember_gone(self) -> None:
+        self._may_exist = False
+        self.stays = f"the route {self._route} of the proof is removed"
+
     def _remove(self) -> None:
         """Remove the route, if it may be there; `_may_exist` says whether it still may."""
         for _ in range(TRIES):
@@ -301,8 +330,7 @@ class Proof:
                     self._sleep(1.0)
                     continue
             if self._is_gone():
-                self._may_exist = False
-                self.stays = f"the route {self._route} of the proof is removed"
+                self._remember_gone()
 
     def _is_gone(self) -> bool:
         """Whether reads show no such route; a read that fails shows nothing."""

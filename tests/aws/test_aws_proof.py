@@ -144,6 +144,7 @@ def test_a_call_that_is_denied_is_bad_with_the_policy_that_allows_it_and_leaves_
     ec2.refused = {name: "UnauthorizedOperation"}
     found = prove()
     (denied,) = [one for one in found if one.level is Level.BAD]
+    assert found[-1].text.endswith("of the proof is removed")
     assert denied.fix == "nathb iam-policy tokyo --features prove"
     assert left(world) == []
 
@@ -162,6 +163,20 @@ def test_a_route_that_cannot_be_removed_is_told_with_the_command_and_removed_by_
     again = prove()
     assert again[0].text == f"{Route(table, DESTINATION)}, of an earlier run, was removed"
     assert level_of(again, "delete") is Level.GOOD
+    assert left(world) == []
+
+
+def test_a_left_over_in_any_guarded_table_is_removed_and_one_that_stays_ends_the_proof(
+    world: World, ec2: Corrected, prove: Prove
+) -> None:
+    other = world.private["nat-c"]
+    route(world.ec2, other, DESTINATION, world.enis["nat-a"])
+    ec2.refused = {"delete_route": "UnauthorizedOperation"}
+    (stays,) = prove()
+    assert (stays.level, ec2.written) == (Level.BAD, [])
+    assert f"--route-table-id {other} " in stays.fix
+    ec2.refused = {}
+    assert prove()[0].text == f"{Route(other, DESTINATION)}, of an earlier run, was removed"
     assert left(world) == []
 
 
