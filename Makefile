@@ -21,7 +21,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 SANDBOX := tests/lab/sandbox
 PYTEST := $(RUN) -m pytest
-WORKERS ?= 3
+WORKERS ?= 4
 
 SEEDS ?= 1000
 ROUNDS ?= 5

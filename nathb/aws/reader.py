@@ -6,6 +6,7 @@ import random
 import time
 from typing import TYPE_CHECKING, Any
 
+from botocore import xform_name
 from msgspec.structs import replace
 
 from nathb.aws.api_errors import cloud_error
@@ -65,10 +66,10 @@ class Reader:
         fails for all when it knows one of them no more (MISSING).
         https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstances.html
         """
-        call, thing = self._client.describe_instances, f"the instances of {whose}"
+        thing = f"the instances of {whose}"
         request: dict[str, Any] = {"Filters": named(filters)} if filters else {}
         request |= {"InstanceIds": list(ids)} if ids else {"MaxResults": INSTANCES_PER_PAGE}
-        pages = self._read(call, DescribeInstances, thing, request, tries)
+        pages = self.read(DescribeInstances, thing, request, tries)
         return [
             replace(one, owner_id=launch.owner_id)
             for page in pages
@@ -80,17 +81,14 @@ class Reader:
         """Return the route tables that a request in boto3's words asks for, by ids or filters."""
         if "RouteTableIds" not in request:
             request["MaxResults"] = TABLES_PER_PAGE
-        pages = self._read(self._client.describe_route_tables, DescribeRouteTables, thing, request)
+        pages = self.read(DescribeRouteTables, thing, request)
         return [table for page in pages for table in page.route_tables]
 
-    def _read(
-        self,
-        call: Callable[..., Any],
-        shape: type[Page],
-        thing: str,
-        request: dict[str, Any],
-        tries: int = 2,
+    def read(
+        self, shape: type[Page], thing: str, request: dict[str, Any], tries: int = 2
     ) -> list[Page]:
+        """Return every page of the action that `shape` is named for; the request is boto3's."""
+        call = getattr(self._client, xform_name(shape.__name__))
         pages: list[Page] = []
         while len(pages) < MAX_PAGES:
             page = self._page(call, shape, thing, request, tries)

@@ -120,6 +120,12 @@ class Address(Response, frozen=True):
     association: Elastic = Elastic()
 
 
+class GroupIdentifier(Response, frozen=True):
+    """A security group of an interface."""
+
+    group_id: str
+
+
 class Interface(Response, frozen=True):
     """An instance's network interface. While `source_dest_check` is on it forwards nothing."""
 
@@ -130,6 +136,7 @@ class Interface(Response, frozen=True):
     source_dest_check: bool = True
     association: Elastic = Elastic()
     private_ip_addresses: tuple[Address, ...] = ()
+    groups: tuple[GroupIdentifier, ...] = ()
 
     @property
     def is_primary(self) -> bool:
@@ -175,27 +182,31 @@ class Reservation(Response, frozen=True):
     owner_id: str = ""
 
 
-class DescribeRouteTables(Response, frozen=True):
+class Listing(Response, frozen=True, kw_only=True):
+    """One page of what EC2 lists; the token of the next one, empty on the last."""
+
+    next_token: str = ""
+
+
+class DescribeRouteTables(Listing, frozen=True, kw_only=True):
     """One page of route tables.
 
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeRouteTables.html
     """
 
     route_tables: tuple[Table, ...]
-    next_token: str = ""
 
 
-class DescribeInstances(Response, frozen=True):
+class DescribeInstances(Listing, frozen=True, kw_only=True):
     """One page of instances.
 
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstances.html
     """
 
     reservations: tuple[Reservation, ...]
-    next_token: str = ""
 
 
-Page = TypeVar("Page", DescribeRouteTables, DescribeInstances)
+Page = TypeVar("Page", bound=Listing)
 
 
 def parse(answer: Any, shape: type[Page]) -> Page:

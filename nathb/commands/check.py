@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nathb import config
+from nathb.aws.access import read_access
 from nathb.aws.client import make_client
 from nathb.aws.ec2 import Cloud, find_me
 from nathb.aws.imds import Metadata
@@ -41,6 +42,7 @@ from nathb.provision.inventory import Inventory, survey
 from nathb.provision.permissions import inspect_permissions
 from nathb.provision.proof import Proof
 from nathb.provision.reachability import inspect_reach
+from nathb.provision.security_groups import inspect_access
 from nathb.provision.steps import plan
 from nathb.ui.confirmation import is_confirmed
 from nathb.ui.group_file import DIRECTORY, add_group, locate, node_of
@@ -169,13 +171,15 @@ def _everything(
         yield bad(mistake.where, _text(mistake), "")
     try:
         client = make_client(group.region)
-        seen = survey(Reader(client), group)
+        reader = Reader(client)
+        seen = survey(reader, group)
     except (CloudError, IdentityError) as error:
         yield bad("EC2", str(error), "")
         return
     planned = plan(seen, config.digest(group))
     yield from inspect_nodes(seen, planned)
     yield from inspect_routes(seen, planned, wall_clock())
+    yield from _access(reader, seen)
     try:
         yield from inspect_permissions(client, seen)
     except CloudError as error:
@@ -197,6 +201,17 @@ def _proven(proof: Proof, given: argparse.Namespace) -> Iterator[Finding]:
         return
     with told(lambda: proof.stays):
         yield from proof.findings()
+
+
+def _access(reader: Reader, seen: Inventory) -> Iterator[Finding]:
+    """Yield who may send to the nodes; a role that runs the daemon need not be able to read it."""
+    try:
+        access = read_access(reader, (machine.vpc_id for machine in seen.machines.values()))
+    except CloudError as error:
+        fix = f"nathb iam-policy {seen.group.name} --features check"
+        yield warning(seen.group.name, f"who may send to its nodes was not read: {error}", fix)
+        return
+    yield from inspect_access(seen, access)
 
 
 def _who(group: Group, client: Any) -> str | IdentityError:

@@ -69,6 +69,8 @@ def _public(name: str, interface: Interface) -> Finding:
 def _source(node: Node, interface: Interface) -> Iterator[Finding]:
     """Yield what becomes of a node's `source`: its own, and without a public address."""
     if not node.source:
+        text = "names no `source`: its heartbeats prove forwarding of its peers, not masquerade"
+        yield warning(node.name, text, "give it a second private address and name that as `source`")
         return
     listed = interface.private_ip_addresses
     own = {one.private_ip_address: one.association.public_ip for one in listed}

@@ -1,4 +1,4 @@
-"""Whether this machine forwards and masquerades: what a node needs besides EC2's consent."""
+"""Whether this machine forwards, masquerades and lets clients pass: what EC2 cannot show."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from nathb.core.errors import Finding, bad, good, warning
 from nathb.core.model import Group
+from nathb.provision.firewall import default_interface, inspect_firewall
 
 SYSCTL = Path("/proc/sys")
 IPV4, IPV6 = "net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"
@@ -19,6 +20,9 @@ FIXES = {
 }
 RULESETS: tuple[Sequence[str], ...] = (("nft", "list", "ruleset"), ("iptables-save", "-t", "nat"))
 """Where rules may be: iptables of today writes to nft's tables, that of yesterday does not."""
+NFT_JSON = ("nft", "-j", "list", "ruleset")
+IPTABLES_FILTER = ("iptables-save", "-t", "filter")
+ROUTES = Path("/proc/net/route")
 TRANSLATING = ("masquerade", "snat", "MASQUERADE", "SNAT")
 PATIENCE = 10.0
 """Seconds for a ruleset of any size to be listed."""
@@ -36,7 +40,12 @@ def inspect_forwarding(group: Group, sysctl: Path = SYSCTL) -> Iterator[Finding]
             yield bad("this node", f"{name} is 0: it forwards {packets}", FIXES[name])
         else:
             yield good("this node", f"{name} is {value}")
+    if os.geteuid() != 0:
+        yield warning("this node", "its firewall was not read", "run it as root")
+        return
     yield _masquerade()
+    interface = default_interface(ROUTES.read_text())
+    yield from inspect_firewall(_output(NFT_JSON), _output(IPTABLES_FILTER), interface)
 
 
 def _setting(sysctl: Path, name: str) -> str:
@@ -48,8 +57,6 @@ def _setting(sysctl: Path, name: str) -> str:
 
 
 def _masquerade() -> Finding:
-    if os.geteuid() != 0:
-        return warning("this node", "its masquerade rules were not read", "run it as root")
     listed = "\n".join(_output(command) for command in RULESETS)
     if any(word in listed.split() for word in TRANSLATING):
         return good("this node", "it has a rule that masquerades")

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+PATIENCE = 240.0
+"""Seconds for an answer of moto's."""
 READ_TIMEOUT = 1.5
 """Seconds; a hang in the script costs a test this much, twice for a read."""
 
@@ -63,7 +65,7 @@ def moto_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     host, port = server.get_host_and_port()
     session = session_at(f"http://{host}:{port}", tmp_path_factory.mktemp("moto"))
     # moto's first answer imports what it takes, which a busy machine takes long over.
-    client = make_client(session=session, read_timeout=60.0)
+    client = make_client(session=session, read_timeout=PATIENCE, call_timeout=PATIENCE)
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")  # a second each time it is emptied
         yield client

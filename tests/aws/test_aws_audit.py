@@ -103,9 +103,10 @@ def site(world: World) -> Site:
 
 def test_of_a_pair_that_is_well_everything_is_good_but_its_zones(site: Site) -> None:
     # moto puts all subnets that name no zone into one
-    assert [one.text for one in site.wrong()] == [
-        one.text for one in site.wrong() if "several nodes are in the zone" in one.text
-    ]
+    assert {one.text.partition(" zone")[0] for one in site.wrong()} == {
+        "several nodes are in the",
+        "names no `source`: its heartbeats prove forwarding of its peers, not masquerade",
+    }
     assert len(site.found()) >= 12
 
 
@@ -196,7 +197,7 @@ def test_what_a_command_mends_is_found_with_that_command(site: Site, what: str) 
     finding = told(site, words)
     assert finding.level is level
     site.fix(finding.fix)
-    assert site.wrong() == before
+    assert [one for one in site.wrong() if one not in before] == []
 
 
 # --- what takes an edit of the file, or a decision ----------------------------------------------

@@ -46,6 +46,7 @@ def build_account(ec2: Any, plan: Plan) -> Account:
     vpc = ec2.create_vpc(CidrBlock=str(VPC))["Vpc"]["VpcId"]
     gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
     ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=vpc)
+    _admit_clients(ec2, vpc)
     instances, tables = {}, {}
     for one in plan.instances:
         subnet = ec2.create_subnet(
@@ -93,6 +94,15 @@ def launch(ec2: Any, instance: Instance, subnet_id: str) -> Ids:
     if instance.role is Role.NAT:
         ec2.modify_instance_attribute(InstanceId=ids.instance, SourceDestCheck={"Value": False})
     return ids
+
+
+def _admit_clients(ec2: Any, vpc: str) -> None:
+    """Open the VPC's own security group, which every instance is in, to all clients of the VPC."""
+    [group] = ec2.describe_security_groups(Filters=[{"Name": "vpc-id", "Values": [vpc]}])[
+        "SecurityGroups"
+    ]
+    everything = {"IpProtocol": "-1", "IpRanges": [{"CidrIp": str(VPC)}]}
+    ec2.authorize_security_group_ingress(GroupId=group["GroupId"], IpPermissions=[everything])
 
 
 def _route(ec2: Any, table: str, destination: str, **target: str) -> None:

@@ -3,7 +3,7 @@
     datagrams.py echo ADDRESS PORT NETWORK   answers each datagram with it and the sender's address:
                                              here at every address, and at ADDRESS in NETWORK
     datagrams.py client ADDRESS CONTROL PORT FILE
-                                             sends one to ADDRESS and one to CONTROL every 5 ms,
+                                             sends one to ADDRESS and one to CONTROL every 10 ms,
                                              notes in FILE what comes back
     datagrams.py pace FILE                   notes the time in FILE every 10 ms
 
@@ -28,7 +28,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-INTERVAL = 0.005
+INTERVAL = 0.01
 BEAT_INTERVAL = 0.01
 PORT_LASTS = 1.0
 SENT = struct.Struct("!d?")  # when (monotonic seconds), whether to the control

@@ -1,6 +1,6 @@
 """`make demo`: a takeover and a return on real packets, live, with what clients felt of them.
 
-Two NATs with the real daemon at default timing, two clients that send a datagram every 5 ms to a
+Two NATs with the real daemon at default timing, two clients that send a datagram every 10 ms to a
 server on the internet. nat-c is killed, its route is taken by nat-a; it is revived, and the route
 goes home. The exit code is 0 only if all of that was seen.
 
@@ -132,7 +132,7 @@ def play(lab: Lab, journald: Journald) -> dict[str, str]:
 
     good = takeover <= TAKEOVER_BOUND and back <= RETURN_BOUND and len(writes) == 2
     measured = f"""\
-Measured by clients that send every 5 ms, with real packets through real masquerade:
+Measured by clients that send every 10 ms, with real packets through real masquerade:
   takeover   zone c was silent for {takeover:.2f} s after its NAT died (bound: {TAKEOVER_BOUND} s)
   return     zone c was silent for {back * 1000:.0f} ms while its route went home (bound: 100 ms)
   zone a     was never silent for longer than {other * 1000:.0f} ms

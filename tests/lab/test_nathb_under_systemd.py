@@ -377,6 +377,7 @@ PACKAGE = "/opt/lab/nathb.deb"
 
 
 @pytest.mark.usefixtures("bootable")
+@pytest.mark.timeout(900)
 def test_a_machine_with_the_package_guards_its_pair_and_a_purge_leaves_nothing(
     lab: Lab, tmp_path: Path
 ) -> None:

@@ -1,6 +1,6 @@
 """A silence of this machine's own is told from one that nathb answers for, and never the reverse.
 
-First on records as clients write them, made up: an answer every 5 ms, but for some gaps.
+First on records as clients write them, made up: an answer every 10 ms, but for some gaps.
 """
 
 from __future__ import annotations
