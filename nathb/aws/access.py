@@ -175,9 +175,12 @@ def read_access(reader: Reader, vpcs: Iterable[str]) -> Access:
     if not ids:
         return Access()
     request = {"Filters": named([("vpc-id", ids)]), "MaxResults": PER_PAGE}
-    subnets = reader.read(DescribeSubnets, "the subnets", {**request})
-    groups = reader.read(DescribeSecurityGroups, "the security groups", {**request})
-    acls = reader.read(DescribeNetworkAcls, "the network ACLs", {**request})
+    client, read = reader.client, reader.read
+    subnets = read(client.describe_subnets, DescribeSubnets, "the subnets", {**request})
+    groups = read(
+        client.describe_security_groups, DescribeSecurityGroups, "the security groups", {**request}
+    )
+    acls = read(client.describe_network_acls, DescribeNetworkAcls, "the network ACLs", {**request})
     return Access(
         tuple(one for page in subnets for one in page.subnets),
         tuple(one for page in groups for one in page.security_groups),

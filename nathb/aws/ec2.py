@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from nathb.aws.api_errors import cloud_error, request_id_of
 from nathb.aws.instances import Found, describe, describe_launch, filters_of, machines_of
 from nathb.aws.reader import Reader, named
-from nathb.aws.routes import family, find, holder_of, leads_to, table_of
+from nathb.aws.routes import family, find, holder_of, host_route, leads_to, table_of
 from nathb.aws.tags import FILE_TAG, read_intent, wall_clock
 from nathb.core.ec2_state import Holding, Pin, PinState, Roster, RouteState, View
 from nathb.core.errors import CloudError, IdentityError
@@ -273,7 +273,7 @@ def _pins(group: Group, roster: Roster, own: Table | None) -> tuple[Pin, ...]:
     if not roster.own_table and mine is not None and mine.unread:
         return ()
     return tuple(
-        _pin(node.name, address, roster, find(own, address))
+        _pin(node.name, address, roster, find(own, host_route(address)))
         for node in group.nodes
         if node.name != roster.me
         for address in node.heartbeat

@@ -6,7 +6,6 @@ import random
 import time
 from typing import TYPE_CHECKING, Any
 
-from botocore import xform_name
 from msgspec.structs import replace
 
 from nathb.aws.api_errors import cloud_error
@@ -48,14 +47,14 @@ class Reader:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`sleep` takes seconds; `draw` gives a number from 0 to 1; `clock` monotonic seconds."""
-        self._client = client
+        self.client = client
         self._sleep = sleep
         self._draw = draw
         self.clock = clock
 
     def region(self, configured: str) -> str:
         """Say which region is asked, and where that comes from; `configured` is the file's."""
-        return str(region_of(self._client, configured))
+        return str(region_of(self.client, configured))
 
     def instances(
         self, whose: str, filters: Filters = (), ids: Sequence[str] = (), tries: int = 2
@@ -69,7 +68,7 @@ class Reader:
         thing = f"the instances of {whose}"
         request: dict[str, Any] = {"Filters": named(filters)} if filters else {}
         request |= {"InstanceIds": list(ids)} if ids else {"MaxResults": INSTANCES_PER_PAGE}
-        pages = self.read(DescribeInstances, thing, request, tries)
+        pages = self.read(self.client.describe_instances, DescribeInstances, thing, request, tries)
         return [
             replace(one, owner_id=launch.owner_id)
             for page in pages
@@ -81,14 +80,18 @@ class Reader:
         """Return the route tables that a request in boto3's words asks for, by ids or filters."""
         if "RouteTableIds" not in request:
             request["MaxResults"] = TABLES_PER_PAGE
-        pages = self.read(DescribeRouteTables, thing, request)
+        pages = self.read(self.client.describe_route_tables, DescribeRouteTables, thing, request)
         return [table for page in pages for table in page.route_tables]
 
     def read(
-        self, shape: type[Page], thing: str, request: dict[str, Any], tries: int = 2
+        self,
+        call: Callable[..., Any],
+        shape: type[Page],
+        thing: str,
+        request: dict[str, Any],
+        tries: int = 2,
     ) -> list[Page]:
-        """Return every page of the action that `shape` is named for; the request is boto3's."""
-        call = getattr(self._client, xform_name(shape.__name__))
+        """Return every page that a method of `client` answers to a request in boto3's words."""
         pages: list[Page] = []
         while len(pages) < MAX_PAGES:
             page = self._page(call, shape, thing, request, tries)

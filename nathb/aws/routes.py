@@ -9,6 +9,8 @@ from __future__ import annotations
 from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
+from nathb.core.text import host_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -60,9 +62,9 @@ def family(destination: str) -> str:
     return "DestinationIpv6CidrBlock" if ":" in destination else "DestinationCidrBlock"
 
 
-def host_route(address: str) -> str:
-    """Return the destination that covers one address and no other, as a pin has it."""
-    return str(ip_network(address))
+def host_route(heartbeat: str) -> str:
+    """Return the destination that covers a heartbeat's address and no other, as a pin has it."""
+    return str(ip_network(host_of(heartbeat)))
 
 
 def _network(text: str) -> str:

@@ -36,7 +36,7 @@ def add_parser(verbs: Any) -> None:
         description="Print the policy that lets a role run the daemons of this file, and no more. "
         "With --init, the policy for the time before there is a file. With --scp, a service "
         "control policy that keeps everyone else from nathb's tags.",
-        epilog="example: nathb iam-policy tokyo --features apply,drain --account 123456789012",
+        epilog="example: nathb iam-policy tokyo --features apply,check,drain",
     )
     add_group(verb, optional=True)
     names = ",".join(feature.value for feature in Feature)
@@ -44,8 +44,8 @@ def add_parser(verbs: Any) -> None:
         "--features",
         metavar=names,
         default="",
-        help="also what these need: `apply` (with replace), `drain` (with pause, revert and "
-        "drill), `prove` (`check --prove`), `sns` (included anyway where the file names a topic)",
+        help="also what these need: `apply` (with replace), `check` (`check --aws`), `drain` "
+        "(with pause, revert and drill), `prove` (`check --prove`), `sns` (included anyway where the file names a topic)",
     )
     verb.add_argument("--account", metavar="ID", default=ANY, help="the account, twelve digits")
     verb.add_argument(
@@ -98,7 +98,7 @@ def _document(given: argparse.Namespace) -> dict[str, Any]:
 def _first() -> dict[str, Any]:
     _say(
         "this policy allows no change; after `nathb init … --write NAME`, replace it with what "
-        "`nathb iam-policy NAME --features apply,drain` prints"
+        "`nathb iam-policy NAME --features apply,check,drain` prints"
     )
     return first_policy()
 

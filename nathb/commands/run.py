@@ -29,8 +29,8 @@ from nathb.host.lock import Lock
 from nathb.host.sd_notify import Manager
 from nathb.host.status_file import default_path, dry_run_path, is_service, publish
 from nathb.host.streams import WARNING, complain
-from nathb.net.icmp import Wire
 from nathb.net.names import resolve
+from nathb.net.wire import Wire
 from nathb.ui.group_file import add_group, locate, node_of
 
 PASSING = {Failure.UNAVAILABLE, Failure.NO_REPLY, Failure.THROTTLED}

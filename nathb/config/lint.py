@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from nathb.config.values import duration_text, networks
 from nathb.core.errors import Mistake
+from nathb.core.text import host_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,13 +89,14 @@ def _check_notify(group: Group) -> Iterator[PathAndText]:
 def _check_node(node: Node) -> Iterator[PathAndText]:
     path = f"nodes.{node.name}"
     for address in node.heartbeat:
-        if owner := _resolver(address):
+        host = host_of(address)
+        if owner := _resolver(host):
             yield (
                 f"{path}.heartbeat",
                 f"{address} is {owner}'s public resolver: clients that use it lose it whenever "
                 f"{node.name} is down; choose an address that no client needs",
             )
-        if _is_documentation(address):
+        if _is_documentation(host):
             yield (
                 f"{path}.heartbeat",
                 f"{address} is a documentation address, which nothing answers; write a real one",

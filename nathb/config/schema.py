@@ -17,6 +17,7 @@ from nathb.config import values
 from nathb.config.values import Count, Duration, InvalidValueError, Parser, duration_text, quote
 from nathb.config.yaml_reader import Mapping, Mistakes, Scalar, Sequence, Value, describe
 from nathb.core.model import Group, Metrics, Node, Notify, Route, Timers
+from nathb.core.text import host_of
 
 Reader = Callable[[Value], Any]
 """Takes a value of the file; returns what it means, or None with its mistakes noted."""
@@ -179,7 +180,9 @@ class _GroupReader:
             "match": self._match,
             "eni": self._distinct("eni", values.ENI_ID),
             "source": self._distinct("source", values.parse_source),
-            "heartbeat": self._list(self._distinct("heartbeat", values.parse_heartbeat)),
+            "heartbeat": self._list(
+                self._distinct("heartbeat", values.parse_heartbeat, same=host_of)
+            ),
             "routes": self._list(self._route, can_be_empty=True),
         }
         found = self._keys(block, readers, required=("heartbeat",))
@@ -289,14 +292,19 @@ class _GroupReader:
 
     # --- how values must agree ----------------------------------------------------------------
 
-    def _distinct(self, key: str, parse: Parser) -> Reader:
-        """Make the reader of a value that must stand only once in the file."""
+    def _distinct(
+        self, key: str, parse: Parser, same: Callable[[Any], Hashable] = lambda found: found
+    ) -> Reader:
+        """Make the reader of a value that must stand only once in the file.
+
+        Two values are the same one when `same` is the same of both.
+        """
         one = self._value(parse)
 
         def read(value: Value) -> Any:
             found = one(value)
             if found is not None:
-                self._refuse_second(key, found, str(found), value)
+                self._refuse_second(key, same(found), str(found), value)
             return found
 
         return read

@@ -15,6 +15,7 @@ from typing import Any
 from msgspec import Struct
 
 from nathb.core.model import Preempt
+from nathb.core.text import TCP, host_of, is_tcp
 
 Parser = Callable[[str], Any]
 LONGEST_QUOTE = 60
@@ -255,10 +256,23 @@ SPECIAL_PURPOSE = (
 
 _HOST_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _LONGEST_HOST_NAME = 253
+_PORT = re.compile(r"[0-9]{1,5}")
 
 
 def parse_heartbeat(text: str) -> str:
-    """Take an internet address, IPv4 or IPv6; return it as EC2 would write it."""
+    """Take an internet address, IPv4 or IPv6, or `tcp://ADDRESS:PORT`; return it normalised.
+
+    An address is written as EC2 would write it.
+    """
+    if is_tcp(text):
+        port = _PORT.fullmatch(text.rpartition(":")[2])
+        if port is None or not 1 <= int(port[0]) <= 65535:
+            raise InvalidValueError(
+                f"{quote(text)} names no port; write one such as tcp://199.7.83.42:53"
+            )
+        host = parse_heartbeat(host_of(text))
+        host = f"[{host}]" if ":" in host else host
+        return f"{TCP}{host}:{int(port[0])}"
     address = _address(text)
     if address is None:
         raise InvalidValueError(

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from nathb.core.ec2_state import Intent, Pin, PinState
 from nathb.core.model import Done, Evidence, Move, Route, Rule, Ruling, Undone, Verdict
-from nathb.core.text import format_age, format_duration, format_evidence
+from nathb.core.text import format_age, format_duration, format_evidence, host_of
 
 
 class EventKind(Enum):
@@ -222,7 +222,7 @@ def pin(one: Pin) -> Event:
     """Report how a heartbeat is pinned now (R12)."""
     is_looked_up = one.table or one.state is not PinState.MISSING
     words = (PINS[one.state] if is_looked_up else NO_TABLE).format(
-        node=one.node, address=one.address, table=one.table, target=one.target
+        node=one.node, address=host_of(one.address), table=one.table, target=one.target
     )
     good = one.state in {PinState.GOOD, PinState.BLACKHOLE}
     return Event(

@@ -1,4 +1,4 @@
-"""Text for people that several modules need: durations, evidence, others' text, addresses."""
+"""Text that several modules need: durations, evidence, others' text, addresses, targets."""
 
 from __future__ import annotations
 
@@ -74,3 +74,23 @@ def is_address(text: str) -> bool:
     except ValueError:
         return False
     return "%" not in text
+
+
+TCP = "tcp://"
+
+
+def is_tcp(target: str) -> bool:
+    """Whether a check opens a connection, as to `tcp://199.7.83.42:53`; else it is a ping."""
+    return target.startswith(TCP)
+
+
+def host_of(target: str) -> str:
+    """Return the address that a check asks: that of `tcp://[2001:db8::1]:53`, or the ping's own."""
+    if not is_tcp(target):
+        return target
+    return target.removeprefix(TCP).rpartition(":")[0].strip("[]")
+
+
+def port_of(target: str) -> int:
+    """Return the port of a `tcp://` target."""
+    return int(target.rpartition(":")[2])

@@ -53,7 +53,7 @@ class _Check(Struct, frozen=True):
     socket: EchoSocket
 
 
-class Wire:
+class IcmpWire:
     """Overlapping ICMP echo checks, for one single-threaded loop.
 
     `strays` counts the datagrams that answered no open check: forged, duplicated, late, or

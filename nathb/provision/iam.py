@@ -28,6 +28,7 @@ class Feature(Enum):
     """What a role may be used for beyond running the daemon."""
 
     APPLY = "apply"
+    CHECK = "check"
     DRAIN = "drain"
     SNS = "sns"
     PROVE = "prove"
@@ -92,6 +93,14 @@ MORE: dict[Feature, tuple[Permission, ...]] = {
         ),
         Permission("NathbApplyTag", ("ec2:CreateTags",), Scope.GUARDED, tag_keys=(FILE_TAG,)),
     ),
+    # What `check --aws` reads besides: who may send to the nodes. EC2 takes no narrower resource.
+    Feature.CHECK: (
+        Permission(
+            "NathbCheck",
+            ("ec2:DescribeNetworkAcls", "ec2:DescribeSecurityGroups", "ec2:DescribeSubnets"),
+            Scope.ANYTHING,
+        ),
+    ),
     Feature.DRAIN: (
         Permission(
             "NathbDrain",
@@ -126,7 +135,8 @@ def policy(group: Group, features: Iterable[Feature] = (), place: Place | None =
 
 def first_policy() -> Document:
     """Return the policy for the first hour: what `init` and `check --aws` read, and no writes."""
-    return _document([_allow(one, ANY, {}) for one in RUN if one.scope is Scope.ANYTHING])
+    reads = (*RUN, *MORE[Feature.CHECK])
+    return _document([_allow(one, ANY, {}) for one in reads if one.scope is Scope.ANYTHING])
 
 
 def service_control_policy(roles: Sequence[str]) -> Document:

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from msgspec import Struct
 
 from nathb.core.errors import BlindError, Finding, ResolveError, bad, good, warning
-from nathb.net.icmp import Wire
 from nathb.net.names import resolve
+from nathb.net.wire import Wire
 from nathb.provision.inventory import Inventory
 
 TRIES = 3

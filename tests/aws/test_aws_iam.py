@@ -37,6 +37,7 @@ CALLED_BY: dict[str, set[Feature | None]] = {
     # file: what the role is used for when the calls in it are made; None is the daemon itself
     "aws/ec2.py": {None},
     "aws/reader.py": {None},
+    "aws/access.py": {Feature.CHECK},
     "provision/steps.py": {Feature.APPLY},
     "provision/proof.py": {Feature.PROVE},
     "provision/permissions.py": {Feature.APPLY},

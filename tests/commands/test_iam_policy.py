@@ -134,7 +134,10 @@ def test_without_a_file_it_prints_what_the_first_hour_needs_and_how_to_narrow_it
     assert main(["iam-policy", "--init"]) == 0
     shown = capsys.readouterr()
     assert json.loads(shown.out) == first_policy()
-    assert "replace it with what `nathb iam-policy NAME --features apply,drain` prints" in shown.err
+    assert (
+        "replace it with what `nathb iam-policy NAME --features apply,check,drain` prints"
+        in shown.err
+    )
 
 
 def test_the_scp_names_the_roles_that_it_is_given(capsys: pytest.CaptureFixture[str]) -> None:

@@ -123,6 +123,11 @@ class Network:
         """Switch an instance's forwarding off in its kernel, or on again."""
         self._settle(name, {"net.ipv4.ip_forward": str(int(on))})
 
+    def forwards_all(self, name: str, on: bool) -> None:
+        """Let an instance's firewall forward pings and drop the rest, or let all through again."""
+        rule = "" if on else "add rule ip nat cross meta l4proto != icmp drop"
+        nft(self.namespace(name), f"flush chain ip nat cross\n{rule}\n")
+
     def firewall_open(self, name: str, on: bool) -> None:
         """Let an instance's firewall drop all that it would forward, or let it through again."""
         rule = "" if on else "add rule ip nat cross drop"

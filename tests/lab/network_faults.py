@@ -86,6 +86,10 @@ class NetworkFaults:
         """These NATs' own firewalls drop all that they would forward; their hosts answer."""
         self._switch(self._network.firewall_open, instances, on)
 
+    def forwards_pings_only(self, *instances: str, on: bool = True) -> None:
+        """These NATs' own firewalls forward pings and drop the rest, as ufw does out of the box."""
+        self._switch(self._network.forwards_all, instances, on)
+
     def masquerade_off(self, *instances: str, on: bool = True) -> None:
         """These NATs forward without translating: their firewall is gone, known flows included.
 

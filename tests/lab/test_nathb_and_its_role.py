@@ -72,6 +72,13 @@ def test_each_use_of_the_role_is_allowed_what_it_needs_and_nothing_that_it_does_
     lab.ec2.delete_tags(Resources=[lab.tables["private-a"]], Tags=[{"Key": "nathb:file"}])
     assert denied("apply", "--yes")
 
+    # the check: who may send to the nodes
+    code, text = types("check", "--aws")
+    assert "who may send to its nodes was not read" in text
+    allow(Feature.CHECK)
+    code, text = types("check", "--aws")
+    assert "security groups and network ACLs admit the clients of all zones" in text
+
     # the proof, on a route of its own
     assert denied("check", "--aws", "--prove", "--yes")
     allow(Feature.PROVE)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from itertools import product
+from typing import Any
 
 import pytest
+import yaml
 
 from tests.lab.lab import Lab
 from tests.lab.machine import wait_until
@@ -14,6 +17,7 @@ from tests.lab.network_faults import NetworkFaults
 from tests.lab.node_requests import can_ping
 from tests.lab.pair import DEFAULT, Pair
 from tests.lab.plan import ZONE_A, ZONE_C
+from tests.lab.processes import nathb
 from tests.lab.scripts import ping_spoofer
 
 # --- pings ----------------------------------------------------------------------------------------
@@ -229,6 +233,33 @@ def test_a_live_host_that_no_longer_forwards_is_taken_from_within_interval_plus_
     pair.wait_holder("c", "nat-c", within=20.0)
     assert pair.written() == [TAKES, RETURNS]
     assert lab.clients["app-a"].outage(since=stopped) <= 0.5
+
+
+ACCEPTS = """
+import socket
+server = socket.create_server(("", 53), backlog=64)
+while True:
+    server.accept()[0].close()
+"""
+
+
+def test_a_firewall_that_forwards_pings_alone_is_noticed_by_a_heartbeat_over_tcp_and_by_check(
+    lab: Lab,
+) -> None:
+    nodes: dict[str, Any] = yaml.safe_load(lab.pair_config())["nodes"]
+    nodes["nat-c"]["heartbeat"] = f"tcp://{nodes['nat-c']['heartbeat']}:53"
+    lab.start("internet", [sys.executable, "-c", ACCEPTS])
+    check = DEFAULT["check"] | {"interval": "2s"}
+    pair = Pair(lab, check=check, nodes=nodes).settle()
+    stopped = time.monotonic()
+    lab.faults.forwards_pings_only("nat-c")
+    lab.clients["app-c"].wait_served(via="nat-a", within=15.0)
+    assert lab.clients["app-c"].takeover(since=stopped) <= 2.0 + 3.5
+    checked = lab.run("nat-c", nathb("check", str(lab.directory / "nat-c" / "lab.yaml"), "--aws"))
+    assert "its firewall forwards pings and drops TCP" in checked.stdout
+    lab.faults.forwards_pings_only("nat-c", on=False)
+    pair.wait_holder("c", "nat-c", within=20.0)
+    assert pair.written() == [TAKES, RETURNS]
 
 
 def test_a_peer_that_loses_half_of_its_packets_costs_no_more_moves_than_verdicts_change(

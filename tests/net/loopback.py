@@ -17,7 +17,7 @@ from nathb.net.echo import Echo
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from nathb.net.icmp import Wire
+    from nathb.net.icmp import IcmpWire
 
 PATIENCE = 10.0
 """Seconds after which a wait has failed. No test that passes gets anywhere near it."""
@@ -66,7 +66,7 @@ def hush() -> None:
     sysctl("net.ipv4.icmp_echo_ignore_all", "1")
 
 
-def listen(wire: Wire, enough: Callable[[list[int]], bool]) -> list[int]:
+def listen(wire: IcmpWire, enough: Callable[[list[int]], bool]) -> list[int]:
     """Receive until `enough` is true of all tickets that came; return them."""
     tickets: list[int] = []
     while not enough(tickets):

@@ -6,14 +6,14 @@ import json
 import sys
 
 from nathb.core.errors import BlindError
-from nathb.net.icmp import Wire
+from nathb.net.icmp import IcmpWire
 from tests.net.loopback import listen
 
 
 def main(addresses: list[str]) -> None:
     asked: dict[int, str] = {}
     blind: list[str] = []
-    with Wire() as wire:
+    with IcmpWire() as wire:
         for address in addresses:
             try:
                 asked[wire.send(address)] = address

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from nathb.core.errors import BlindError
 from nathb.net.echo import Arrival, Echo, from_icmp, from_icmpv6, from_ipv4
-from nathb.net.icmp import Wire
+from nathb.net.icmp import IcmpWire
 from tests.net.loopback import icmp, readable
 
 # --- the parser of echo replies -------------------------------------------------------------------
@@ -126,9 +126,9 @@ class FakeOpener:
 
 
 @contextmanager
-def wired(*, raw: bool = True) -> Iterator[tuple[Wire, FakeOpener]]:
+def wired(*, raw: bool = True) -> Iterator[tuple[IcmpWire, FakeOpener]]:
     opener = FakeOpener(raw=raw)
-    with Wire(opener) as wire:
+    with IcmpWire(opener) as wire:
         yield wire, opener
 
 
@@ -244,7 +244,7 @@ def test_a_refused_send_is_blind_with_address_errno_and_mend(
         wire.forget(ticket)
         refusing = FakeSocket(raw=raw)
         refusing.refusal = error(number)
-        with Wire(lambda *_: refusing) as blind, pytest.raises(BlindError) as caught:
+        with IcmpWire(lambda *_: refusing) as blind, pytest.raises(BlindError) as caught:
             blind.send("192.0.2.7")
         assert str(caught.value).startswith(f"192.0.2.7: request not sent: {name} (")
         assert fix in str(caught.value)
@@ -292,7 +292,7 @@ def test_each_check_has_a_ping_socket_of_its_own_until_it_is_over() -> None:
 def test_a_ping_socket_whose_send_was_refused_is_closed() -> None:
     socket = FakeSocket(raw=False)
     socket.refusal = error(errno.ENETUNREACH)
-    with Wire(lambda *_: socket) as wire:
+    with IcmpWire(lambda *_: socket) as wire:
         with pytest.raises(BlindError):
             wire.send("192.0.2.1")
         assert socket.is_closed

@@ -15,7 +15,7 @@ import pytest
 
 from nathb.core.errors import BlindError
 from nathb.net.echo import Echo
-from nathb.net.icmp import Wire
+from nathb.net.icmp import IcmpWire
 from nathb.net.sockets import EchoSocket
 from tests.net.loopback import (
     PATIENCE,
@@ -43,9 +43,9 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def wire(network: None, kind: str) -> Iterator[Wire]:  # noqa: ARG001
+def wire(network: None, kind: str) -> Iterator[IcmpWire]:  # noqa: ARG001
     allow_ping_sockets()
-    with Wire(partial(EchoSocket, raw=kind == "raw")) as wire:
+    with IcmpWire(partial(EchoSocket, raw=kind == "raw")) as wire:
         yield wire
 
 
@@ -53,7 +53,7 @@ only_raw = pytest.mark.parametrize("kind", ["raw"], indirect=True)
 
 
 @pytest.mark.usefixtures("ipv6")
-def test_many_overlapping_checks_are_all_answered_each_once(wire: Wire) -> None:
+def test_many_overlapping_checks_are_all_answered_each_once(wire: IcmpWire) -> None:
     addresses = [f"127.0.{high}.{low}" for high in range(5) for low in range(1, 25)]
     tickets = [wire.send(address) for address in ["::1", *addresses, "::1", *addresses]]
     assert len(set(tickets)) == len(tickets)
@@ -62,14 +62,14 @@ def test_many_overlapping_checks_are_all_answered_each_once(wire: Wire) -> None:
     assert wire.receive() == []
 
 
-def test_an_address_that_nobody_answers_gives_no_ticket(wire: Wire) -> None:
+def test_an_address_that_nobody_answers_gives_no_ticket(wire: IcmpWire) -> None:
     nft("table ip t { chain in { type filter hook input priority 0; ip daddr 127.0.0.9 drop; }; }")
     wire.send("127.0.0.9")
     answered = wire.send("127.0.0.1")
     assert listen(wire, bool) == [answered]
 
 
-def test_an_unreachable_error_is_no_reply_and_not_even_a_stray(wire: Wire) -> None:
+def test_an_unreachable_error_is_no_reply_and_not_even_a_stray(wire: IcmpWire) -> None:
     nft(
         "table ip t { chain in { type filter hook input priority 0;"
         " ip daddr 127.0.0.9 reject with icmp type host-unreachable; }; }"
@@ -95,19 +95,19 @@ def test_an_error_pending_on_a_socket_hides_no_reply_behind_it(kind: str) -> Non
     assert [arrival.echo for arrival in echo_socket.read(256)] == [sent]
 
 
-def test_a_check_leaves_from_its_source_and_is_answered_there(wire: Wire) -> None:
+def test_a_check_leaves_from_its_source_and_is_answered_there(wire: IcmpWire) -> None:
     with Tap() as tap:
         tickets = {wire.send("127.0.0.5", "127.0.0.2"), wire.send("127.0.0.5")}
         assert {tap.request().source, tap.request().source} == {"127.0.0.2", "127.0.0.1"}
         assert set(listen(wire, lambda heard: len(heard) == 2)) == tickets
 
 
-def test_a_source_that_this_machine_has_not_is_a_check_that_was_not_sent(wire: Wire) -> None:
+def test_a_source_that_this_machine_has_not_is_a_check_that_was_not_sent(wire: IcmpWire) -> None:
     with pytest.raises(BlindError, match=r"EADDRNOTAVAIL .*the file calls its source"):
         wire.send("127.0.0.1", "10.0.0.11")
 
 
-def test_forged_replies_are_ignored_and_counted(wire: Wire) -> None:
+def test_forged_replies_are_ignored_and_counted(wire: IcmpWire) -> None:
     hush()
     with Tap() as tap:
         ticket = wire.send("127.0.0.5")
@@ -122,7 +122,7 @@ def test_forged_replies_are_ignored_and_counted(wire: Wire) -> None:
 
 
 @only_raw
-def test_the_right_payload_under_another_id_is_ignored_and_counted(wire: Wire) -> None:
+def test_the_right_payload_under_another_id_is_ignored_and_counted(wire: IcmpWire) -> None:
     hush()
     with Tap() as tap:
         wire.send("127.0.0.5")
@@ -132,7 +132,7 @@ def test_the_right_payload_under_another_id_is_ignored_and_counted(wire: Wire) -
 
 
 @only_raw
-def test_a_duplicate_is_a_stray(wire: Wire) -> None:
+def test_a_duplicate_is_a_stray(wire: IcmpWire) -> None:
     hush()
     with Tap() as tap:
         ticket = wire.send("127.0.0.5")
@@ -143,7 +143,7 @@ def test_a_duplicate_is_a_stray(wire: Wire) -> None:
 
 
 @only_raw
-def test_a_reply_after_forget_is_a_stray(wire: Wire) -> None:
+def test_a_reply_after_forget_is_a_stray(wire: IcmpWire) -> None:
     hush()
     with Tap() as tap:
         late = wire.send("127.0.0.5")
@@ -152,7 +152,7 @@ def test_a_reply_after_forget_is_a_stray(wire: Wire) -> None:
         assert listen(wire, lambda _: wire.strays == 1) == []
 
 
-def test_a_forgotten_check_stays_silent_when_its_reply_was_already_waiting(wire: Wire) -> None:
+def test_a_forgotten_check_stays_silent_when_its_reply_was_already_waiting(wire: IcmpWire) -> None:
     forgotten = wire.send("127.0.0.1")
     assert readable(*wire.filenos())
     wire.forget(forgotten)
@@ -162,14 +162,14 @@ def test_a_forgotten_check_stays_silent_when_its_reply_was_already_waiting(wire:
 
 
 @only_raw
-def test_replies_to_other_programs_are_strays(wire: Wire) -> None:
+def test_replies_to_other_programs_are_strays(wire: IcmpWire) -> None:
     wire.receive()
     ticket = wire.send("127.0.0.1")
     run("ping -q -c 1 127.0.0.1")
     assert listen(wire, lambda _: wire.strays == 1) == [ticket]
 
 
-def test_every_check_is_a_flow_of_its_own(wire: Wire) -> None:
+def test_every_check_is_a_flow_of_its_own(wire: IcmpWire) -> None:
     with Tap() as tap:
         for _ in range(100):
             wire.forget(wire.send("127.0.0.1"))
@@ -177,7 +177,7 @@ def test_every_check_is_a_flow_of_its_own(wire: Wire) -> None:
     assert len(set(seen)) == 100
 
 
-def test_no_descriptor_is_left_behind(wire: Wire) -> None:
+def test_no_descriptor_is_left_behind(wire: IcmpWire) -> None:
     def descriptors() -> int:
         return len(os.listdir("/proc/self/fd"))
 
@@ -192,34 +192,34 @@ def test_no_descriptor_is_left_behind(wire: Wire) -> None:
     assert descriptors() == before
 
 
-def test_a_firewall_that_drops_the_request_makes_it_blind(wire: Wire) -> None:
+def test_a_firewall_that_drops_the_request_makes_it_blind(wire: IcmpWire) -> None:
     nft("table ip t { chain out { type filter hook output priority 0; icmp type 8 drop; }; }")
     with pytest.raises(BlindError, match=r"^127\.0\.0\.1: request not sent: EPERM .*nft list"):
         wire.send("127.0.0.1")
 
 
-def test_without_a_route_it_is_blind(wire: Wire) -> None:
+def test_without_a_route_it_is_blind(wire: IcmpWire) -> None:
     assert_without_a_route(wire, "192.0.2.1")
 
 
 @pytest.mark.usefixtures("ipv6")
-def test_without_an_ipv6_route_it_is_blind(wire: Wire) -> None:
+def test_without_an_ipv6_route_it_is_blind(wire: IcmpWire) -> None:
     assert_without_a_route(wire, "2001:db8::1")
 
 
-def assert_without_a_route(wire: Wire, address: str) -> None:
+def assert_without_a_route(wire: IcmpWire, address: str) -> None:
     with pytest.raises(BlindError, match=rf"^{address}: request not sent: ENETUNREACH .*ip route"):
         wire.send(address)
 
 
-def test_an_unreachable_route_makes_it_blind(wire: Wire) -> None:
+def test_an_unreachable_route_makes_it_blind(wire: IcmpWire) -> None:
     run("ip route add unreachable 192.0.2.0/24")
     with pytest.raises(BlindError, match=r"request not sent: EHOSTUNREACH .*ip route get"):
         wire.send("192.0.2.1")
 
 
 @pytest.mark.usefixtures("ipv6")
-def test_where_ipv6_is_off_ipv6_is_blind_and_ipv4_is_heard(wire: Wire) -> None:
+def test_where_ipv6_is_off_ipv6_is_blind_and_ipv4_is_heard(wire: IcmpWire) -> None:
     sysctl("net.ipv6.conf.all.disable_ipv6", "1")
     with pytest.raises(BlindError, match=r"^::1: request not sent: E"):
         wire.send("::1")
@@ -259,7 +259,7 @@ def test_with_neither_kind_every_send_is_blind_and_says_what_to_permit() -> None
 
 
 def test_with_cap_net_raw_the_sockets_are_raw() -> None:
-    with Wire() as wire, Tap() as tap:
+    with IcmpWire() as wire, Tap() as tap:
         sent = [wire.send("127.0.0.1") for _ in range(3)]
         first, second, third = (tap.request().echo.id for _ in sent)
         assert ((second - first) & 0xFFFF, (third - second) & 0xFFFF) == (1, 1)
@@ -308,7 +308,7 @@ def holder() -> subprocess.Popen[str]:
 
 
 def test_a_nat_that_lost_its_masquerade_is_not_heard_on_an_old_flow(
-    wire: Wire, kind: str, nat: str
+    wire: IcmpWire, kind: str, nat: str
 ) -> None:
     old_flow = EchoSocket(4, raw=kind == "raw")
 
