@@ -45,7 +45,8 @@ def add_parser(verbs: Any) -> None:
         metavar=names,
         default="",
         help="also what these need: `apply` (with replace), `check` (`check --aws`), `drain` "
-        "(with pause, revert and drill), `prove` (`check --prove`), `sns` (included anyway where the file names a topic)",
+        "(with pause, revert and drill), `prove` (`check --prove`), `sns` (included anyway where "
+        "the file names a topic)",
     )
     verb.add_argument("--account", metavar="ID", default=ANY, help="the account, twelve digits")
     verb.add_argument(
