@@ -102,11 +102,11 @@ def site(world: World) -> Site:
 
 
 def test_of_a_pair_that_is_well_everything_is_good_but_its_zones(site: Site) -> None:
-    # moto puts all subnets that name no zone into one
-    assert {one.text.partition(" zone")[0] for one in site.wrong()} == {
-        "several nodes are in the",
-        "names no `source`: its heartbeats prove forwarding of its peers, not masquerade",
-    }
+    # moto may put subnets that name no zone into one
+    unproven = "names no `source`: its heartbeats prove forwarding of its peers, not masquerade"
+    others = [one.text for one in site.wrong() if one.text != unproven]
+    assert [one for one in others if "several nodes are in the zone" not in one] == []
+    assert len(others) < len(site.wrong())
     assert len(site.found()) >= 12
 
 
