@@ -6,6 +6,13 @@ import os
 import socket
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# The same examples on every machine, and as much time as a busy one takes for each.
+settings.register_profile(
+    "nathb", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("nathb")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
