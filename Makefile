@@ -48,7 +48,7 @@ test-clocks: $(VENV)/ready
 	done
 
 test-lab: $(VENV)/ready $(VENV)/wheels/ready
-	$(SANDBOX) $(PYTEST) -n $(WORKERS) --dist worksteal tests/lab
+	$(SANDBOX) $(PYTEST) -n $(WORKERS) --maxschedchunk 1 tests/lab
 
 test-machines:
 	tests/machines $(CASES)

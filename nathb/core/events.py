@@ -170,6 +170,21 @@ def moved_by_another(route: Route, holder: str, to: str, me: str) -> Event:
     )
 
 
+def moved_before_restart(route: Route, holder: str, me: str) -> Event:
+    """Report a route that arrives at `me`, this node, just after its daemon has started.
+
+    The daemon that ran before may have written it: such a write can land after its end.
+    """
+    was = holder or "a target outside of the group"
+    message = (
+        f"{route} now points at {me}, no longer at {was}; {me}'s daemon probably moved it before"
+        " its restart"
+    )
+    return Event(
+        kind=EventKind.MOVED_BY_ANOTHER, message=message, route=route, source=holder, target=me
+    )
+
+
 def would_move(move: Move, why: str) -> Event:
     """Report a move that is not carried out because of `why`: a pause, or a dry run."""
     message = f"would {_fill(DUE[move.rule], move)}: {move.reason} ({why})"

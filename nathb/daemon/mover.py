@@ -28,6 +28,11 @@ GIVE_UP = 20.0
 """Seconds after which a move that has not ended counts as one whose answer was lost (R16)."""
 
 
+EARLIER_WRITES = 20.0
+"""Seconds from its first view in which a daemon may see a write of the one that ran before it: as
+long as a move may take (R16)."""
+
+
 class Mover:
     """What this process remembers of each route, keyed by the route as text."""
 
@@ -38,6 +43,7 @@ class Mover:
         self.acts: dict[str, Act] = {}
         """For each node, the last time that a route arrived at it by the write of someone else."""
         self._viewed_at = float("-inf")
+        self._first_viewed_at: float | None = None
         self._moves: dict[Hashable, Move] = {}
         self._homes: dict[Hashable, str] = {}
         self._begun_at: dict[Hashable, float] = {}
@@ -116,9 +122,16 @@ class Mover:
                 yield self._moved(lost.move, None)
             elif before.holder is not None and after.holder and after.holder != before.holder:
                 self.acts[after.holder] = Act(self._viewed_at, view.at)
-                yield events.moved_by_another(route, before.holder, after.holder, onlooker.me)
-
+                yield self._moved_by_another(route, before.holder, after.holder, onlooker.me)
         self._viewed_at = view.at
+        if self._first_viewed_at is None:
+            self._first_viewed_at = view.at
+
+    def _moved_by_another(self, route: Route, holder: str, to: str, me: str) -> Event:
+        first = self._first_viewed_at
+        if to == me and first is not None and self._viewed_at - first < EARLIER_WRITES:
+            return events.moved_before_restart(route, holder, me)
+        return events.moved_by_another(route, holder, to, me)
 
     def writes(self, group: Group, view: View | None) -> tuple[Write, ...]:
         """Return the writes that no view has shown yet."""

@@ -203,6 +203,15 @@ def test_a_move_of_another_node_is_told_with_who_is_likely_to_have_made_it(
     assert (event.kind.value, event.source, event.target) == ("moved-by-another", holder, "nat-c")
 
 
+def test_a_route_that_arrives_here_after_a_restart_is_not_said_to_be_moved_by_another() -> None:
+    event = events.moved_before_restart(ROUTE_C, "nat-c", "nat-a")
+    assert event.message == (
+        f"{ROUTE_C} now points at nat-a, no longer at nat-c; nat-a's daemon probably moved it"
+        " before its restart"
+    )
+    assert (event.kind.value, event.source, event.target) == ("moved-by-another", "nat-c", "nat-a")
+
+
 def test_r17_a_file_that_is_not_the_one_that_was_applied_is_told_once_and_its_end_too() -> None:
     teller = ChangeDetector()
     assert kinds(teller.files(("aaaa",), "aaaa")) == []

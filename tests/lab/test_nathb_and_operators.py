@@ -327,6 +327,7 @@ def test_r8_a_taken_route_that_an_operator_points_elsewhere_stays_there(lab: Lab
     assert lab.holder("c") == "app-a"
 
 
+@pytest.mark.long
 def test_r7_a_take_that_an_operator_undoes_is_made_again_after_15_s_and_then_after_30_s(
     lab: Lab,
 ) -> None:

@@ -292,6 +292,7 @@ def test_a_peer_that_loses_half_of_its_packets_costs_no_more_moves_than_verdicts
     assert _count(lines["nat-a"], f" returned {table} ") <= 2 + released
 
 
+@pytest.mark.long
 def test_a_peer_that_flaps_every_20_s_is_taken_from_once_and_given_nothing_back(lab: Lab) -> None:
     pair = Pair(lab, **DEFAULT).settle()
     daemon, client, begun = pair.daemons["nat-a"], lab.clients["app-c"], time.monotonic()

@@ -77,6 +77,7 @@ def printed_policy(machine: NspawnMachine) -> dict[str, Any]:
     return dict(json.loads(text[text.index("{") : text.rindex("}") + 1]))
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_from_nothing_to_a_guarded_pair_in_five_commands_a_node(
     lab: Lab, machines: dict[str, NspawnMachine]

@@ -41,6 +41,7 @@ def destinations(lab: Lab, since: float = 0.0) -> Counter[str]:
 # --- frozen -------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seconds", [3, 60])
 def test_r14_frozen_with_a_healthy_peer_is_told_once_and_nothing_is_written(
     lab: Lab, seconds: int
@@ -57,6 +58,7 @@ def test_r14_frozen_with_a_healthy_peer_is_told_once_and_nothing_is_written(
     assert lab.clients["app-a"].outage() <= 0.5
 
 
+@pytest.mark.long
 def test_r14_frozen_for_60_s_in_which_the_peer_crashes_takes_on_fresh_evidence_alone(
     lab: Lab,
 ) -> None:

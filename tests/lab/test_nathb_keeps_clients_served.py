@@ -23,6 +23,7 @@ UNANSWERED = "198.51.100.99"
 """An address on the internet that nobody has: a typing mistake in the file."""
 
 
+@pytest.mark.long
 def test_a_dead_nat_has_no_clients_30_s_after_a_silence_of_the_peer_that_serves_both_zones(
     lab: Lab,
 ) -> None:
@@ -45,6 +46,7 @@ def test_a_dead_nat_has_no_clients_30_s_after_a_silence_of_the_peer_that_serves_
     assert ("nat-a", "nat-a") in pair.written(since=silent), "it had reason to take them back"
 
 
+@pytest.mark.long
 def test_zones_that_are_cut_for_8_s_in_every_24_s_cost_at_most_8_writes(lab: Lab) -> None:
     Pair(lab, **DEFAULT).settle()
     for _ in range(6):
@@ -55,6 +57,7 @@ def test_zones_that_are_cut_for_8_s_in_every_24_s_cost_at_most_8_writes(lab: Lab
     assert len(lab.writes()) <= 8
 
 
+@pytest.mark.long
 def test_a_node_that_loses_its_own_packets_for_2_min_leaves_the_healthy_peer_its_route(
     lab: Lab,
 ) -> None:
@@ -153,6 +156,7 @@ def dry_run(pair: Pair) -> None:
     pair.restart("nat-a", "--dry-run").wait_line("dry run: nothing will be written")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("absence", [no_daemon, dry_run], ids=["no daemon", "dry run"])
 def test_a_dead_node_whose_next_in_order_does_not_take_is_taken_from_within_60_s(
     make_lab: Callable[[Plan], Lab], absence: Callable[[Pair], None]

@@ -16,6 +16,7 @@ WATCHFUL = {"refresh": "1s", "preempt_delay": "3s"}
 """Quick timers, and a view that is read often enough not to wait for it in a test."""
 
 
+@pytest.mark.long
 def test_both_gateways_cut_is_not_one_write_in_60_s(lab: Lab) -> None:
     pair = Pair(lab, **DEFAULT).settle()
     cut = time.monotonic()
@@ -31,6 +32,7 @@ def test_both_gateways_cut_is_not_one_write_in_60_s(lab: Lab) -> None:
     assert pair.written() == []
 
 
+@pytest.mark.long
 def test_a_cut_between_the_zones_ends_in_quiet_with_both_zones_served(lab: Lab) -> None:
     """Each takes the other's route, takes its own back, and leaves it at that."""
     pair = Pair(lab, **DEFAULT).settle()

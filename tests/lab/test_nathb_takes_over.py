@@ -18,6 +18,7 @@ from tests.lab.processes import nathb
 from tests.lab.service import UNIT, Service
 
 
+@pytest.mark.long
 def test_a_crash_at_default_timing_silences_clients_for_4_5_s_and_the_return_for_100_ms(
     lab: Lab,
 ) -> None:

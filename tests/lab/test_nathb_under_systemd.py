@@ -151,12 +151,17 @@ def test_a_reload_that_the_daemon_refuses_fails_and_says_that_it_takes_a_restart
 
 
 def test_a_daemon_that_hangs_is_killed_by_the_watchdog_and_comes_back(service: Service) -> None:
+    # What the watchdog sends, sent to a loop that waits: the journal shows where each thread stood.
+    # After SIGSTOP any thread may take it, and Python then walks the stacks of threads that run.
+    service.signal(signal.SIGABRT)
+    assert "run.py" in service.wait_sentence("run.py")
+    service.settle()
     # The unit's watchdog waits for 30 s; everything but that figure is as installed.
     assert service.show("WatchdogUSec") == "30s"
     service.drop_in("WatchdogSec=4")
     service.machine.did("systemctl", "restart", UNIT)
     service.settle()
-    hung = service.pid
+    hung, restarts = service.pid, int(service.show("NRestarts"))
     begun = time.monotonic()
 
     service.signal(signal.SIGSTOP)
@@ -165,10 +170,8 @@ def test_a_daemon_that_hangs_is_killed_by_the_watchdog_and_comes_back(service: S
     took = time.monotonic() - begun
     assert took >= 2.0, "half of the watchdog's time at least, or it was something else"
     assert "Watchdog timeout (limit 4s)!" in service.wait_sentence("Watchdog timeout")
-    service.wait_sentence("Fatal Python error: Aborted")  # and where each thread stood
-    assert "run.py" in service.wait_sentence("run.py")
     service.settle()
-    assert service.show("NRestarts") == "1"
+    assert int(service.show("NRestarts")) == restarts + 1
 
 
 def test_after_kill_9_it_is_back_within_seconds(service: Service) -> None:
@@ -376,6 +379,7 @@ def test_the_journal_still_has_the_takeover_after_a_reboot(taken: Service) -> No
 PACKAGE = "/opt/lab/nathb.deb"
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("bootable")
 @pytest.mark.timeout(900)
 def test_a_machine_with_the_package_guards_its_pair_and_a_purge_leaves_nothing(

@@ -200,8 +200,8 @@ def test_a_machine_leaves_nothing_behind(lab: Lab, root: Path) -> None:
     with NspawnMachine(lab, "nat-a", [root]) as machine:
         leader = machine.power_on().leader
         assert (tree() / machine.group).exists()
-    assert not Path(f"/proc/{leader}").exists()
     assert not (tree() / machine.group).exists()
+    wait_until("its init is gone", lambda: not Path(f"/proc/{leader}").exists())
 
 
 @pytest.mark.usefixtures("root")
