@@ -70,6 +70,7 @@ def test_a_node_that_loses_its_own_packets_for_2_min_leaves_the_healthy_peer_its
     time.sleep(120.0)
     lab.faults.loss("nat-a", 0)
     healed = time.monotonic()
+    assert len(pair.written()) <= 4
     taken = [
         one
         for one in lab.writes(caller="nat-a")
@@ -79,7 +80,6 @@ def test_a_node_that_loses_its_own_packets_for_2_min_leaves_the_healthy_peer_its
     assert len(taken) <= 1
     pair.wait_holder("c", "nat-c", within=75.0)
     assert len(pair.written(since=healed)) <= 2, "each zone's route goes home once"
-    assert len(pair.written()) <= 6
 
 
 def test_a_heartbeat_that_has_never_answered_convicts_nobody_until_the_pulse_is_silent_too(
