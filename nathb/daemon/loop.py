@@ -15,8 +15,10 @@ from nathb.core.events import Event, EventKind
 from nathb.daemon.agent import Agent
 from nathb.host.sd_notify import Manager
 
-LAST_MOVES = 1.2
-"""Seconds that moves under way get to end after SIGTERM, of the two in which we must be gone."""
+LAST_MOVES = 1.0
+"""Seconds that moves under way get to end after SIGTERM, of the two in which we must be gone.
+
+The other second is for a busy machine: what is left to do then takes next to no CPU time."""
 LEAVING = 8.0
 """Longest time in seconds that a machine's shutdown waits for us; the unit allows ten."""
 

@@ -57,6 +57,24 @@ def test_ctrl_c_that_is_ignored_stays_ignored(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+LAST_COLLECTION = """\
+import atexit, gc
+atexit.register(lambda: print(f"left to the collector: {len(gc.get_objects())}"))
+"""
+
+
+def test_the_interpreters_end_collects_nothing_of_what_was_imported(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(LAST_COLLECTION)
+    variables = environment()
+    variables["PYTHONPATH"] = f"{tmp_path}:{variables['PYTHONPATH']}"
+    done = subprocess.run(
+        command(tmp_path, "check", str(EXAMPLE)),
+        env=variables, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    left = int(done.stdout.splitlines()[-1].removeprefix("left to the collector: "))
+    assert left < 100  # several 10,000 after an import of botocore
+
+
 def test_ctrl_c_while_a_verb_waits_is_130_without_a_word(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [*INTERRUPTIBLE, *command(tmp_path, "status", str(EXAMPLE), "--watch")],
