@@ -46,7 +46,7 @@ from nathb.provision.security_groups import inspect_access
 from nathb.provision.steps import plan
 from nathb.ui.confirmation import is_confirmed
 from nathb.ui.group_file import DIRECTORY, add_group, locate, node_of
-from nathb.ui.interruption import told
+from nathb.ui.interruption import saying_what_stays
 from nathb.ui.json_output import json_text
 from nathb.ui.other_groups import shared_tables
 
@@ -199,7 +199,7 @@ def _proven(proof: Proof, given: argparse.Namespace) -> Iterator[Finding]:
     if not given.yes and not is_confirmed("check --prove", "Begin?", "line above"):
         yield bad("proof", "was not wanted, and nothing was changed", "")
         return
-    with told(lambda: proof.stays):
+    with saying_what_stays(lambda: proof.stays):
         yield from proof.findings()
 
 

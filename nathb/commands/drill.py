@@ -28,7 +28,7 @@ from nathb.provision.steps import Action, Step, carry_out, plan
 from nathb.ui.confirmation import is_confirmed
 from nathb.ui.drill_times import Leg
 from nathb.ui.group_file import add_group
-from nathb.ui.interruption import told
+from nathb.ui.interruption import saying_what_stays
 from nathb.ui.operator_session import PACE, PATIENCE, OperatorSession, count
 
 PACE_OF_TIMES = 0.2
@@ -111,7 +111,7 @@ def drill(given: argparse.Namespace) -> int:
         raise UsageError("--json: there is nobody to ask; read what it will do, then add --yes")
     session = OperatorSession.open(given)
     one = Drill(session, Ec2Surroundings(session.group), session.node(given.node))
-    with told(lambda: one.stays):
+    with saying_what_stays(lambda: one.stays):
         return one.hold(yes=given.yes)
 
 

@@ -74,11 +74,11 @@ def carry_out(given: argparse.Namespace) -> int:
     """Print why; return 0 when today's rules decide the same, 1 when they do not."""
     if given.number < 1:
         raise UsageError(f"{given.number}: moves are counted from 1, the last one")
-    diary = journal_query.gather(given)
-    happened = timeline.without_echoes(diary.happened)
+    excerpt = journal_query.gather(given)
+    happened = timeline.without_echoes(excerpt.happened)
     numbers = journal_query.numbers(happened)
     if not numbers:
-        raise journal_query.nothing(given, diary, "moved nothing")
+        raise journal_query.nothing(given, excerpt, "moved nothing")
     wanted = next((index for index, one in numbers.items() if one == given.number), None)
     if wanted is None:
         moves = "1 move" if len(numbers) == 1 else f"{len(numbers)} moves"

@@ -49,18 +49,18 @@ def add_parser(verbs: Any) -> None:
 
 def carry_out(given: argparse.Namespace) -> int:
     """Print what happened; return 0, or 1 by way of JournalError when nothing did."""
-    diary = journal_query.gather(given)
-    happened = timeline.without_echoes(diary.happened)
+    excerpt = journal_query.gather(given)
+    happened = timeline.without_echoes(excerpt.happened)
     shown = happened if given.all else tuple(one for one in happened if one.is_change)
     if not shown:
         verb = "logged" if given.all else "moved"
-        raise journal_query.nothing(given, diary, f"{verb} nothing")
+        raise journal_query.nothing(given, excerpt, f"{verb} nothing")
     if given.json:
         print("\n".join(as_json(shown)))
     else:
         print("\n".join(table(shown)))
     if given.plot is not None:
-        _plot(given, happened, diary.ends_at)
+        _plot(given, happened, excerpt.ends_at)
     return 0
 
 

@@ -17,7 +17,7 @@ from nathb.provision.steps import Plan, plan
 from nathb.provision.steps import carry_out as call
 from nathb.ui.confirmation import is_confirmed
 from nathb.ui.group_file import add_group, locate
-from nathb.ui.interruption import told
+from nathb.ui.interruption import saying_what_stays
 from nathb.ui.json_output import json_text
 
 SETTLING = 5
@@ -93,7 +93,7 @@ def apply(given: argparse.Namespace) -> int:
             done.append(text)
             say(text)
 
-        with told(lambda: _stays(len(done), len(before.steps), given.group)):
+        with saying_what_stays(lambda: _stays(len(done), len(before.steps), given.group)):
             perform(client, before, tell)
             found = _settled(client, group, adopt=given.adopt)
             say("\n".join(page(group, found)))

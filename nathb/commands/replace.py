@@ -15,7 +15,7 @@ from nathb.config import edit, files
 from nathb.core.errors import RefusalError, UsageError
 from nathb.core.model import Group
 from nathb.ui.group_file import add_group, locate
-from nathb.ui.interruption import told
+from nathb.ui.interruption import saying_what_stays
 
 
 def add_parser(verbs: Any) -> None:
@@ -49,7 +49,7 @@ def carry_out(given: argparse.Namespace) -> int:
     _expect(config.parse(edited, str(path)), given.node)
     if edited != text:
         files.write(path, edited)
-    with told(lambda: _stays(path, given)):
+    with saying_what_stays(lambda: _stays(path, given)):
         if given.json:
             return apply(given)
         print(f"{path}: {given.node} is {given.instance} now")

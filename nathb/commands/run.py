@@ -80,19 +80,19 @@ def _guard(given: argparse.Namespace, path: Path, group: Group, status: Path, lo
     with Wire() as wire:
         background = Background()
         journal = Journal(group.name, me)
-        chorus = Notifier(journal, me)
+        notifier = Notifier(journal, me)
         prometheus = Prometheus(status, journal)
 
         def ports(now: Group) -> Ports:
             if not given.dry_run:
-                chorus.follow(now, path.parent)
+                notifier.follow(now, path.parent)
                 prometheus.follow(now.metrics)
             return Ports(
                 clock=clock,
                 wire=wire,
                 cloud=Cloud(client, now, clock.monotonic, here=here, own=own),
                 calls=background,
-                journal=chorus,
+                journal=notifier,
                 manager=manager,
                 publish=functools.partial(publish, status),
                 resolve=resolve,
@@ -112,7 +112,7 @@ def _guard(given: argparse.Namespace, path: Path, group: Group, status: Path, lo
             service.run([*wire.filenos(), background.fileno()])
         finally:
             prometheus.close()
-            chorus.close()
+            notifier.close()
             journal.close(timeout=0.5)  # within the two seconds that a stop may take
     return 0
 

@@ -81,7 +81,7 @@ class EC2Watcher:
         for key, schedule in self.schedules.items():
             if schedule.due_at(now) <= now and (key != VIEW or self.roster is not None):
                 schedule.begun(now)
-                ticket = object()  # unlike any before it, those of an agent's former sight too
+                ticket = object()  # unlike any before it, those of an agent's former watcher too
                 self._awaited = {t: k for t, k in self._awaited.items() if k != key}
                 self._awaited[ticket] = key
                 self.ports.calls.start(ticket, self._call(key))

@@ -37,17 +37,17 @@ class Notifier:
         self._node = node
         self._group = ""
         self._hooks: Hooks | None = None
-        self._outboxes: dict[str, DeliveryQueue] = {}
+        self._queues: dict[str, DeliveryQueue] = {}
         self._retired: list[DeliveryQueue] = []
         self._notify = Notify()
 
     def emit(self, event: Event) -> None:
         """Log the event, and queue it for every other receiver that it concerns."""
         self._journal.emit(event)
-        if event.kind in TRANSITIONS and self._outboxes:
-            told = notice(event, self._group, self._node, datetime.now().astimezone())
-            for outbox in self._outboxes.values():
-                outbox.emit(told)
+        if event.kind in TRANSITIONS and self._queues:
+            message = notice(event, self._group, self._node, datetime.now().astimezone())
+            for queue in self._queues.values():
+                queue.emit(message)
 
     def follow(self, group: Group, directory: Path) -> None:
         """Notify those that this file names from now on; `directory` is where it lies.
@@ -57,25 +57,25 @@ class Notifier:
         self._group = group.name
         if self._hooks is None:
             self._hooks = Hooks(directory / HOOKS)
-            self._outboxes["hooks"] = DeliveryQueue("hooks", self._hooks.carry, self._journal)
+            self._queues["hooks"] = DeliveryQueue("hooks", self._hooks.carry, self._journal)
         if group.notify != self._notify:
             self._notify = group.notify
-            if before := self._outboxes.pop("sns", None):
+            if before := self._queues.pop("sns", None):
                 before.close()
                 self._retired.append(before)
             if group.notify.sns:
                 topic = Topic(group.notify.sns)
-                self._outboxes["sns"] = DeliveryQueue("sns", topic.carry, self._journal)
+                self._queues["sns"] = DeliveryQueue("sns", topic.carry, self._journal)
 
     def close(self) -> None:
         """Pass on what can be in a moment, end the hook that runs, and count the rest as lost."""
-        outboxes = [*self._outboxes.values(), *self._retired]
-        for outbox in outboxes:
-            outbox.close()
+        queues = [*self._queues.values(), *self._retired]
+        for queue in queues:
+            queue.close()
         deadline = time.monotonic() + LAST_WORDS
-        for outbox in outboxes:
-            if not outbox.join(deadline - time.monotonic()):
-                outbox.give_up()
+        for queue in queues:
+            if not queue.join(deadline - time.monotonic()):
+                queue.give_up()
         if self._hooks is not None:
             self._hooks.stop()
-            self._outboxes["hooks"].join(LAST_BREATH)
+            self._queues["hooks"].join(LAST_BREATH)

@@ -1,8 +1,8 @@
 """Delivery to receivers that may be slow, hang or fail, without ever waiting for one.
 
-Each listener has an outbox: a bounded queue, and one thread that carries notices in their order,
-one at a time. What goes wrong is told to the journal and to nobody else, so that no failure to
-tell is told in the same way.
+Each receiver has a bounded queue, and one thread that carries notices in their order, one at a
+time. What goes wrong is written to the journal and nowhere else, so that a failed delivery causes
+no further delivery.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     Carry = Callable[[Notice], Iterable[Event]]
 
 BACKLOG = 100
-"""Notices that may wait. More than that come of a listener that hangs; the newest are kept, for
+"""Notices that may wait. More than that come of a receiver that hangs; the newest are kept, for
 they have the present state."""
 
 
 class DeliveryQueue:
-    """Notices on their way to one listener.
+    """Notices on their way to one receiver.
 
     `carry` takes one notice, however long it needs, and yields what went wrong. `name` is what
-    the journal calls the listener.
+    the journal calls the receiver.
     """
 
     def __init__(self, name: str, carry: Carry, journal: Journal, backlog: int = BACKLOG) -> None:
@@ -43,7 +43,7 @@ class DeliveryQueue:
         self._dropped = 0
         self._carrying = 0
         self._closed = False
-        # A daemon thread: a listener that hangs must not keep the process alive.
+        # A daemon thread: a receiver that hangs must not keep the process alive.
         self._carrier = threading.Thread(target=self._work, name=name, daemon=True)
         self._carrier.start()
 
@@ -73,7 +73,7 @@ class DeliveryQueue:
             left = len(self._waiting) + self._carrying
             self._waiting.clear()
         if left:
-            self._untold(left, "nathb stopped before they were")
+            self._undelivered(left, "nathb stopped before they were")
 
     def _work(self) -> None:
         while (notice := self._next()) is not None:
@@ -90,7 +90,7 @@ class DeliveryQueue:
             self._carrying = 0
             dropped, self._dropped = self._dropped, 0
         if dropped:
-            self._untold(dropped, "there were more than could be delivered")
+            self._undelivered(dropped, "there were more than could be delivered")
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._closed)
             if not self._waiting:
@@ -98,7 +98,7 @@ class DeliveryQueue:
             self._carrying = 1
             return self._waiting.popleft()
 
-    def _untold(self, count: int, why: str) -> None:
+    def _undelivered(self, count: int, why: str) -> None:
         events = "1 event was" if count == 1 else f"{count} events were"
         message = f"{self.name}: {events} not delivered: {why}"
         self._journal.emit(Event(kind=EventKind.UNTOLD, message=message))

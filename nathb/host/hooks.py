@@ -1,10 +1,10 @@
 """Hooks: executables in a directory, run one after the other for each transition.
 
 A hook may hang, fork, fill its output or be killed: none of that touches the loop, for all of
-this happens in the one thread of an outbox. A hook leads a session of its own, and the process
-group that it leads ends with it, so a child that only went to the background ends too. A child
-that makes a session of its own escapes that, until the service stops and systemd ends the whole
-control group.
+this happens in the one thread of a delivery queue. A hook leads a session of its own, and the
+process group that it leads ends with it, so a child that only went to the background ends too. A
+child that makes a session of its own escapes that, until the service stops and systemd ends the
+whole control group.
 
 Which files are hooks is as systemd.generator(7) and run-parts(8) have it: those that are
 executable, by name; hidden and backup files are none.

@@ -27,7 +27,7 @@ class TerminatedError(BaseException):
 
 
 @contextmanager
-def told(stays: Callable[[], str]) -> Iterator[None]:
+def saying_what_stays(stays: Callable[[], str]) -> Iterator[None]:
     """Around all from the first write on: say what stays when the command is ended in there.
 
     `stays` returns what was done, how to see it, and how to undo it or do the rest; empty when

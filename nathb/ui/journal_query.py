@@ -62,17 +62,17 @@ def gather(given: argparse.Namespace) -> JournalExcerpt:
     return read(locate(given.group).stem, where, since, until)
 
 
-def nothing(given: argparse.Namespace, diary: JournalExcerpt, what: str) -> JournalError:
+def nothing(given: argparse.Namespace, excerpt: JournalExcerpt, what: str) -> JournalError:
     """Return what to say when the journals hold nothing of the kind in that time."""
     name = locate(given.group).stem
-    if name not in diary.groups:
-        known = ", ".join(sorted(diary.groups))
+    if name not in excerpt.groups:
+        known = ", ".join(sorted(excerpt.groups))
         fix = f"it knows {known}" if known else "nathb has never written to it: nathb run"
         return JournalError(f"the journal has no group {name}; {fix}")
     spelled = [f"{key} {value}" for key, value in (("since", given.since), ("until", given.until))
                if value]  # fmt: skip
     time = f" {' '.join(spelled)}" if spelled else ""
-    reach = f"; the journal begins {moment(diary.begins_at)}" if diary.begins_at else ""
+    reach = f"; the journal begins {moment(excerpt.begins_at)}" if excerpt.begins_at else ""
     return JournalError(f"{name}: nathb {what}{time}{reach}")
 
 

@@ -25,7 +25,7 @@ from nathb.core.snapshot import Snapshot
 from nathb.core.text import format_age
 from nathb.host import status_file
 from nathb.ui.group_file import add_group, locate, node_of
-from nathb.ui.interruption import told
+from nathb.ui.interruption import saying_what_stays
 
 PACE = 0.5
 """Seconds between two reads of EC2 while waiting."""
@@ -210,7 +210,7 @@ def carried_out(
     verb: Callable[..., int], session: OperatorSession, given: argparse.Namespace
 ) -> int:
     """Return a verb's exit code; when it is ended early, say what stays."""
-    with told(session.stays):
+    with saying_what_stays(session.stays):
         return verb(session, given)
 
 

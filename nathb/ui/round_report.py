@@ -43,13 +43,13 @@ def picture(
     around: Iterable[tuple[float, Occurrence]], recorded: Round | None, one: Occurrence
 ) -> Iterator[str]:
     """Yield the moments of a decision in order, a line each: from the round and the journal."""
-    told = [(at, f"{_by(other, one)}{_words(other, one)}") for at, other in around]
+    logged = [(at, f"{_by(other, one)}{_words(other, one)}") for at, other in around]
     facts = list(_facts(recorded.known)) if recorded is not None else []
     assert one.event is not None
     decided: list[Moment] = [(0.0, f"DECIDED: {journal_query.word(one)} {one.event.route}")]
     if one.event.api_ms is not None:
         decided.append((one.event.api_ms / 1000, "EC2 has carried it out"))
-    for at, words in sorted([*facts, *told, *decided], key=lambda moment: moment[0]):
+    for at, words in sorted([*facts, *logged, *decided], key=lambda moment: moment[0]):
         yield from _line(at, words)
 
 

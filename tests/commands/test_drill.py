@@ -17,7 +17,7 @@ from nathb.core.errors import CloudError, Finding, NathbError, RefusalError, bad
 from nathb.core.memory import WriteState
 from nathb.core.model import Failure, Group, Preempt, Route
 from nathb.core.snapshot import Snapshot, Write
-from nathb.ui.interruption import TerminatedError, told
+from nathb.ui.interruption import TerminatedError, saying_what_stays
 from nathb.ui.operator_session import OperatorSession, Report
 from tests.commands.test_command_line import EXAMPLE
 from tests.commands.test_operator_session import Ask, World
@@ -115,7 +115,7 @@ class Held:
             find=self.find, look_now=lambda _snapshot: self.ask.deaf,
         )  # fmt: skip
         drill = Drill(session, self.around, node)
-        with told(lambda: drill.stays):
+        with saying_what_stays(lambda: drill.stays):
             return drill.hold(yes=yes)
 
 

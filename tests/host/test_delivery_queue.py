@@ -135,7 +135,7 @@ def test_what_is_left_at_the_end_is_owned_up_to_with_the_one_under_way(
     assert listener.heard == ["1"]
 
 
-def test_an_outbox_that_has_carried_all_has_nothing_to_own_up_to(
+def test_a_queue_that_has_carried_all_has_nothing_to_own_up_to(
     make: Maker, listener: Listener, journal: JournalRecorder
 ) -> None:
     outbox = make(10)
