@@ -127,7 +127,7 @@ install:
 	@install -Dm644 systemd/nathb.catalog $(DESTDIR)$(CATALOG)
 	@install -Dm644 -t $(DESTDIR)$(DOC) README.md LICENSE
 	@install -Dm644 -t $(DESTDIR)$(DOC)/docs docs/*.md docs/*.svg
-	@install -Dm644 -t $(DESTDIR)$(DOC)/examples etc/nathb/example.yaml
+	@install -Dm644 -t $(DESTDIR)$(DOC)/examples etc/nathb/*.yaml
 	@for one in $(NAT_FILES); do packaging/settle etc/nathb/nat/$$one $(DESTDIR)/etc/nathb/nat; done
 	@$(STAGED) journalctl --update-catalog
 	@$(RUNNING) daemon-reload

@@ -17,6 +17,7 @@ from tests.install.root import Root, uncompiled
 # --- Debian ---------------------------------------------------------------------------------------
 
 SETTINGS = "/etc/nathb/nat/settings.env"
+EXAMPLES = "/usr/share/doc/nathb/examples"
 DEBIANS_OWN = ("/var/lib/dpkg/", "/var/log/", "/var/cache/", "/etc/ld.so.cache")
 CATALOG = "/var/lib/systemd/catalog/database"
 
@@ -37,10 +38,16 @@ def test_what_it_installs_is_complete_and_nothing_is_enabled(installed: Root) ->
 
 
 def test_any_user_may_run_it_and_none_has_to_compile_it(installed: Root) -> None:
-    example = "/usr/share/doc/nathb/examples/example.yaml"
+    example = f"{EXAMPLES}/example.yaml"
     nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
     assert "good: group example" in installed.did(*nobody, "nathb", "check", example)
     assert uncompiled(installed) == 0
+
+
+def test_the_examples_come_as_documents_and_none_as_a_group(built: Built) -> None:
+    shipped = {one.name for one in (CHECKOUT / "etc" / "nathb").glob("*.yaml")}
+    assert {one.name for one in (built.tree / EXAMPLES.lstrip("/")).iterdir()} == shipped
+    assert list((built.tree / "etc" / "nathb").glob("*.y*ml")) == []
 
 
 def test_it_refers_to_the_systems_own_interpreter_and_depends_on_that(built: Built) -> None:
