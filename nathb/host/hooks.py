@@ -1,10 +1,7 @@
 """Hooks: executables in a directory, run one after the other for each transition.
 
 A hook may hang, fork, fill its output or be killed: none of that touches the loop, for all of
-this happens in the one thread of a delivery queue. A hook leads a session of its own, and the
-process group that it leads ends with it, so a child that only went to the background ends too. A
-child that makes a session of its own escapes that, until the service stops and systemd ends the
-whole control group.
+this happens in the one thread of a delivery queue, and `child_process` ends it with its children.
 
 Which files are hooks is as systemd.generator(7) and run-parts(8) have it: those that are
 executable, by name; hidden and backup files are none.
@@ -13,18 +10,15 @@ executable, by name; hidden and backup files are none.
 from __future__ import annotations
 
 import os
-import re
-import selectors
 import signal
 import stat
 import subprocess
-import time
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nathb.core.events import Event, EventKind
 from nathb.core.text import format_duration
+from nathb.host.child_process import GRACE, End, Ended, environment_of, run
 from nathb.host.journal_schema import one_line
 from nathb.host.trusted_path import distrust, owners_of_machine
 
@@ -33,8 +27,6 @@ if TYPE_CHECKING:
 
 TIMEOUT = 10.0
 """Seconds a hook may take."""
-GRACE = 1.0
-"""Seconds between SIGTERM and SIGKILL, and after that until we go on without it."""
 MOST_OUTPUT = 64 * 1024
 """Bytes of output that are read; a hook that writes more is ended by SIGPIPE."""
 SHOWN = 300
@@ -42,24 +34,6 @@ SHOWN = 300
 
 NOT_HOOKS = ("~", ".bak", ".swp", ".orig", ".dpkg-old", ".dpkg-new", ".dpkg-dist", ".rpmsave")
 EXECUTABLE = stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH
-
-OURS = {
-    "NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "JOURNAL_STREAM", "INVOCATION_ID",
-    "SYSTEMD_EXEC_PID", "MAINPID", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES",
-    "MEMORY_PRESSURE_WATCH", "MEMORY_PRESSURE_WRITE",
-}  # fmt: skip
-"""What the service manager says to the daemon alone: a hook must not answer in its name."""
-DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-# Python waits for exec(2) with the interpreter's lock held, so a file that cannot be read at once,
-# on a file system that hangs, say, would stop the loop. setpriv(1) waits in our place, and leaves
-# the daemon's CAP_NET_RAW behind: an ambient capability would pass to whatever is executed.
-IN_BETWEEN = ("/usr/bin/setpriv", "--ambient-caps=-all", "--inh-caps=-all")
-OF_ROOT = ("--bounding-set=-all",)
-"""What leaves a hook of root without capabilities too; takes CAP_SETPCAP, which the service lacks.
-"""
-CAP_SETPCAP = 8
-"""Its number: capabilities(7), linux/capability.h."""
 
 
 def hooks_in(directory: Path) -> list[Path]:
@@ -109,10 +83,7 @@ class Hooks:
     ) -> None:
         self._directory = directory.absolute()  # hooks have another working directory
         self._owners = owners_of_machine() | {os.geteuid()}
-        self._environ = {
-            "PATH": DEFAULT_PATH,
-            **{name: value for name, value in environ.items() if not _is_ours(name)},
-        }
+        self._environ = environment_of(environ)
         self._timeout = timeout
         self._grace = grace
         self._stopping = False
@@ -139,111 +110,31 @@ class Hooks:
         try:
             if refused := refusal(path, self._owners):
                 return refused
-            process = subprocess.Popen(
-                [*IN_BETWEEN, *(OF_ROOT if _may_drop_all() else ()), "--", str(path)],
-                cwd="/",
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
+            ended = run(
+                [str(path)],
+                environment,
+                timeout=self._timeout,
+                stopped=self._stopped,
+                most_output=MOST_OUTPUT,
+                grace=self._grace,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,
-                bufsize=0,
             )
         except (OSError, ValueError) as error:
             return f"could not be started: {error}"
-        try:
-            attendant = HookProcess(process, self._stopped)
-        except OSError as error:  # out of descriptors
-            os.killpg(process.pid, signal.SIGKILL)
-            return f"killed at once, because it could not be watched: {error}"
-        with attendant:
-            return attendant.attend(self._timeout, self._grace)
+        return self._failure(ended)
 
-
-class HookProcess:
-    """Stays with one process until it has ended, or has been ended."""
-
-    def __init__(self, process: subprocess.Popen[bytes], stopped: int) -> None:
-        self._process = process
-        self._stopped = stopped
-        self._ended = os.pidfd_open(process.pid)
-        self._output = bytearray()
-        self._selector = selectors.DefaultSelector()
-        assert process.stdout is not None
-        self._pipe = process.stdout
-        os.set_blocking(self._pipe.fileno(), False)
-        for readable in (self._ended, self._stopped, self._pipe):
-            self._selector.register(readable, selectors.EVENT_READ)
-
-    def __enter__(self) -> HookProcess:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._selector.close()
-        self._pipe.close()
-        os.close(self._ended)
-
-    def attend(self, timeout: float, grace: float) -> str:
-        """Wait, and end it when it takes too long; return what went wrong, if anything did."""
-        if self._wait(timeout):
-            cause = _cause(self._finish(grace))
-        elif self._is_ready(self._stopped):
-            self._finish(grace)
-            cause = "killed, because nathb stopped"
-        else:
-            self._signal(signal.SIGTERM)
-            self._wait(grace)
-            code = self._finish(grace)
-            cause = f"killed after {format_duration(timeout)}"
-            if code is None:
-                cause += ", but it still runs: it waits for a disk or a file system"
-        said = one_line(self._output.decode(errors="replace"))[-SHOWN:].lstrip()
+    def _failure(self, ended: Ended) -> str:
+        match ended.end:
+            case End.BY_ITSELF:
+                cause = _cause(ended.code)
+            case End.STOPPED:
+                cause = "killed, because nathb stopped"
+            case End.TIMED_OUT:
+                cause = f"killed after {format_duration(self._timeout)}"
+                if ended.code is None:
+                    cause += ", but it still runs: it waits for a disk or a file system"
+        said = one_line(ended.output.decode(errors="replace"))[-SHOWN:].lstrip()
         return f"{cause}; it wrote last: {said}" if cause and said else cause
-
-    def _wait(self, seconds: float) -> bool:
-        """Read its output until it ends, we stop, or time is up; return whether it has ended.
-
-        Its end is the process's own. The pipe may stay open for as long as a child likes.
-        """
-        deadline = time.monotonic() + seconds
-        while (left := deadline - time.monotonic()) > 0:
-            ready = {key.fileobj for key, _ in self._selector.select(left)}
-            if self._pipe in ready:
-                self._read()
-            if ready & {self._ended, self._stopped}:
-                break
-        return self._is_ready(self._ended)
-
-    def _read(self) -> None:
-        data = self._pipe.read(MOST_OUTPUT) or b""
-        self._output += data
-        if not data or len(self._output) > MOST_OUTPUT:
-            self._selector.unregister(self._pipe)
-            self._pipe.close()
-
-    def _is_ready(self, descriptor: int) -> bool:
-        return any(key.fd == descriptor for key, _ in self._selector.select(0))
-
-    def _finish(self, grace: float) -> int | None:
-        """End whatever is left of its group; return its exit code, or None if it will not die.
-
-        Before it is reaped, for until then the group's number cannot become anybody else's.
-        """
-        if not self._pipe.closed:
-            self._read()
-        self._signal(signal.SIGKILL)
-        try:
-            return self._process.wait(grace)
-        except subprocess.TimeoutExpired:
-            return None
-
-    def _signal(self, number: int) -> None:
-        with suppress(ProcessLookupError):  # nobody is left in the group
-            os.killpg(self._process.pid, number)
-
-
-def _is_ours(name: str) -> bool:
-    return name in OURS or name.startswith("NATHB_")
 
 
 def _is_put_aside(name: str) -> bool:
@@ -258,13 +149,6 @@ def _is_hook(path: Path) -> bool:
     except OSError:  # a link to where we may not look: `refusal` says so
         return True
     return stat.S_ISREG(mode) and bool(mode & EXECUTABLE)
-
-
-def _may_drop_all() -> bool:
-    """Whether this thread may take capabilities from the bounding set of what it starts."""
-    state = Path("/proc/thread-self/status").read_text()
-    (effective,) = re.findall(r"^CapEff:\s+([0-9a-f]+)$", state, re.M)
-    return bool(int(effective, 16) >> CAP_SETPCAP & 1)
 
 
 def _cause(code: int | None) -> str:

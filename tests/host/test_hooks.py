@@ -15,7 +15,8 @@ import pytest
 
 from nathb import __version__
 from nathb.core.events import Event
-from nathb.host.hooks import MOST_OUTPUT, OURS, Hooks
+from nathb.host.child_process import OURS
+from nathb.host.hooks import MOST_OUTPUT, Hooks
 from tests.host.hook_runner import NOTICE, PATIENCE, HookRunner
 from tests.host.samples import TOOK
 
