@@ -51,6 +51,7 @@ class RouteEntry(Response, frozen=True):
 
     destination_cidr_block: str = ""
     destination_ipv6_cidr_block: str = ""
+    destination_prefix_list_id: str = ""
     network_interface_id: str = ""
     instance_id: str = ""
     nat_gateway_id: str = ""
@@ -66,8 +67,12 @@ class RouteEntry(Response, frozen=True):
 
     @property
     def destination(self) -> str:
-        """The destination as EC2 spells it; empty for a prefix list."""
-        return self.destination_cidr_block or self.destination_ipv6_cidr_block
+        """The destination as EC2 spells it: a CIDR block, or the id of a prefix list (pl-…)."""
+        return (
+            self.destination_cidr_block
+            or self.destination_ipv6_cidr_block
+            or self.destination_prefix_list_id
+        )
 
     @property
     def target(self) -> str:

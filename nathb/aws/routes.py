@@ -58,7 +58,12 @@ def leads_to(entry: RouteEntry, instance: Instance | None) -> bool:
 
 
 def family(destination: str) -> str:
-    """Name the parameter of EC2's that carries a destination of this family."""
+    """Name the parameter of EC2's that carries a destination of this family.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ReplaceRoute.html
+    """
+    if destination.startswith("pl-"):
+        return "DestinationPrefixListId"
     return "DestinationIpv6CidrBlock" if ":" in destination else "DestinationCidrBlock"
 
 

@@ -58,6 +58,7 @@ class Id(Struct, frozen=True):
 INSTANCE_ID = Id("i", "an instance")
 ENI_ID = Id("eni", "a network interface")
 TABLE_ID = Id("rtb", "a route table")
+PREFIX_LIST_ID = Id("pl", "a prefix list")
 
 
 def parse_region(text: str) -> str:
@@ -319,12 +320,9 @@ def parse_source(text: str) -> str:
 
 
 def parse_destination(text: str) -> str:
-    """Take a CIDR block, IPv4 or IPv6; return it as EC2 writes it."""
+    """Take a CIDR block, IPv4 or IPv6, or the id of a prefix list; return it as EC2 writes it."""
     if text.startswith("pl-"):
-        raise InvalidValueError(
-            f"{quote(text)} is a prefix list, which EC2 cannot move like a route; "
-            "write its CIDR blocks one by one"
-        )
+        return PREFIX_LIST_ID(text)
     address, _, length = text.rpartition("/")
     block = _network(text)
     if block is None or not length.isdecimal():

@@ -47,7 +47,10 @@ class Preempt(Enum):
 
 
 class Route(Recorded, frozen=True, order=True, cache_hash=True):
-    """One guarded entry of a VPC route table, named as EC2 names it."""
+    """One guarded entry of a VPC route table, named as EC2 names it.
+
+    `destination` is a CIDR block, IPv4 or IPv6, or the id of a prefix list (pl-…).
+    """
 
     table: str
     destination: str

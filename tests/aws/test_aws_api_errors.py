@@ -174,6 +174,14 @@ def test_an_ipv6_route_is_moved_as_one(script: Server, scripted_cloud: Maker):
     assert "DestinationCidrBlock" not in script.asked[0].form
 
 
+def test_a_route_to_a_prefix_list_is_moved_as_one(script: Server, scripted_cloud: Maker):
+    script.will(replaced())
+    move = Move(Route("rtb-1", "pl-0a1b2c3d"), "nat-a", "nat-c", Rule.R3, MOVE.cause, "")
+    scripted_cloud(GROUP).move(move, "eni-c", LATER)
+    assert script.asked[0].form["DestinationPrefixListId"] == "pl-0a1b2c3d"
+    assert "DestinationCidrBlock" not in script.asked[0].form
+
+
 def test_a_move_that_comes_too_late_is_not_sent(script: Server, scripted_cloud: Maker, time: Time):
     caught = failing(lambda: scripted_cloud(GROUP).move(MOVE, "eni-c", time.now - 2.5))
     assert caught.failure is Failure.EXPIRED

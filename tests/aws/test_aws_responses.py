@@ -31,13 +31,13 @@ GROUP = Group(
 MOVE = Move(ROUTE, "nat-a", "nat-c", Rule.R3, Cause("nat-a", "down", 0.0), "")
 
 WORDS = """
-    rtb-1 i-a eni-c 0.0.0.0/0 ::/0 8.8.8.8/32 0.0.0.0/-1 active blackhole local
+    rtb-1 pl-1 i-a eni-c 0.0.0.0/0 ::/0 8.8.8.8/32 0.0.0.0/-1 active blackhole local
     running terminated nathb:drain nathb:pause nat-a off
 """
 KEYS = """
     RouteTables Reservations Instances Routes Tags Key Value State Name Origin RouteTableId
     InstanceId DestinationCidrBlock NetworkInterfaceId NetworkInterfaces Attachment DeviceIndex
-    SubnetId VpcId PrivateIpAddress NextToken ResponseMetadata RequestId
+    SubnetId VpcId PrivateIpAddress NextToken ResponseMetadata RequestId DestinationPrefixListId
 """
 words = st.sampled_from(["", *WORDS.split()])
 keys = st.sampled_from(KEYS.split())
@@ -68,6 +68,7 @@ tag = some(Key=words, Value=words)
 entry = some(
     DestinationCidrBlock=words,
     DestinationIpv6CidrBlock=words,
+    DestinationPrefixListId=words,
     NetworkInterfaceId=words,
     InstanceId=words,
     GatewayId=words,

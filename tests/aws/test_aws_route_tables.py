@@ -149,6 +149,20 @@ def test_an_ipv6_route_is_found_however_the_file_spells_it():
     assert view(Table("rtb-a", (entry,))).holding(DEFAULT6) == Holding(DEFAULT6, "nat-a", "eni-a")
 
 
+def test_a_route_to_a_prefix_list_is_found_by_the_lists_id():
+    home = Route("rtb-a", "pl-0a1b2c3d")
+    first, *others = GROUP.nodes
+    group = msgspec.structs.replace(
+        GROUP, nodes=(msgspec.structs.replace(first, routes=(home,)), *others)
+    )
+    entry = RouteEntry(
+        destination_prefix_list_id="pl-0a1b2c3d", network_interface_id="eni-c", state="active"
+    )
+    other = RouteEntry(destination_prefix_list_id="pl-0a1b2c3e", gateway_id="vpce-1")
+    seen = reduce_view(7.0, group, ROSTER, [Table("rtb-a", (other, entry))], NOON)
+    assert seen.holding(home) == Holding(home, "nat-c", "eni-c")
+
+
 def test_a_route_or_table_that_is_not_there_has_no_holding():
     seen = view(Table("rtb-a", (v4("10.8.0.0/16", network_interface_id="eni-c"),)))
     assert seen.holdings == ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -138,6 +139,32 @@ def test_a_route_outside_the_group_is_moved_only_when_it_is_adopted(set_up: Worl
     assert found.notes[0].fix.endswith("nathb apply tokyo --adopt")
     assert applied(set_up, adopted=frozenset(set_up.group.routes())) == Plan()
     assert routes(set_up, set_up.private["nat-a"])[ANYWHERE] == set_up.enis["nat-a"]
+
+
+@pytest.mark.parametrize(
+    ("destination", "parameter"),
+    [
+        ("64:ff9b::/96", "DestinationIpv6CidrBlock"),
+        ("pl-0a1b2c3d", "DestinationPrefixListId"),
+        ("10.0.11.0/24", "DestinationCidrBlock"),
+    ],
+)
+def test_a_missing_route_is_created_whatever_its_destination_is(
+    set_up: World, destination: str, parameter: str
+) -> None:
+    home, *others = set_up.group.nodes
+    routes = (*home.routes, Route(set_up.private["nat-a"], destination))
+    group = replace(set_up.group, nodes=(replace(home, routes=routes), *others))
+    (step,) = planned(set_up, group).steps
+    asked: list[dict[str, str]] = []
+    carry_out(SimpleNamespace(create_route=lambda **request: asked.append(request)), step)
+    assert asked == [
+        {
+            "RouteTableId": set_up.private["nat-a"],
+            "NetworkInterfaceId": set_up.enis["nat-a"],
+            parameter: destination,
+        }
+    ]
 
 
 def test_what_the_file_does_not_name_is_not_touched(set_up: World) -> None:

@@ -70,6 +70,8 @@ nodes:
       - table: rtb-0b8e8f2da00000001
         destination: ::/0
       - {table: rtb-0b8e8f2da00000002, destination: 10.8.0.0/16}
+      - {table: rtb-0b8e8f2da00000002, destination: 0064:FF9B::/96}
+      - {table: rtb-0b8e8f2da00000002, destination: pl-0a9b954b0c0ffee01}
       - {table: rtb-0b8e8f2da00000002}
   2nd:
     instance: i-0c24460a0c0ffee02
@@ -115,6 +117,8 @@ def test_every_key_reaches_the_group() -> None:
                     Route("rtb-0b8e8f2da00000001", "0.0.0.0/0"),
                     Route("rtb-0b8e8f2da00000001", "::/0"),
                     Route("rtb-0b8e8f2da00000002", "10.8.0.0/16"),
+                    Route("rtb-0b8e8f2da00000002", "64:ff9b::/96"),
+                    Route("rtb-0b8e8f2da00000002", "pl-0a9b954b0c0ffee01"),
                     Route("rtb-0b8e8f2da00000002", "0.0.0.0/0"),
                 ),
             ),
