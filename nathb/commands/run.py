@@ -6,6 +6,7 @@ import argparse
 import functools
 import os
 import random
+import signal
 import time
 from contextlib import closing
 from pathlib import Path
@@ -19,7 +20,7 @@ from nathb.core.errors import CloudError, UsageError
 from nathb.core.model import Failure, Group
 from nathb.core.ports import Ports
 from nathb.daemon.agent import Agent
-from nathb.daemon.loop import Service
+from nathb.daemon.loop import GOING_DOWN, Service
 from nathb.daemon.metrics_exporter import Prometheus
 from nathb.daemon.notifier import Notifier
 from nathb.host.background import Background
@@ -32,6 +33,7 @@ from nathb.host.streams import WARNING, complain
 from nathb.net.names import resolve
 from nathb.net.wire import Wire
 from nathb.ui.group_file import add_group, locate, node_of
+from nathb.ui.variables import JOURNAL, LEAVE, is_set
 
 PASSING = {Failure.UNAVAILABLE, Failure.NO_REPLY, Failure.THROTTLED}
 """Failures that pass without anybody doing anything here."""
@@ -61,6 +63,8 @@ def add_parser(verbs: Any) -> None:
 
 def carry_out(given: argparse.Namespace) -> int:
     """Run until stopped; return 0 then."""
+    leave_on = {GOING_DOWN, signal.SIGTERM} if is_set(LEAVE) else {GOING_DOWN}
+    to_socket = is_set(JOURNAL)
     path = locate(given.group)
     group = config.load(path)
     status = (dry_run_path if given.dry_run else default_path)(group.name)
@@ -68,10 +72,21 @@ def carry_out(given: argparse.Namespace) -> int:
     with closing(lock):
         if why_not := lock.take(group, path):
             complain(f"nathb: no lock ({why_not}): a second daemon would not be noticed", WARNING)
-        return _guard(given, path, group, status, lock)
+        return _guard(
+            given, path, group, status, lock, leave_on=frozenset(leave_on), to_socket=to_socket
+        )
 
 
-def _guard(given: argparse.Namespace, path: Path, group: Group, status: Path, lock: Lock) -> int:
+def _guard(
+    given: argparse.Namespace,
+    path: Path,
+    group: Group,
+    status: Path,
+    lock: Lock,
+    *,
+    leave_on: frozenset[signal.Signals],
+    to_socket: bool,
+) -> int:
     clock = Clock()
     manager = Manager()
     client = make_client(group.region)  # costly, and so done before any check is under way
@@ -79,7 +94,7 @@ def _guard(given: argparse.Namespace, path: Path, group: Group, status: Path, lo
     own = Metadata.from_environment(os.environ).machine if here else None
     with Wire() as wire:
         background = Background()
-        journal = Journal(group.name, me)
+        journal = Journal(group.name, me, to_socket=to_socket)
         notifier = Notifier(journal, me)
         prometheus = Prometheus(status, journal)
 
@@ -107,7 +122,7 @@ def _guard(given: argparse.Namespace, path: Path, group: Group, status: Path, lo
             dry_run=given.dry_run,
             digest=config.digest(group),
         )
-        service = Service(agent, lambda: _reloaded(path, agent, ports, lock), manager)
+        service = Service(agent, lambda: _reloaded(path, agent, ports, lock), manager, leave_on)
         try:
             service.run([*wire.filenos(), background.fileno()])
         finally:

@@ -28,12 +28,23 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, GOING_D
 
 
 class Service:
-    """One agent in one process. `reload` makes the agent go on with what the file says now."""
+    """One agent in one process. `reload` makes the agent go on with what the file says now.
 
-    def __init__(self, agent: Agent, reload: Callable[[], None], manager: Manager) -> None:
+    Upon any of the signals `leave_on` the node leaves: it hands over its routes, and takes none.
+    Where nobody sends GOING_DOWN, as in a container, SIGTERM is all that tells of a shutdown.
+    """
+
+    def __init__(
+        self,
+        agent: Agent,
+        reload: Callable[[], None],
+        manager: Manager,
+        leave_on: frozenset[signal.Signals],
+    ) -> None:
         self.agent = agent
         self.reload = reload
         self.manager = manager
+        self.leave_on = leave_on
 
     def run(self, filenos: Iterable[int]) -> None:
         """Go round until SIGTERM or SIGINT; `filenos` become readable when there is work."""
@@ -52,9 +63,12 @@ class Service:
     def _stop_asked(self, bell: socket.socket) -> bool:
         """Answer the signals that have come; return whether one of them ends the service."""
         asked = {signal.Signals(number) for number in _received(bell)}
-        if GOING_DOWN in asked and not self.agent.leaving:
+        if asked & self.leave_on and not self.agent.leaving:
             self.agent.leaving = True
-            self._emit(EventKind.LEAVING, "this machine is shutting down: handing over its routes")
+            why = "this machine is shutting down"
+            if GOING_DOWN not in asked:
+                why = "this daemon is being stopped (NATHB_LEAVE)"
+            self._emit(EventKind.LEAVING, f"{why}: handing over its routes")
         if asked & {signal.SIGTERM, signal.SIGINT}:
             return True
         if signal.SIGHUP in asked:
@@ -73,7 +87,7 @@ class Service:
         self.manager.ready(self.agent.status())
 
     def _end(self, selector: selectors.BaseSelector) -> None:
-        """Begin no more moves, unless the machine goes down; let those under way end."""
+        """Begin no more moves, unless the node leaves; let those under way end."""
         asked_at = time.monotonic()
         self.manager.stopping()
         if self.agent.leaving:

@@ -43,6 +43,7 @@ def _now() -> datetime:
 class Journal:
     """Where a node's events go: journald when it listens to our stderr, else stderr itself.
 
+    With `to_socket`, journald in any case: a container's stderr leads to its engine's log.
     `stderr` is a file descriptor, `address` journald's socket, `now` the wall clock that stamps
     lines for the reader's eye, `backlog` how many events may wait for the writer.
     """
@@ -57,12 +58,13 @@ class Journal:
         address: str = SOCKET,
         now: Callable[[], datetime] = _now,
         backlog: int = 1000,
+        to_socket: bool = False,
     ) -> None:
         self._group = group
         self._node = node
         self._now = now
         under_journald = _is_journal(stderr, environ.get("JOURNAL_STREAM", ""))
-        self._native = Native(address) if under_journald else None
+        self._native = Native(address) if under_journald or to_socket else None
         self._lines = Lines(stderr, under_journald=under_journald)
         self._waiting: queue.Queue[tuple[datetime, Record] | None] = queue.Queue(backlog)
         # Whoever tells counts what is dropped; each of the other counts has one writing thread.

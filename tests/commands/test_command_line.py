@@ -132,6 +132,18 @@ def test_run_as_a_node_that_is_not_in_the_file_is_2_and_names_those_that_are(
     assert "nat-a" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("NATHB_LEAVE", "on-stop"), ("NATHB_JOURNAL", "socket")]
+)
+def test_a_variable_with_a_value_that_it_does_not_take_is_2_and_names_the_one(
+    name: str, value: str
+) -> None:
+    done = in_a_process("run", str(EXAMPLE), **{name: "yes"})
+    assert done.returncode == 2
+    assert f"{name}=yes: the only value is {value} (" in done.stderr
+    assert f"write {name}={value}, or remove it" in done.stderr
+
+
 def test_under_journald_a_complaint_is_an_error_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

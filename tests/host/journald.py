@@ -75,8 +75,12 @@ class Journald:
     def journalctl(self, *options: str) -> str:
         return self._inside("journalctl", "--no-pager", "--quiet", *options)
 
+    def within(self) -> list[str]:
+        """Return the beginning of a command line that runs where this journald's /run is."""
+        return ["nsenter", f"--mount=/proc/{self._process.pid}/ns/mnt"]
+
     def _inside(self, *command: str) -> str:
         return subprocess.run(
-            ["nsenter", f"--mount=/proc/{self._process.pid}/ns/mnt", *command],
+            [*self.within(), *command],
             check=True, stdout=subprocess.PIPE, text=True, timeout=PATIENCE,
         ).stdout  # fmt: skip

@@ -138,7 +138,9 @@ class Stage:
     def listen(self) -> None:
         self.journald.bind(self.address)
 
-    def journal(self, *, under_journald: bool, backlog: int = 1000) -> Journal:
+    def journal(
+        self, *, under_journald: bool, backlog: int = 1000, to_socket: bool = False
+    ) -> Journal:
         stat = os.fstat(self.stderr)
         stream = f"{stat.st_dev}:{stat.st_ino}" if under_journald else "8:4711"
         return Journal(
@@ -149,6 +151,7 @@ class Stage:
             address=self.address,
             now=lambda: NOON,
             backlog=backlog,
+            to_socket=to_socket,
         )
 
     def received(self) -> dict[str, str]:
@@ -221,6 +224,17 @@ def test_a_journald_that_comes_back_is_used_again(stage: Stage) -> None:
         again.bind(stage.address)
         journal.emit(numbered(2))
         assert parse(again.recv(1 << 20))["MESSAGE"] == "event 2"
+
+
+def test_to_the_socket_an_entry_goes_there_wherever_stderr_leads(stage: Stage) -> None:
+    stage.listen()
+    journal = stage.journal(under_journald=False, to_socket=True)
+    journal.emit(numbered(1))
+    assert stage.received()["MESSAGE"] == "event 1"
+    stage.journald.close()
+    journal.emit(numbered(2))
+    assert journal.close(SECONDS_TO_CLOSE)
+    assert stage.printed() == f"{STAMP} event 2\n"
 
 
 def test_a_terminal_shows_the_level_too() -> None:
