@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from tests.lab.plan import EVERYWHERE, VPC, Instance, Plan, Role
+from nathb.aws.routes import family, host_route
+from tests.lab.plan import EVERYWHERE, EVERYWHERE6, VPC, Instance, Plan, Role
 
 
 @dataclass(frozen=True)
@@ -18,12 +19,17 @@ class Ids:
 
 @dataclass(frozen=True)
 class Account:
-    """What was built: the ids of instances, of route tables (by subnet name), gateway and VPC."""
+    """What was built: the ids of instances, of route tables (by subnet name), gateway and VPC.
+
+    The route table of the gateway is `tables["igw"]`, if there is one; `prefix_list` is empty if
+    the plan has no prefixes.
+    """
 
     instances: dict[str, Ids]
     tables: dict[str, str]
     gateway: str
     vpc: str
+    prefix_list: str = ""
 
 
 def operator_client(port: int, region: str) -> Any:
@@ -54,20 +60,28 @@ def build_account(ec2: Any, plan: Plan) -> Account:
             CidrBlock=str(one.subnet.cidr),
             AvailabilityZone=f"{plan.region}{one.zone}",
         )["Subnet"]["SubnetId"]
-        table = ec2.create_route_table(VpcId=vpc)["RouteTable"]["RouteTableId"]
-        ec2.associate_route_table(RouteTableId=table, SubnetId=subnet)
-        tables[one.subnet.name] = table
+        tables[one.subnet.name] = (
+            _main_table(ec2, vpc)
+            if one.subnet.name == plan.on_main_table
+            else _table(ec2, vpc, SubnetId=subnet)
+        )
         instances[one.name] = launch(ec2, one, subnet)
-    account = Account(instances, tables, gateway, vpc)
+    if any(zone.ingress for zone in plan.zones):
+        tables["igw"] = _table(ec2, vpc, GatewayId=gateway)
+    account = Account(instances, tables, gateway, vpc, _prefix_list(ec2, plan))
     for zone in plan.zones:
         public, private = tables[zone.nat.subnet.name], tables[zone.app.subnet.name]
         _route(ec2, public, EVERYWHERE, GatewayId=gateway)
         for peer in plan.peers(zone):
             eni = instances[peer.nat.name].eni
-            _route(ec2, public, f"{peer.heartbeat}/32", NetworkInterfaceId=eni)
-        for destination in plan.destinations:
-            eni = instances[zone.nat.name].eni
+            _route(ec2, public, host_route(str(peer.heartbeat)), NetworkInterfaceId=eni)
+        if plan.ipv6:
+            _route(ec2, public, EVERYWHERE6, GatewayId=gateway)
+        eni = instances[zone.nat.name].eni
+        for destination in (*plan.destinations, *filter(None, [account.prefix_list])):
             _route(ec2, private, destination, NetworkInterfaceId=eni)
+        if zone.ingress:
+            _route(ec2, tables["igw"], str(zone.app.subnet.cidr), NetworkInterfaceId=eni)
     return account
 
 
@@ -105,5 +119,32 @@ def _admit_clients(ec2: Any, vpc: str) -> None:
     ec2.authorize_security_group_ingress(GroupId=group["GroupId"], IpPermissions=[everything])
 
 
+def _table(ec2: Any, vpc: str, **steered: str) -> str:
+    """A new route table, and what goes by it."""
+    table = str(ec2.create_route_table(VpcId=vpc)["RouteTable"]["RouteTableId"])
+    ec2.associate_route_table(RouteTableId=table, **steered)
+    return table
+
+
+def _main_table(ec2: Any, vpc: str) -> str:
+    mine = [
+        {"Name": "vpc-id", "Values": [vpc]},
+        {"Name": "association.main", "Values": ["true"]},
+    ]
+    return str(ec2.describe_route_tables(Filters=mine)["RouteTables"][0]["RouteTableId"])
+
+
+def _prefix_list(ec2: Any, plan: Plan) -> str:
+    if not plan.prefixes:
+        return ""
+    made = ec2.create_managed_prefix_list(
+        PrefixListName="partners",
+        AddressFamily="IPv4",
+        MaxEntries=len(plan.prefixes),
+        Entries=[{"Cidr": block} for block in plan.prefixes],
+    )
+    return str(made["PrefixList"]["PrefixListId"])
+
+
 def _route(ec2: Any, table: str, destination: str, **target: str) -> None:
-    ec2.create_route(RouteTableId=table, DestinationCidrBlock=destination, **target)
+    ec2.create_route(RouteTableId=table, **{family(destination): destination}, **target)

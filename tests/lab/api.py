@@ -177,6 +177,7 @@ class Ec2Api:
             elif not call.action.startswith(READS):
                 call.applied = True
                 self._state.learn()
+                self._state.keep_prefix_list(call.action, call.parameters)
                 self._state.copy_check(call.action, call.parameters)
                 self._router.sync(self._state.wanted())
                 if any(word in call.action for word in SHOWN_IN_TABLES):

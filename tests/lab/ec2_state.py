@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from moto.core import DEFAULT_ACCOUNT_ID
@@ -95,6 +95,20 @@ class Ec2State:
             if owner := self.owner_of(nic.id):
                 self._backend.get_instance(owner).source_dest_check = nic.source_dest_check
 
+    def keep_prefix_list(self, action: str, parameters: dict[str, str]) -> None:
+        """Keep the prefix list of a route to an interface, which moto loses: it is then not found.
+
+        https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateRoute.html
+        """
+        an_id = parameters.get("DestinationPrefixListId")
+        if action != "CreateRoute" or an_id is None or "NetworkInterfaceId" not in parameters:
+            return
+        table = self._backend.route_tables[parameters["RouteTableId"]]
+        route = table._routes.pop(f"{table.id}~None")  # where moto has put it
+        route.destination_prefix_list = self._backend.managed_prefix_lists[an_id]
+        route.id = f"{table.id}~{an_id}"
+        table._routes[route.id] = route
+
     def wanted(self) -> Wanted:
         """The data plane that this state asks for."""
         present = {
@@ -115,16 +129,36 @@ class Ec2State:
         )
 
     def _routes(self) -> Iterator[tuple[tuple[str, str], str | None]]:
-        subnets = {one.id: one.cidr_block for one in self._backend.describe_subnets()}
-        known = {str(one.subnet.cidr): one.subnet.name for one in self._plan.instances}
         for table in self._backend.route_tables.values():
-            for association in table.associations:
-                subnet = known.get(subnets.get(association.get("SubnetId"), ""))
-                if subnet is None:
-                    continue
+            for steered in self._steered_by(table):
                 for route in table.routes:
-                    if route.destination_cidr_block and not route.local:
-                        yield (subnet, route.destination_cidr_block), self._target(route)
+                    for destination in () if route.local else _destinations(route):
+                        yield (steered, destination), self._target(route)
+
+    def _steered_by(self, table: Any) -> Iterator[str]:
+        """The subnets that go by a table, and `igw` where it is the gateway's.
+
+        The main table is for those that have none of their own:
+        https://docs.aws.amazon.com/vpc/latest/userguide/subnet-route-tables.html
+        """
+        known = {str(one.subnet.cidr): one.subnet.name for one in self._plan.instances}
+        subnets = {
+            one.id: known[one.cidr_block]
+            for one in self._backend.describe_subnets()
+            if one.cidr_block in known and one.vpc_id == table.vpc_id
+        }
+        explicit = {
+            association.get("SubnetId")
+            for one in self._backend.route_tables.values()
+            for association in one.associations
+        }
+        for association in table.associations:
+            if association["Main"]:
+                yield from (name for an_id, name in subnets.items() if an_id not in explicit)
+            elif "GatewayId" in association:
+                yield GATEWAY
+            elif association["SubnetId"] in subnets:
+                yield subnets[association["SubnetId"]]
 
     def _target(self, route: Any) -> str | None:
         if route.gateway:
@@ -140,6 +174,13 @@ class Ec2State:
 
     def _instances(self) -> Iterator[Any]:
         return iter(self._backend.all_instances())
+
+
+def _destinations(route: Any) -> Iterable[str]:
+    """The blocks that a route carries: one, or the entries of its prefix list."""
+    if prefix_list := route.destination_prefix_list:
+        return [entry["Cidr"] for entry in prefix_list.entries[prefix_list.version]]
+    return [route.destination_cidr_block or route.destination_ipv6_cidr_block]
 
 
 def _address(instance: Any) -> str:

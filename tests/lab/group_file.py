@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import yaml
 
-from tests.lab.account import Ids
+from tests.lab.account import Account
 from tests.lab.plan import EVERYWHERE, Plan, Zone
 
 QUICK = {
@@ -21,9 +20,7 @@ QUICK = {
 """Timers for tests that do not measure time."""
 
 
-def group_file(
-    plan: Plan, instances: Mapping[str, Ids], tables: Mapping[str, str], **overrides: Any
-) -> str:
+def group_file(plan: Plan, account: Account, **overrides: Any) -> str:
     """Return the file as YAML text; a keyword replaces a top-level key, and None removes it.
 
     `check` is merged into the quick timers instead.
@@ -31,7 +28,7 @@ def group_file(
     group: dict[str, Any] = {
         "region": plan.region,
         "uplink": [str(address) for address in plan.uplinks],
-        "nodes": {zone.nat.name: _node(plan, zone, instances, tables) for zone in plan.zones},
+        "nodes": {zone.nat.name: _node(plan, zone, account) for zone in plan.zones},
         "check": QUICK | overrides.pop("check", {}),
         "preempt": "auto",
         "preempt_delay": "1s",
@@ -40,15 +37,16 @@ def group_file(
     return yaml.safe_dump(whole, sort_keys=False, default_flow_style=None)
 
 
-def _node(
-    plan: Plan, zone: Zone, instances: Mapping[str, Ids], tables: Mapping[str, str]
-) -> dict[str, Any]:
-    table = tables[zone.app.subnet.name]
+def _node(plan: Plan, zone: Zone, account: Account) -> dict[str, Any]:
+    table = account.tables[zone.app.subnet.name]
+    routes: list[Any] = [
+        table if destination == EVERYWHERE else {"table": table, "destination": destination}
+        for destination in (*plan.destinations, *filter(None, [account.prefix_list]))
+    ]
+    if zone.ingress:
+        routes.append({"table": account.tables["igw"], "destination": str(zone.app.subnet.cidr)})
     return {
-        "instance": instances[zone.nat.name].instance,
+        "instance": account.instances[zone.nat.name].instance,
         "heartbeat": str(zone.heartbeat),
-        "routes": [
-            table if destination == EVERYWHERE else {"table": table, "destination": destination}
-            for destination in plan.destinations
-        ],
+        "routes": routes,
     }

@@ -100,7 +100,7 @@ class Lab:
         names |= {ids.instance: name for name, ids in self.instances.items()}
         answer = self.ec2.describe_route_tables(RouteTableIds=list(self.tables.values()))
         return {
-            (table["RouteTableId"], route["DestinationCidrBlock"]): names.get(target, target)
+            (table["RouteTableId"], destination_of(route)): names.get(target, target)
             for table in answer["RouteTables"]
             for route in table["Routes"]
             if (target := _target(route)) != "local"
@@ -253,7 +253,7 @@ class Lab:
 
     def pair_config(self, **overrides: Any) -> str:
         """The group's file for this lab as YAML text; keywords as `group_file` takes them."""
-        return group_file(self.plan, self.instances, self.tables, **overrides)
+        return group_file(self.plan, self.account, **overrides)
 
     # The works
 
@@ -319,6 +319,12 @@ class Lab:
         self.network.reboot(node)
         for command in self._crashed.pop(node, []):
             self.processes.launch(node, command)
+
+
+def destination_of(route: Mapping[str, str]) -> str:
+    """The destination of a route as EC2 shows it, or of a call that writes one."""
+    keys = ("DestinationCidrBlock", "DestinationIpv6CidrBlock", "DestinationPrefixListId")
+    return next(route[key] for key in keys if key in route)
 
 
 def _target(route: Mapping[str, str]) -> str:

@@ -14,15 +14,33 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterator
+from ipaddress import IPv4Address, IPv4Network, IPv6Address
 
 from tests.lab.machine import inside, ip, nft, run
-from tests.lab.plan import API, ECHO, IMDS, NAME_SERVER, VPC, Instance, Plan, Role
+from tests.lab.plan import (
+    API,
+    ECHO,
+    ECHO6,
+    ECHO64,
+    IMDS,
+    NAME_SERVER,
+    VPC,
+    VPC6,
+    Instance,
+    Plan,
+    Role,
+)
 from tests.lab.vpc_rules import GATEWAY, vpc_rules
 
 # The link between the internet gateway and the internet.
 GATEWAY_HERE = "192.0.2.0"
 GATEWAY_THERE = "192.0.2.1"
 PUBLIC = "203.0.113.0/24"
+GATEWAY_NUMBER = 99  # of the kernel's table that has the routes of the gateway's route table
+
+# The VPC's router has the same link-local address on every link, as EC2's has.
+ROUTER6 = "fe80::1"
+INTERNET6 = "fe80::2"
 
 # rp_filter: replies come in on one link for addresses that are routed out of another.
 # send_redirects: a one-armed NAT sends back out of the link that a packet came in on.
@@ -36,6 +54,9 @@ ROUTER = {
     "net.ipv4.ping_group_range": "0 0",
 }
 HOST = ROUTER | {"net.ipv4.ip_forward": "0"}
+# Without duplicate address detection, which takes a second for each address.
+IPV6 = {"net.ipv6.conf.all.accept_dad": "0", "net.ipv6.conf.default.accept_dad": "0"}
+FORWARDING6 = "net.ipv6.conf.all.forwarding"
 
 
 def masquerade_rules(instance: Instance) -> str:
@@ -54,6 +75,18 @@ table ip nat {{
     chain leave {{
         type nat hook postrouting priority srcnat;
         oifname "eth0" ip saddr {VPC} ip saddr != {own} masquerade
+    }}
+}}
+"""
+
+
+def masquerade_rules6(instance: Instance) -> str:
+    """The same for IPv6 (RFC 6296 calls it network prefix translation): answers come back to it."""
+    return f"""
+table ip6 nat {{
+    chain leave {{
+        type nat hook postrouting priority srcnat;
+        oifname "eth0" ip6 saddr {VPC6} ip6 saddr != {instance.subnet.first_host6} masquerade
     }}
 }}
 """
@@ -97,6 +130,8 @@ class Network:
             ip(self.namespace(instance.name), self._host(instance))
         for instance in self.plan.nats:
             nft(self.namespace(instance.name), masquerade_rules(instance))
+        if self.plan.ipv6:
+            self._build_ipv6()
 
     def tear_down(self) -> None:
         """Delete the namespaces; the links in them go with them."""
@@ -112,7 +147,8 @@ class Network:
         instance = self.plan.instance(name)
         forget = [f"address delete {one}" for one in self._addresses(instance)]
         again = [f"address add {one}" for one in self._addresses(instance)]
-        ip(self.namespace(name), [*forget, *again, self._default_route(instance)])
+        routes = [self._default_route(instance), *self._ipv6_of(instance)]
+        ip(self.namespace(name), [*forget, *again, *routes])
 
     def masquerade(self, name: str, on: bool) -> None:
         """Switch an instance's masquerade off, for known flows too, or on again."""
@@ -121,7 +157,8 @@ class Network:
 
     def forwarding(self, name: str, on: bool) -> None:
         """Switch an instance's forwarding off in its kernel, or on again."""
-        self._settle(name, {"net.ipv4.ip_forward": str(int(on))})
+        forward = {"net.ipv4.ip_forward": str(int(on))}
+        self._settle(name, forward | ({FORWARDING6: str(int(on))} if self.plan.ipv6 else {}))
 
     def forwards_all(self, name: str, on: bool) -> None:
         """Let an instance's firewall forward pings and drop the rest, or let all through again."""
@@ -132,6 +169,18 @@ class Network:
         """Let an instance's firewall drop all that it would forward, or let it through again."""
         rule = "" if on else "add rule ip nat cross drop"
         nft(self.namespace(name), f"flush chain ip nat cross\n{rule}\n")
+
+    def _build_ipv6(self) -> None:
+        for name in self._names:
+            self._settle(name, IPV6)
+        for name in ("vpc", *(instance.name for instance in self.plan.nats)):
+            self._settle(name, {FORWARDING6: "1"})
+        ip(self.namespace("vpc"), self._router_ipv6(), "-6")
+        ip(self.namespace("internet"), self._internet_ipv6())
+        for instance in self.plan.instances:
+            ip(self.namespace(instance.name), self._ipv6_of(instance))
+        for instance in self.plan.nats:
+            nft(self.namespace(instance.name), masquerade_rules6(instance))
 
     def _settle(self, name: str, settings: dict[str, str]) -> None:
         pairs = [f"{key}={value}" for key, value in settings.items()]
@@ -160,10 +209,40 @@ class Network:
                 yield f"route add {other.address}/32 dev {other.name} table {subnet.number}"
                 yield f"route add {other.secondary}/32 dev {other.name} table {subnet.number}"
 
+        yield f"rule add pref 100 iif {GATEWAY} lookup {GATEWAY_NUMBER}"
+
+    def _router_ipv6(self) -> Iterator[str]:
+        yield f"address add {ROUTER6}/64 dev {GATEWAY} nodad"
+        for instance in self.plan.instances:
+            name, subnet = instance.name, instance.subnet
+            yield f"address add {ROUTER6}/64 dev {name} nodad"
+            yield f"route add {subnet.first_host6}/128 dev {name}"
+            yield f"rule add pref 100 iif {name} lookup {subnet.number}"
+            yield f"rule add pref 200 iif {name} blackhole"
+            for other in self.plan.instances:
+                one = other.subnet.first_host6
+                yield f"route add {one}/128 dev {other.name} table {subnet.number}"
+
+    def _internet_ipv6(self) -> Iterator[str]:
+        for address in (*self._answers_there(6), ECHO6, ECHO64):
+            yield f"address add {address}/128 dev lo nodad"
+        yield f"address add {INTERNET6}/64 dev eth0 nodad"
+        yield f"route add {VPC6} via {ROUTER6} dev eth0"
+
+    def _ipv6_of(self, instance: Instance) -> Iterator[str]:
+        if self.plan.ipv6:
+            yield f"address replace {instance.subnet.first_host6}/128 dev eth0 nodad"
+            yield f"route replace ::/0 via {ROUTER6} dev eth0"
+
+    def _answers_there(self, version: int) -> Iterator[IPv4Address | IPv6Address]:
+        """What the heartbeats and uplinks of the plan are, of one family."""
+        every = (*(zone.heartbeat for zone in self.plan.zones), *self.plan.uplinks)
+        return (address for address in every if address.version == version)
+
     def _internet(self) -> Iterator[str]:
         yield "link set lo up"
-        heartbeats = (zone.heartbeat for zone in self.plan.zones)
-        for address in (*heartbeats, *self.plan.uplinks, ECHO, NAME_SERVER):
+        blocks = (IPv4Network(block)[1] for block in self.plan.prefixes)
+        for address in (*self._answers_there(4), ECHO, NAME_SERVER, *blocks):
             yield f"address add {address}/32 dev lo"
         yield f"address add {GATEWAY_THERE}/31 dev eth0"
         yield "link set eth0 up"

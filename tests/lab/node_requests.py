@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from xml.etree import ElementTree as Xml
 
 from tests.lab.lab import Lab
-from tests.lab.plan import IMDS
+from tests.lab.plan import IMDS, Instance
 from tests.lab.processes import ENDPOINT
 
 PYTHON = (sys.executable, "-I", "-S", "-c")
@@ -124,3 +124,18 @@ def icmp_count(lab: Lab, node: str, which: str = "InEchos") -> int:
     counters = lab.run(node, ["cat", "/proc/net/snmp"]).stdout
     names, values = (line.split() for line in counters.splitlines() if line.startswith("Icmp:"))
     return int(dict(zip(names, values, strict=True))[which])
+
+
+def carrier(lab: Lab, sender: str, address: object) -> str | None:
+    """The NAT through which a packet goes from an instance, or from the `internet`, to an address.
+
+    It leaves with a hop limit of two: the VPC's router is the first hop, and the second one says
+    that time is exceeded (RFC 792, RFC 4443). None if nothing says so, or an address of no NAT.
+    """
+    ping = ["ping", "-n", "-c", "1", "-t", "2", "-W", "0.3", str(address)]
+    found = re.search(r"From ([0-9a-f.:]+):? icmp_seq=1 Time", lab.run(sender, ping).stdout)
+    return next((one.name for one in lab.plan.nats if found and found[1] in _addresses(one)), None)
+
+
+def _addresses(nat: Instance) -> set[str]:
+    return {str(nat.address), str(nat.public_address), str(nat.subnet.first_host6)}

@@ -6,15 +6,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import Enum
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 VPC = IPv4Network("10.0.0.0/16")
+VPC6 = IPv6Network("2001:db8:10::/48")
 API = IPv4Address("10.0.0.2")
 API_PORT = 5000
 IMDS = IPv4Address("169.254.169.254")
 EVERYWHERE = "0.0.0.0/0"
+EVERYWHERE6 = "::/0"
+NAT64 = "64:ff9b::/96"
 
 ECHO = IPv4Address("198.51.100.7")
+ECHO6 = IPv6Address("2001:db8:ffff::7")
+ECHO64 = IPv6Address("64:ff9b::c633:6407")
+"""ECHO as a client with IPv6 alone reaches it. The internet of the lab answers there itself."""
 ECHO_PORT = 7777
 NAME_SERVER = IPv4Address("198.51.100.53")
 
@@ -43,6 +49,16 @@ class Subnet:
     def first_host(self) -> IPv4Address:
         """The address the lab gives to an instance here."""
         return self.cidr[10]
+
+    @property
+    def cidr6(self) -> IPv6Network:
+        """Its IPv6 block, in a plan with IPv6."""
+        return IPv6Network((int(VPC6[0]) + (self.number << 64), 64))
+
+    @property
+    def first_host6(self) -> IPv6Address:
+        """The IPv6 address the lab gives to an instance here, in a plan with IPv6."""
+        return self.cidr6[10]
 
     @property
     def second_host(self) -> IPv4Address:
@@ -75,12 +91,15 @@ class Instance:
 class Zone:
     """An Availability Zone: a public subnet with a NAT, a private one with a client.
 
-    Every other zone's public subnet pins `heartbeat` to this zone's NAT.
+    Every other zone's public subnet pins `heartbeat` to this zone's NAT. The internet may reach
+    the client of a zone with `ingress`: it then has a public address, and what comes for it enters
+    through the zone's NAT, by a route table of the internet gateway.
     """
 
     name: str
     number: int
-    heartbeat: IPv4Address
+    heartbeat: IPv4Address | IPv6Address
+    ingress: bool = False
 
     @property
     def nat(self) -> Instance:
@@ -94,7 +113,8 @@ class Zone:
     def app(self) -> Instance:
         number = 10 + self.number
         subnet = Subnet(f"private-{self.name}", IPv4Network(f"10.0.{number}.0/24"), 100 + number)
-        return Instance(f"app-{self.name}", Role.APP, self.name, subnet, None)
+        public = IPv4Address("203.0.113.10") + number if self.ingress else None
+        return Instance(f"app-{self.name}", Role.APP, self.name, subnet, public)
 
     @property
     def instances(self) -> tuple[Instance, Instance]:
@@ -113,13 +133,23 @@ class Plan:
     `destinations` are what each private route table sends to its own zone's NAT: the clients'
     default route first of all, and as many more as a test wants to see moved. `role_lasts` is how
     long the credentials are good for that IMDS gives out.
+
+    With `prefixes`, each private table also has a route to a prefix list of these blocks. A subnet
+    named by `on_main_table` has no table of its own. With `ipv6`, the instances have IPv6 addresses
+    too, and the NATs masquerade them; what a NAT's own firewall drops is IPv4 alone.
     """
 
     zones: tuple[Zone, ...] = (ZONE_A, ZONE_C)
     destinations: tuple[str, ...] = (EVERYWHERE,)
-    uplinks: tuple[IPv4Address, ...] = (IPv4Address("1.1.1.1"), IPv4Address("9.9.9.9"))
+    uplinks: tuple[IPv4Address | IPv6Address, ...] = (
+        IPv4Address("1.1.1.1"),
+        IPv4Address("9.9.9.9"),
+    )
     region: str = "ap-northeast-1"
     role_lasts: timedelta = timedelta(hours=6)
+    prefixes: tuple[str, ...] = ()
+    on_main_table: str = ""
+    ipv6: bool = False
 
     def with_routes(self, count: int) -> Plan:
         """The same with `count` routes in each private table: the default route, 10.8.0.0/16, …"""
@@ -165,3 +195,15 @@ class Plan:
 
 PAIR = Plan()
 TRIO = Plan(zones=(ZONE_A, ZONE_C, ZONE_D))
+EVERY_DESTINATION = Plan(
+    zones=(
+        replace(ZONE_A, ingress=True),
+        replace(ZONE_C, ingress=True, heartbeat=IPv6Address("2001:7fd::1")),
+    ),
+    destinations=(EVERYWHERE, EVERYWHERE6, NAT64),
+    uplinks=(IPv6Address("2606:4700:4700::1111"), IPv6Address("2620:fe::9")),
+    prefixes=("192.88.99.0/24", "198.18.0.0/15"),
+    on_main_table="private-c",
+    ipv6=True,
+)
+"""A pair with each kind of destination and of route table that EC2 lets point at a router."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from tests.lab.machine import ip, nft
-from tests.lab.network import GATEWAY_THERE
+from tests.lab.network import GATEWAY_NUMBER, GATEWAY_THERE, INTERNET6
 from tests.lab.plan import Plan
 from tests.lab.vpc_rules import GATEWAY, Set, refill
 
@@ -15,8 +15,8 @@ from tests.lab.vpc_rules import GATEWAY, Set, refill
 class Wanted:
     """The data plane that EC2's state asks for.
 
-    `routes` has, per subnet name and destination, the name of an instance, `igw`, or None for a
-    route that leads nowhere.
+    `routes` has, per subnet name (or `igw`, for what comes in there) and destination, the name of
+    an instance, `igw`, or None for a route that leads nowhere.
     """
 
     routes: dict[tuple[str, str], str | None] = field(default_factory=dict)
@@ -36,6 +36,7 @@ class KernelRouter:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._numbers = {one.subnet.name: one.subnet.number for one in plan.instances}
+        self._numbers[GATEWAY] = GATEWAY_NUMBER
         everyone = frozenset(one.name for one in plan.instances)
         self._now = Wanted(checked=everyone)  # as `vpc_rules` leaves it
 
@@ -67,9 +68,12 @@ class KernelRouter:
     def _route(self, verb: str, key: tuple[str, str], target: str | None) -> str:
         subnet, destination = key
         table = f"table {self._numbers[subnet]}"
+        ipv6 = ":" in destination
         if target is None:
             return f"route {verb} blackhole {destination} {table}"
         if target == GATEWAY:
-            return f"route {verb} {destination} via {GATEWAY_THERE} dev {GATEWAY} {table}"
-        via = self._plan.instance(target).address
+            there = INTERNET6 if ipv6 else GATEWAY_THERE
+            return f"route {verb} {destination} via {there} dev {GATEWAY} {table}"
+        one = self._plan.instance(target)
+        via = one.subnet.first_host6 if ipv6 else one.address
         return f"route {verb} {destination} via {via} dev {target} onlink {table}"

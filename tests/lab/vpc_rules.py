@@ -10,10 +10,11 @@ from collections.abc import Iterable
 from enum import Enum
 from ipaddress import IPv4Address
 
-from tests.lab.plan import API, IMDS, VPC, Plan
+from tests.lab.plan import API, IMDS, VPC, VPC6, Plan
 
 GATEWAY = "igw"  # the link to the internet, in `vpc`
-TABLE = "ip vpc"
+TABLE = "inet vpc"
+LINK_LOCAL = "{ fe80::/10, ff02::/16, :: }"  # how neighbours find each other, not routed
 
 
 class Set(Enum):
@@ -38,12 +39,14 @@ def vpc_rules(plan: Plan) -> str:
     public_of = ", ".join(f"{one.address} : {one.public_address}" for one in public)
     private_of = ", ".join(f"{one.public_address} : {one.address}" for one in public)
     own = ", ".join(f'"{one.name}" . {one.address}' for one in plan.instances)
+    own6 = ", ".join(f'"{one.name}" . {one.subnet.first_host6}' for one in plan.instances)
     every = ", ".join(f'"{one.name}"' for one in plan.instances)
     return f"""
 table {TABLE} {{
     map public_of {{ type ipv4_addr : ipv4_addr; elements = {{ {public_of} }} }}
     map private_of {{ type ipv4_addr : ipv4_addr; elements = {{ {private_of} }} }}
     set own {{ type ifname . ipv4_addr; elements = {{ {own} }} }}
+    set own6 {{ type ifname . ipv6_addr; elements = {{ {own6} }} }}
 
     set dead {{ type ifname; }}
     set stopped {{ type ifname; }}
@@ -61,12 +64,14 @@ table {TABLE} {{
         iifname @dead drop
         iifname @stopped drop
         iifname @checked iifname . ip saddr != @own drop
+        iifname @checked ip6 saddr != {LINK_LOCAL} iifname . ip6 saddr != @own6 drop
         iifname @no_api ip daddr {API} drop
         iifname @no_imds ip daddr {IMDS} drop
         jump loss
         jump pings
         iifname "{GATEWAY}" ip daddr set ip daddr map @private_of
         iifname "{GATEWAY}" ip daddr != {VPC} drop
+        iifname "{GATEWAY}" ip6 daddr != {LINK_LOCAL} ip6 daddr != {VPC6} drop
     }}
 
     chain cross {{
@@ -81,6 +86,7 @@ table {TABLE} {{
         oifname @dead drop
         oifname @stopped drop
         oifname @checked oifname . ip daddr != @own drop
+        oifname @checked ip6 daddr != {LINK_LOCAL} oifname . ip6 daddr != @own6 drop
         oifname "{GATEWAY}" ip saddr set ip saddr map @public_of
         oifname "{GATEWAY}" ip saddr {VPC} drop
     }}
