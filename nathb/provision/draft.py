@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from nathb.aws.instances import Found, describe
 from nathb.aws.reader import Reader
-from nathb.aws.responses import EC2Instance, RouteEntry, Table
+from nathb.aws.responses import EC2Instance, Interface, RouteEntry, Table
 from nathb.aws.routes import leads_to, table_of
 from nathb.core.ec2_state import Instance
 from nathb.core.errors import CloudError, UsageError
@@ -29,7 +29,7 @@ NOT_A_NAME = re.compile(r"[^a-z0-9.-]+")
 LONGEST_NAME = 63
 
 
-class Draft(Struct, frozen=True):
+class Draft(Struct, frozen=True, omit_defaults=True):
     """One node as it would stand in the file, and what is worth a remark."""
 
     name: str
@@ -40,6 +40,8 @@ class Draft(Struct, frozen=True):
     """Whether the heartbeat is pinned to it already, somewhere in its VPC."""
     candidates: tuple[str, ...]
     """Tables of its VPC that steer none of the nodes, for a node to which no route leads yet."""
+    eni: str = ""
+    """The interface that routes point at, where that is not the primary one."""
 
 
 def find(reader: Reader, called: Sequence[str], region: str) -> list[EC2Instance]:
@@ -82,18 +84,47 @@ def draft(reader: Reader, machines: Sequence[EC2Instance]) -> list[Draft]:
     tables = [table for vpc in vpcs for table in tables_of_vpc(reader, vpc)]
     own = [table for one in machines if (table := table_of(one, tables)) is not None]
     names = _names(machines)
+    interfaces = _interfaces(machines, [table for table in tables if table not in own])
     taken: set[str] = set()
     drafts = []
-    for name, machine in zip(names, machines, strict=True):
-        instance = describe(Node(name, (), instance=machine.instance_id), Found(machine))
+    for name, machine, interface in zip(names, machines, interfaces, strict=True):
+        eni = "" if interface is None or interface.is_primary else interface.network_interface_id
+        instance = describe(Node(name, (), instance=machine.instance_id, eni=eni), Found(machine))
         pinned = next((a for a in _pinned(own, instance) if a not in taken), "")
         heartbeat = pinned or next(one for one in HEARTBEATS if one not in taken)
         taken.add(heartbeat)
         routes = tuple(_routes(tables, own, instance))
         others = (one for one in tables if one.vpc_id == machine.vpc_id and one not in own)
         candidates = tuple(_called(table) for table in others)
-        drafts.append(Draft(name, instance, heartbeat, routes, bool(pinned), candidates))
+        drafts.append(Draft(name, instance, heartbeat, routes, bool(pinned), candidates, eni))
     return drafts
+
+
+def _interfaces(machines: Sequence[EC2Instance], tables: Sequence[Table]) -> list[Interface | None]:
+    """Return the interface of each machine that most routes point at; None for the primary one.
+
+    Of a machine at which none points, a standby, it is the one at the same place as the others'.
+    """
+    targets = [
+        entry.network_interface_id
+        for table in tables
+        for entry in table.routes
+        if not _is_pin(entry) and not entry.is_propagated
+    ]
+    found = []
+    for machine in machines:
+        pointed_at = [one for one in machine.network_interfaces if _count(targets, one)]
+        found.append(max(pointed_at, key=lambda one: _count(targets, one), default=None))
+    places = {one.attachment.device_index for one in found if one is not None}
+    for number, machine in enumerate(machines):
+        if found[number] is None and len(places) == 1:
+            alike = (i for i in machine.network_interfaces if i.attachment.device_index in places)
+            found[number] = next(alike, None)
+    return found
+
+
+def _count(targets: Sequence[str], interface: Interface) -> int:
+    return targets.count(interface.network_interface_id)
 
 
 def text(drafts: Sequence[Draft], region: str) -> str:
@@ -117,6 +148,9 @@ def text(drafts: Sequence[Draft], region: str) -> str:
 def _node(one: Draft) -> Iterator[str]:
     yield f"  {one.name}:"
     yield f"    instance: {one.instance.instance}    # {one.instance.eni}, {one.instance.address}"
+    if one.eni:
+        yield "    # The routes of this group lead to this interface, not to the primary one."
+        yield f"    eni: {one.eni}"
     if one.is_pinned:
         yield f"    heartbeat: {one.heartbeat}    # is pinned to it already"
     else:
