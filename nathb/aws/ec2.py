@@ -13,16 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 from nathb.aws.api_errors import cloud_error, request_id_of
 from nathb.aws.instances import Found, describe, describe_launch, filters_of, machines_of
+from nathb.aws.matched_tables import find_routes, read_matched
 from nathb.aws.reader import Reader, named
 from nathb.aws.routes import family, find, holder_of, host_route, leads_to, table_of
 from nathb.aws.tags import FILE_TAG, read_intent, wall_clock
 from nathb.core.ec2_state import Holding, Pin, PinState, Roster, RouteState, View
 from nathb.core.errors import CloudError, IdentityError
+from nathb.core.found_routes import Resolved, with_found
 from nathb.core.model import Done, Failure
 from nathb.core.text import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
     from datetime import datetime
 
     from nathb.aws.reader import Filters
@@ -148,12 +150,31 @@ class Cloud:
     def view(self, roster: Roster) -> View:
         """Return where every guarded route and pin points, and what operators ask for.
 
-        One DescribeRouteTables for up to 100 tables. It is as old as its request: `at` is taken
-        before it leaves. A table that EC2 does not know has no holdings in the view.
+        One DescribeRouteTables for up to 100 tables that are listed. It is as old as its request:
+        `at` is taken before it leaves. A table that EC2 does not know has no holdings in the view.
         """
-        at = self._clock()
-        tables = self.tables(tables_of(self._group, roster))
-        return reduce_view(at, self._group, roster, tables, self._utc())
+        return self.resolved(roster).view
+
+    def resolved(self, roster: Roster, before: Collection[Route] = ()) -> Resolved:
+        """Return `view`, and the group with the routes that its matches find.
+
+        `before` are those that were found last (see `core.found_routes.resolve`). Tables that are
+        matched cost another DescribeRouteTables, and a page for each further 100. When one read
+        fails, all of it does: what is not shown by a whole answer is not taken to be gone.
+        """
+        at, group = self._clock(), self._group
+        listed = read_matched(self._reader, group) if group.finds_routes else {}
+        others = [one for one in tables_of(group, roster) if one not in listed]
+        tables = [*listed.values(), *self.tables(others)]
+        claims = find_routes(group, tables, roster.instances, before)
+        group = with_found(group, claims)
+        return Resolved(group, reduce_view(at, group, roster, tables, self._utc()), claims)
+
+    def named_tables(self) -> list[Table]:
+        """Return the route tables that the group lists, and those that its matches name."""
+        listed = self.tables(guarded(self._group))
+        matched = read_matched(self._reader, self._group) if self._group.finds_routes else {}
+        return [*listed, *matched.values()]
 
     def tables(self, ids: Sequence[str]) -> list[Table]:
         """Return those of these route tables that EC2 knows, as it lists them."""

@@ -23,8 +23,8 @@ def find(table: Table | None, destination: str) -> RouteEntry | None:
     """Return the route that carries a destination: the static one, where there are two."""
     if table is None:
         return None
-    wanted = _network(destination)
-    found = [entry for entry in table.routes if _network(entry.destination) == wanted]
+    wanted = canonical(destination)
+    found = [entry for entry in table.routes if canonical(entry.destination) == wanted]
     return min(found, key=lambda entry: entry.is_propagated, default=None)
 
 
@@ -72,7 +72,7 @@ def host_route(heartbeat: str) -> str:
     return str(ip_network(host_of(heartbeat)))
 
 
-def _network(text: str) -> str:
+def canonical(text: str) -> str:
     """Return the one spelling of a network or address; other words stay as they are."""
     try:
         return str(ip_network(text, strict=False))

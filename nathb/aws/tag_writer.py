@@ -37,6 +37,13 @@ class TagWriter:
         self._utc = utc
         self._cloud = Cloud(client, group, utc=utc)
 
+    @cached_property
+    def group(self) -> Group:
+        """The group with plain routes: those that its matches find now, too."""
+        if not self._group.finds_routes:
+            return self._group
+        return self._cloud.resolved(self._roster).group
+
     def view(self) -> View:
         """Return where the guarded routes point now and what is asked for; of pins it says nothing.
 
@@ -46,7 +53,9 @@ class TagWriter:
         return self._cloud.view(self._roster)
 
     def requests(self) -> Intent:
-        """Return what is asked for now; no instance is described for that."""
+        """Return what is asked for now; no instance is described for that, if no match is used."""
+        if self._group.finds_routes:
+            return self.view().intent
         return self._cloud.view(Roster(at=0.0, me="", instances=())).intent
 
     def instance(self, node: str) -> Instance:
@@ -93,12 +102,13 @@ class TagWriter:
 
     def _tables(self) -> list[str]:
         """Return the guarded tables that there are: with one that is not, EC2 would refuse all."""
-        ids = guarded(self._group)
+        ids = guarded(self.group)
         tables = self._cloud.tables(ids)
         if not tables:
+            shown = ", ".join(ids) or "those that its matches would find"
             raise CloudError(
                 Failure.MISSING,
-                f"the guarded tables of {self._group.name}: EC2 shows none of {', '.join(ids)} in"
+                f"the guarded tables of {self._group.name}: EC2 shows none of {shown} in"
                 f" {self._cloud.region}; correct the tables, or the region, in the file",
             )
         return [table.route_table_id for table in tables]

@@ -248,8 +248,9 @@ def _text(mistake: Mistake) -> str:
 
 def _summary(group: Group) -> str:
     nodes = ", ".join(node.name for node in group.nodes)
-    routes = len(group.routes())
-    return f"group {group.name}, nodes {nodes}, {routes} route{'s' if routes != 1 else ''}"
+    routes, matches = len(group.routes()), sum(len(node.found) for node in group.nodes)
+    found = f" and {matches} match{'es' if matches != 1 else ''}" if matches else ""
+    return f"group {group.name}, nodes {nodes}, {routes} route{'s' if routes != 1 else ''}{found}"
 
 
 def _as_json(is_good: bool, findings: tuple[Mistake, ...] | tuple[Finding, ...]) -> str:

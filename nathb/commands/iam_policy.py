@@ -10,7 +10,7 @@ from typing import Any
 
 from nathb import config
 from nathb.aws.client import make_client
-from nathb.aws.ec2 import Cloud, guarded
+from nathb.aws.ec2 import Cloud
 from nathb.aws.region import Region, find_region, partition_of
 from nathb.core.errors import CloudError, IdentityError, RefusalError, UsageError
 from nathb.core.model import Group
@@ -134,7 +134,7 @@ def _vpcs(group: Group) -> tuple[str, ...]:
     _say(f"asking EC2 for the VPC of {group.name}")
     try:
         cloud = Cloud(make_client(group.region), group)
-        shown = {table.vpc_id for table in cloud.tables(guarded(group))} - {""}
+        shown = {table.vpc_id for table in cloud.named_tables()} - {""}
     except (CloudError, IdentityError) as error:
         raise RefusalError(f"--features apply: the VPC is not known: {error}; {BY_HAND}") from error
     if not shown:

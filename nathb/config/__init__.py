@@ -5,6 +5,7 @@
     values       what the text of one value may be
     schema       the keys, what each takes, and how they must agree
     lint         what is legal and yet unwise
+    route_match  matches, which find routes
     edit         another instance for a node, comments kept
 
 `load` and `parse` read a file; `find_warnings` is what `nathb check` has to add.

@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 from nathb.config import values
+from nathb.config.route_match import read_match
 from nathb.config.value_reader import Reader, ValueReader, meant_keys
 from nathb.config.values import Count, Duration, Parser
 from nathb.config.yaml_reader import Mapping, Mistakes, Sequence, Value
-from nathb.core.model import Group, Metrics, Node, Notify, Route, Timers
+from nathb.core.model import Group, Metrics, Node, Notify, Route, RouteMatch, Timers
 from nathb.core.text import host_of
 
 # --- plain keys ---------------------------------------------------------------------------------
@@ -84,6 +85,7 @@ DISTINCT = {
     "uplink": "write it once",
     "heartbeat": "a pin leads to one node, so choose another address",
     "route": "a route has one home",
+    "found": "a route has one home",
     "instance": "each node needs its own instance",
     "match": "each node needs its own instance",
     "eni": "each node needs its own interface",
@@ -180,7 +182,13 @@ class _GroupReader(ValueReader):
         if not ways & meant_keys(block, readers):
             text = "neither instance nor match says which instance this node is; write one"
             self.mistakes.add(block, text)
-        return Node(name, **({"heartbeat": ()} | found))
+        routes = found.pop("routes", ())
+        return Node(
+            name,
+            **({"heartbeat": ()} | found),
+            routes=tuple(one for one in routes if isinstance(one, Route)),
+            found=tuple(one for one in routes if isinstance(one, RouteMatch)),
+        )
 
     def _match(self, value: Value) -> tuple[tuple[str, str], ...] | None:
         block = self.mapping(value, 'tags such as {"tag:Name": nat-a}')
@@ -197,7 +205,9 @@ class _GroupReader(ValueReader):
             self.refuse_second("match", frozenset(pairs), "the same match", block)
         return tuple(pairs)
 
-    def _route(self, value: Value) -> Route | None:
+    def _route(self, value: Value) -> Route | RouteMatch | None:
+        if isinstance(value, Mapping) and "match" in value.entries:
+            return read_match(self, value)
         if isinstance(value, Mapping):
             readers = {
                 "table": self.single(values.TABLE_ID),

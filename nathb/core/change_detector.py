@@ -68,6 +68,11 @@ class ChangeDetector:
                 else:
                     yield events.left_alone(kind, ruling, now)
 
+    def keep(self, routes: Iterable[Route]) -> None:
+        """Forget what was reported of all routes but these."""
+        kept = set(routes)
+        self._standing = {one: key for one, key in self._standing.items() if one in kept}
+
     def verdict(self, name: str, evidence: Evidence) -> Iterator[Event]:
         """Yield an event when a subject is UP or DOWN and was not so when last reported.
 

@@ -6,6 +6,7 @@ Steady state is no event. The machine's side (identifiers, priorities, the catal
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import Enum
 
 from msgspec import Struct
@@ -39,6 +40,8 @@ class EventKind(Enum):
     FOREIGN = "foreign"
     ROUTE_MISSING = "route-missing"
     ROUTE_GUARDED = "route-guarded"
+    ROUTE_FOUND = "route-found"
+    ROUTE_UNGUARDED = "route-unguarded"
     DAMPED = "damped"
     PIN_VOID = "pin-void"
     PIN_GOOD = "pin-good"
@@ -200,6 +203,33 @@ def left_alone(kind: EventKind, ruling: Ruling, now: float) -> Event:
         route=ruling.route,
         reason=ruling.reason,
         rule=ruling.rule.value,
+    )
+
+
+def found(route: Route, nodes: Sequence[str]) -> Event:
+    """Report a route that matches find now; `nodes` are theirs, and the first is its home."""
+    home, *others = nodes
+    reason = f"found by the match of {home}, its home"
+    if others:
+        reason += f"; the match of {' and '.join(others)} finds it too, and the first node counts"
+    return Event(
+        kind=EventKind.ROUTE_FOUND,
+        message=f"{route}: guarded from now on: {reason}",
+        route=route,
+        target=home,
+        reason=reason,
+    )
+
+
+def no_longer_found(route: Route, home: str) -> Event:
+    """Report a route that was found, and that EC2 does not show in a matching table any more."""
+    reason = f"EC2 shows no such route any more in a table that the match of {home} finds"
+    return Event(
+        kind=EventKind.ROUTE_UNGUARDED,
+        message=f"{route}: not guarded any more: {reason}",
+        route=route,
+        source=home,
+        reason=reason,
     )
 
 

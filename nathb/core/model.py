@@ -64,6 +64,22 @@ class Route(Recorded, frozen=True, order=True, cache_hash=True):
         return self.destination in {"0.0.0.0/0", "::/0"}
 
 
+ANY_DESTINATION = "any"
+"""The destination of a match that finds every static route to a node of the group, pins aside."""
+
+
+class RouteMatch(Recorded, frozen=True):
+    """Routes to be found after each view, instead of listed (`core.found_routes`).
+
+    `filters` are pairs as DescribeRouteTables takes them, `tag:KEY` or `vpc-id`: a table that has
+    all of them is searched for routes to `destination`. `excluded` are destinations and tables.
+    """
+
+    filters: tuple[tuple[str, str], ...]
+    destination: str
+    excluded: tuple[str, ...] = ()
+
+
 class Node(Recorded, frozen=True):
     """A router instance as the file describes it.
 
@@ -81,6 +97,8 @@ class Node(Recorded, frozen=True):
     match: tuple[tuple[str, str], ...] = ()
     eni: str = ""
     source: str = ""
+    found: tuple[RouteMatch, ...] = ()
+    """Routes whose home it is too, once they are found."""
 
 
 class Timers(Recorded, frozen=True):
@@ -164,6 +182,20 @@ class Group(Recorded, frozen=True, dict=True):
     def home(self, route: Route) -> str:
         """Name the node that the route belongs to when all is well."""
         return self.order(route)[0]
+
+    @property
+    def finds_routes(self) -> bool:
+        """Whether some of its routes are found in what EC2 shows, and not listed."""
+        return any(node.found for node in self.nodes)
+
+    @property
+    def matches(self) -> frozenset[str]:
+        """What its matches ask of a table, each in words: `vpc-id=vpc-… tag:Name=private`."""
+        return frozenset(
+            " ".join(f"{name}={value}" for name, value in sorted(match.filters))
+            for node in self.nodes
+            for match in node.found
+        )
 
     # Each is asked many times in every round, and the answer is always the same.
 

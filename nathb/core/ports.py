@@ -5,14 +5,15 @@ Nothing here does anything. `net`, `aws` and `host` provide these, and so may a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from typing import Protocol
 
 from msgspec import Struct
 
 from nathb.core.ec2_state import Roster, View
 from nathb.core.events import Event
-from nathb.core.model import Done, Move
+from nathb.core.found_routes import Resolved
+from nathb.core.model import Done, Move, Route
 from nathb.core.snapshot import Snapshot
 
 
@@ -44,6 +45,10 @@ class Cloud(Protocol):
 
     def view(self, roster: Roster) -> View:
         """Return where every guarded route and pin points, from one DescribeRouteTables."""
+        ...
+
+    def resolved(self, roster: Roster, before: Collection[Route]) -> Resolved:
+        """Return a view with the routes that the group's matches find; `before` were found last."""
         ...
 
     def move(self, move: Move, eni: str, not_after: float) -> Done:

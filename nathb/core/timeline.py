@@ -24,6 +24,8 @@ CHANGES = DECIDED | {
     EventKind.FOREIGN,
     EventKind.ROUTE_MISSING,
     EventKind.ROUTE_GUARDED,
+    EventKind.ROUTE_FOUND,
+    EventKind.ROUTE_UNGUARDED,
     EventKind.CONTESTED,
 }
 """All that bears on where a route points: what `nathb history` shows."""

@@ -43,6 +43,7 @@ class Agent:
     """One node of a group. Single-threaded: the one loop calls all methods."""
 
     group: Group
+    """The file's, with plain routes: those that its matches find too (`core.found_routes`)."""
     prober: Prober
     ec2_watcher: EC2Watcher
 
@@ -98,11 +99,12 @@ class Agent:
     def reload(self, group: Group, ports: Ports, digest: str = "") -> None:
         """Go on with another file. If targets or timers changed, all is UNKNOWN again (R1)."""
         before, watcher = self.prober, self.ec2_watcher
-        same = _targets(group) == _targets(self.group)
+        same = _targets(group) == _targets(watcher.group)
         self.ports = self.mover.ports = self.reporter.ports = ports
         self.digest = digest
         self._begin(group)
         self.ec2_watcher.carry_on_from(watcher)
+        self.group = self.ec2_watcher.resolved
         if same:
             self.prober = before
         else:
@@ -132,10 +134,10 @@ class Agent:
 
     def _begin(self, group: Group) -> None:
         now = self.ports.clock.monotonic()
-        self.group = group
         heartbeats = {node.name: node.heartbeat for node in group.nodes if node.name != self.me}
         self.prober = Prober(group.check, heartbeats, now, group.node(self.me).source)
         self.ec2_watcher = EC2Watcher(self.ports, group, self.me)
+        self.group = self.ec2_watcher.resolved
         self.prober.set_uplink(self.ec2_watcher.uplink())
         self._expected_at = float("inf")
 
@@ -201,6 +203,10 @@ class Agent:
         self.prober.set_hastened(self.ec2_watcher.hastened(), gone, now, gone_at)
 
     def _take_in(self, view: View, before: View | None, now: float) -> None:
+        if self.group is not self.ec2_watcher.resolved:
+            self.group = self.ec2_watcher.resolved
+            self.mover.keep(self.group.routes())
+            self.change_detector.keep(self.group.routes())
         self.prober.set_pins(self.ec2_watcher.pinned())
         self.reporter.emit_all(self.change_detector.pins(view.pins))
         self.reporter.emit_all(self.change_detector.intent(view.intent, now))

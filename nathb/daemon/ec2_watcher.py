@@ -9,10 +9,12 @@ from collections.abc import Callable, Hashable, Iterator
 
 from msgspec.structs import replace
 
+from nathb.core import events
 from nathb.core.ec2_state import Instance, InstanceState, Pin, PinState, Roster, View
 from nathb.core.errors import CloudError
 from nathb.core.events import Event, EventKind
-from nathb.core.model import Failure, Group
+from nathb.core.found_routes import Resolved, plain, with_found
+from nathb.core.model import Failure, Group, Route
 from nathb.core.polling import PollSchedule
 from nathb.core.ports import Ports
 from nathb.core.snapshot import FailedRead
@@ -36,7 +38,12 @@ class EC2Watcher:
     def __init__(self, ports: Ports, group: Group, me: str) -> None:
         self.ports = ports
         self.group = group
+        """As the file has it."""
         self.me = me
+        self.resolved = plain(group)
+        """With the routes that were found in the last view; the file's own where none are."""
+        self.claims: dict[Route, tuple[str, ...]] | None = None
+        """The nodes whose matches find each of these; None before the first such view."""
         self.roster: Roster | None = None
         self.view: View | None = None
         self.addresses: dict[str, tuple[str, ...]] = {}
@@ -57,6 +64,9 @@ class EC2Watcher:
         """Keep what was seen for the same nodes: a reload is no reason to forget it."""
         if old.group.nodes == self.group.nodes:
             self.roster, self.view = old.roster, old.view
+            self.resolved = with_found(self.group, old.claims or {})
+        if self.group.finds_routes:
+            self.claims = old.claims
         self.addresses = old.addresses
         self._failed = dict(old._failed)
 
@@ -112,7 +122,10 @@ class EC2Watcher:
             return
         before = self._failed.pop(key, None)
         recovered = schedule.succeeded()
+        claims = self.claims
         self._keep(key, answer)
+        if claims is not None and self.claims is not claims:
+            yield from _changes(claims, self.claims or {})
         if key == ROSTER and self._unread():
             yield from self._partly_lost(before)
         elif recovered or (key == ROSTER and before is not None):
@@ -181,6 +194,9 @@ class EC2Watcher:
         if key == ROSTER:
             return lambda: cloud.roster(me)
         if key == VIEW and roster is not None:
+            if self.group.finds_routes:
+                before = frozenset(self.claims or ())
+                return lambda: cloud.resolved(roster, before)
             return lambda: cloud.view(roster)
         return lambda: resolve(key)
 
@@ -224,6 +240,10 @@ class EC2Watcher:
             if self.roster is None or _shown(self.roster) != _shown(roster):
                 self.schedules[VIEW].at_once(answer.at)
             self.roster = roster
+        elif isinstance(answer, Resolved):
+            if self.view is None or answer.view.at >= self.view.at:
+                self._guard(answer)
+            self._keep(key, answer.view)
         elif isinstance(answer, View):
             if self.view is None or answer.at >= self.view.at:
                 self.view = answer
@@ -231,6 +251,25 @@ class EC2Watcher:
                 self.schedules[ROSTER].at_once(answer.at)
         elif isinstance(answer, tuple):
             self.addresses[key] = answer
+
+    def _guard(self, answer: Resolved) -> None:
+        """Go on with what was found now; where it is the same, with the group that knows it."""
+        if answer.claims != self.claims:
+            self.claims = answer.claims
+        if answer.group != self.resolved:
+            self.resolved = answer.group
+
+
+def _changes(
+    before: dict[Route, tuple[str, ...]], after: dict[Route, tuple[str, ...]]
+) -> Iterator[Event]:
+    """Yield an event for each route that was found, is found elsewhere, or is found no more."""
+    for route, nodes in after.items():
+        if nodes != before.get(route):
+            yield events.found(route, nodes)
+    for route, nodes in before.items():
+        if route not in after:
+            yield events.no_longer_found(route, nodes[0])
 
 
 def _with_unread(new: Roster, old: Roster | None) -> Roster:

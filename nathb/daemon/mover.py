@@ -6,7 +6,7 @@ failed, or, when the answer was lost, as done by the view that later shows it.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Collection, Hashable, Iterator
 
 from nathb.core import events
 from nathb.core.context import Facts
@@ -108,6 +108,15 @@ class Mover:
         if self._failures.get(route) != (move.cause, result.failure):
             self._failures[route] = (move.cause, result.failure)
             yield events.move_failed(move, result, self._traces[route])
+
+    def keep(self, routes: Collection[Route]) -> None:
+        """Forget all routes but these, and those with a move under way."""
+        kept = {*routes, *[move.route for move in self._moves.values()]}
+        names = {str(route) for route in kept}
+        self.memory = {name: one for name, one in self.memory.items() if name in names}
+        self._traces = {route: one for route, one in self._traces.items() if route in kept}
+        self._failures = {route: one for route, one in self._failures.items() if route in kept}
+        self._errors = {route: one for route, one in self._errors.items() if route in kept}
 
     def observe(self, view: View, onlooker: Observer) -> Iterator[Event]:
         """Take in a view; yield events for moves, ours or not, that only it shows."""

@@ -61,6 +61,8 @@ ENTRIES = {
     EventKind.FOREIGN: EntryType("2e59d0e14eb6488d919413bdbef92cde", Level.WARNING),
     EventKind.ROUTE_MISSING: EntryType("360a93863bfb4f95bb55cffc5c96119f", Level.ERR),
     EventKind.ROUTE_GUARDED: EntryType("9b2c63825cc247818447bc727e8e3d35", Level.NOTICE),
+    EventKind.ROUTE_FOUND: EntryType("8b9df704f5344db7b076551fdc73f0db", Level.NOTICE),
+    EventKind.ROUTE_UNGUARDED: EntryType("b237237124c44a39965b4d1f870648d8", Level.WARNING),
     EventKind.DAMPED: EntryType("e09d0151ca2949bb9b3f83b5572c5645", Level.WARNING),
     EventKind.PIN_VOID: EntryType("88b0c05883fe4826a103cef5ec58ea16", Level.ERR),
     EventKind.PIN_GOOD: EntryType("8191327887e147a48e9bfee062867a09", Level.NOTICE),

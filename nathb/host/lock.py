@@ -48,7 +48,7 @@ class Holder(Struct, frozen=True):
     since: str
     by_service: bool
     tables: tuple[str, ...] = ()
-    """The route tables that it guards; none in a dry run."""
+    """The route tables that it guards, and the matches that find some; none in a dry run."""
 
     def __str__(self) -> str:
         how = f"the service nathb@{self.group}" if self.by_service else "started by hand"
@@ -123,7 +123,8 @@ class Lock:
         return [own] if self._dry_run else [own, self._shared / f".{group}.lock"]
 
     def _claim(self, group: Group, file: Path) -> None:
-        tables = () if self._dry_run else tuple(sorted({one.table for one in group.routes()}))
+        named = {*(one.table for one in group.routes()), *group.matches}
+        tables = () if self._dry_run else tuple(sorted(named))
         others = [one for one in holders(self._shared) if one.group != group.name]
         for other in others:
             if both := sorted({*other.tables} & {*tables}):

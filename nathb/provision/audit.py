@@ -140,6 +140,7 @@ def inspect_routes(seen: Inventory, planned: Plan, utc: datetime) -> Iterator[Fi
         yield from _pins(seen, planned, node)
     for route in seen.group.routes():
         yield _route(seen, planned, route)
+    yield from _matches(seen)
     yield from _unguarded(seen)
     yield from _tags(seen, utc)
     yield from _alike(seen, planned)
@@ -188,6 +189,18 @@ def _route(seen: Inventory, planned: Plan, route: Route) -> Finding:
     if note is not None:
         return (bad if note.bad else warning)(subject, note.text, note.fix)
     return good(subject, f"points at its home {home}")
+
+
+def _matches(seen: Inventory) -> Iterator[Finding]:
+    """Yield nodes whose matches find nothing, and routes that two nodes' matches find."""
+    for node in seen.file.nodes if seen.file is not None else ():
+        if node.found and not any(node.name in names for names in seen.claims.values()):
+            text = "its matches find no route that points at a node"
+            yield warning(node.name, text, "correct them, or point a route at a node and try again")
+    for route, (home, *others) in seen.claims.items():
+        if others:
+            text = f"is found by the matches of {home}, its home, and of {', '.join(others)}"
+            yield warning(str(route), text, "narrow one of them, or list the route under its home")
 
 
 def _unguarded(seen: Inventory) -> Iterator[Finding]:

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from nathb.aws.instances import Found, describe, machines_of
+from nathb.aws.matched_tables import find_routes, read_matched
 from nathb.aws.reader import named
 from nathb.aws.responses import EC2Instance, RouteEntry, Table
 from nathb.aws.routes import find, holder_of, table_of
 from nathb.core.ec2_state import Instance
-from nathb.core.model import Group
+from nathb.core.found_routes import with_found
+from nathb.core.model import Group, Route
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,6 +36,10 @@ class Inventory(Struct, frozen=True):
     """Every route table of the machines' VPCs, and every one that the file names, by its id."""
     region: str
     """The region that was asked, and where it comes from, in words."""
+    file: Group | None = None
+    """The group as its file has it, where it has matches; `group` has what they find."""
+    claims: dict[Route, tuple[str, ...]] = {}
+    """For each route that was found, the nodes whose matches find it: the first is its home."""
 
     @property
     def machines(self) -> dict[str, EC2Instance]:
@@ -73,7 +79,13 @@ def survey(reader: Reader, group: Group) -> Inventory:
         filters = named([("route-table-id", sorted(named_ids))])
         others = reader.tables(f"the tables of {group.name}", Filters=filters)
         listed |= {table.route_table_id: table for table in others}
-    return Inventory(group, found, listed, reader.region(group.region))
+    region = reader.region(group.region)
+    if not group.finds_routes:
+        return Inventory(group, found, listed, region)
+    listed |= read_matched(reader, group)
+    instances = [describe(node, found[node.name]) for node in group.nodes]
+    claims = find_routes(group, listed.values(), instances)
+    return Inventory(with_found(group, claims), found, listed, region, group, claims)
 
 
 def tables_of_vpc(reader: Reader, vpc: str) -> list[Table]:

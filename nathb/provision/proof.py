@@ -21,7 +21,7 @@ from nathb.aws.responses import RouteEntry
 from nathb.aws.routes import family, find
 from nathb.core.ec2_state import Instance, InstanceState
 from nathb.core.errors import CloudError, Finding, bad, good, warning
-from nathb.core.model import Failure, Route
+from nathb.core.model import ANY_DESTINATION, Failure, Group, Node, Route
 from nathb.core.text import format_duration
 from nathb.provision.inventory import Inventory
 from nathb.provision.permissions import ALLOWED
@@ -94,6 +94,9 @@ class Proof:
             return bad("proof", "EC2 shows none of the guarded tables", "see there")
         if len(self._nodes) < 2:
             return bad("proof", "EC2 shows fewer than two running nodes to point at", "see there")
+        if any(self._is_found(node) for node in self._file.nodes):
+            text = f"the daemons of {name} would move its route, which `destination: any` finds"
+            return bad("proof", text, f"add `except: [{DESTINATION}]` there")
         if self._route in self._seen.group.routes():
             return bad("proof", f"the file of {name} guards {DESTINATION}", "take it out")
         entry = self._seen.entry(self._route.table, DESTINATION)
@@ -101,6 +104,17 @@ class Proof:
             text = f"{self._route} points at {entry.target}: someone else made it, left as it is"
             return bad("proof", text, "remove it, if nothing needs it")
         return None
+
+    @property
+    def _file(self) -> Group:
+        return self._seen.file or self._seen.group
+
+    @staticmethod
+    def _is_found(node: Node) -> bool:
+        return any(
+            one.destination == ANY_DESTINATION and DESTINATION not in one.excluded
+            for one in node.found
+        )
 
     def findings(self) -> Iterator[Finding]:
         """Yield what each step has shown; the route is gone when this ends, however it ends."""

@@ -24,6 +24,8 @@ WORDS = {
     EventKind.FOREIGN: "foreign",
     EventKind.ROUTE_MISSING: "missing",
     EventKind.ROUTE_GUARDED: "guarded",
+    EventKind.ROUTE_FOUND: "found",
+    EventKind.ROUTE_UNGUARDED: "not guarded",
     EventKind.CONTESTED: "contested",
 }
 VERBS = {"R3": "take", "R4": "return", "R5": "release", "R6": "hand over"}

@@ -92,7 +92,8 @@ class OperatorSession:
     def open(cls, given: argparse.Namespace) -> OperatorSession:
         """Read the file and reach for EC2, by one command line."""
         group = config.load(locate(given.group))
-        return cls(group, TagWriter(make_client(group.region), group), Report(as_json=given.json))
+        tag_writer = TagWriter(make_client(group.region), group)
+        return cls(tag_writer.group, tag_writer, Report(as_json=given.json))
 
     def node(self, name: str) -> str:
         """Return the name of a node of this group; UsageError for any other."""

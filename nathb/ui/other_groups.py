@@ -12,7 +12,7 @@ ENDINGS = (".yaml", ".yml")
 
 
 def shared_tables(group: Group, path: Path) -> tuple[Mistake, ...]:
-    """Return the route tables that another file beside this one guards too.
+    """Return the route tables, and matches of tables, that another file beside this has too.
 
     Two daemons would move their routes against each other, and a drain or a pause is a tag on the
     table. A file that is bad guards nothing: no daemon starts with it.
@@ -38,4 +38,4 @@ def shared_tables(group: Group, path: Path) -> tuple[Mistake, ...]:
 
 
 def _tables(group: Group) -> set[str]:
-    return {route.table for route in group.routes()}
+    return {*(route.table for route in group.routes()), *group.matches}

@@ -38,6 +38,8 @@ def events() -> Iterator[Event]:
     yield metrics.lost("the file cannot be written")
     yield from hooks.Hooks(Path(__file__)).carry({})
     yield from (Event(kind=kind, message="a sentence") for kind in BARE)
+    yield event_texts.found(ROUTE_C, ("nat-c", "nat-a"))
+    yield event_texts.no_longer_found(ROUTE_C, "nat-c")
     changes = ChangeDetector()
     yield from changes.files(("a1",), "b2")
     yield from changes.files(("b2",), "b2")

@@ -19,6 +19,7 @@ from nathb import __version__, cli
 from nathb.aws import tags
 from nathb.commands import explain, history
 from nathb.config import schema as file_schema
+from nathb.config.route_match import KEYS as MATCH_KEYS
 from nathb.core.events import TRANSITIONS, EventKind
 from nathb.core.model import Group, Metrics, Node, Notify, Timers
 from nathb.core.replay import Round
@@ -193,7 +194,8 @@ def file_keys() -> str:
         for block, (model, known) in blocks.items()
         for key in known
     ]
-    lines += [f"nodes.NAME.{key}" for key in Node.__struct_fields__ if key != "name"]
+    lines += [f"nodes.NAME.{key}" for key in Node.__struct_fields__ if key not in {"name", "found"}]
+    lines += [f"nodes.NAME.routes[].{key}" for key in MATCH_KEYS]
     return "\n".join([*lines, "uplink"]) + "\n"
 
 

@@ -144,7 +144,7 @@ CARRIED = {
     ),
     "NATHB_ROUTE_TABLE NATHB_DESTINATION NATHB_TO": "moved-by-another",
     "NATHB_ROUTE_TABLE NATHB_DESTINATION NATHB_REASON": (
-        "contested foreign route-missing route-guarded damped"
+        "contested foreign route-missing route-guarded route-found route-unguarded damped"
     ),
     # A route is also taken from a blackhole, which has no name.
     "NATHB_FROM": (
