@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 from nathb.config.values import duration_text, networks
 from nathb.core.errors import Mistake
-from nathb.core.text import host_of
+from nathb.core.model import Preempt, parts_of
+from nathb.core.text import crosses_gateway, host_of, is_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from nathb.core.model import Group, Node
+    from nathb.core.model import Group, Node, Uplink
 
 PathAndText = tuple[str, str]
 """Of one warning."""
@@ -41,25 +42,32 @@ def find_warnings(group: Group, file: str = "") -> tuple[Mistake, ...]:
     They are Mistakes with a path but no line (a Group does not remember its lines).
     `file` is what to call the file; without it, the name that systemd's unit would read.
     """
-    found = [*_check_uplinks(group), *_check_timers(group), *_check_notify(group)]
+    found = [*_check_uplink("uplink", group.uplink), *_check_timers(group), *_check_notify(group)]
     for node in group.nodes:
-        found += _check_node(node)
+        found += [*_check_node(node), *_check_sight(group, node)]
     return tuple(Mistake(file or f"{group.name}.yaml", 0, path, text) for path, text in found)
 
 
-def _check_uplinks(group: Group) -> Iterator[PathAndText]:
-    if len(group.uplink) == 1:
-        yield (
-            "uplink",
-            f"{group.uplink[0]} alone decides whether a node is cut off; add an address of another "
-            "operator",
-        )
-    for address in group.uplink:
-        if _is_documentation(address):
+def _check_uplink(path: str, uplink: Uplink) -> Iterator[PathAndText]:
+    """Yield what is unwise about an uplink, of the group or of a node.
+
+    Of an address of the internet there are two operators; beyond a tunnel there may be one host.
+    """
+    parts = parts_of(uplink)
+    for part in parts:
+        if len(part) == 1 and (len(parts) == 1 or _is_on_internet(part[0])):
             yield (
-                "uplink",
-                f"{address} is a documentation address, which nothing answers; write a real one",
+                path,
+                f"{part[0]} alone decides whether a node is cut off; add an address of another "
+                "operator",
             )
+        for address in part:
+            if _is_documentation(address):
+                yield (
+                    path,
+                    f"{address} is a documentation address, which nothing answers; write a real "
+                    "one",
+                )
 
 
 def _check_timers(group: Group) -> Iterator[PathAndText]:
@@ -88,6 +96,7 @@ def _check_notify(group: Group) -> Iterator[PathAndText]:
 
 def _check_node(node: Node) -> Iterator[PathAndText]:
     path = f"nodes.{node.name}"
+    yield from _check_uplink(f"{path}.uplink", node.uplink)
     for address in node.heartbeat:
         host = host_of(address)
         if owner := _resolver(host):
@@ -109,10 +118,31 @@ def _check_node(node: Node) -> Iterator[PathAndText]:
             )
 
 
+def _check_sight(group: Group, node: Node) -> Iterator[PathAndText]:
+    """Yield a heartbeat that answers whatever becomes of the tunnel that the node's uplink needs.
+
+    The node hands its routes over, and the others, who find it up, return them after a while.
+    """
+    parts = group.uplink_of(node.name)
+    needed = [part for part in parts if not any(map(_is_on_internet, part))]
+    is_seen = all(not crosses_gateway(host_of(address)) for address in node.heartbeat)
+    if len(parts) > 1 and needed and not is_seen and group.preempt is Preempt.AUTO:
+        yield (
+            f"nodes.{node.name}.heartbeat",
+            f"answers also while {needed[0][0]} does not, so the others return routes to "
+            f"{node.name} that it cannot serve; choose an address beyond its tunnel, or write "
+            "preempt: manual",
+        )
+
+
 def _resolver(text: str) -> str:
     address = ipaddress.ip_address(text)
     owners = (owner for owner, known in RESOLVERS.items() if any(address in net for net in known))
     return next(owners, "")
+
+
+def _is_on_internet(target: str) -> bool:
+    return not is_address(target) or crosses_gateway(target)
 
 
 def _is_documentation(text: str) -> bool:

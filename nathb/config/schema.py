@@ -12,8 +12,8 @@ from nathb.config import values
 from nathb.config.route_match import read_match
 from nathb.config.value_reader import Reader, ValueReader, meant_keys
 from nathb.config.values import Count, Duration, Parser
-from nathb.config.yaml_reader import Mapping, Mistakes, Sequence, Value
-from nathb.core.model import Group, Metrics, Node, Notify, Route, RouteMatch, Timers
+from nathb.config.yaml_reader import Mapping, Mistakes, Sequence, Value, describe
+from nathb.core.model import Group, Metrics, Node, Notify, Route, RouteMatch, Timers, Uplink
 from nathb.core.text import host_of
 
 # --- plain keys ---------------------------------------------------------------------------------
@@ -105,7 +105,7 @@ class _GroupReader(ValueReader):
 
     def top(self, top: Mapping) -> dict[str, Any]:
         readers: dict[str, Reader] = {
-            "uplink": self.one_or_more(self.distinct("uplink", values.parse_uplink)),
+            "uplink": self._uplink(),
             "nodes": self._nodes,
             "check": self._check,
         }
@@ -114,7 +114,10 @@ class _GroupReader(ValueReader):
             "notify": self._block(NOTIFY, Notify, "sns: arn:aws:sns:REGION:ACCOUNT:NAME"),
             "metrics": self._block(METRICS, Metrics, "listen: 127.0.0.1:9477"),
         }
-        found = self.keys(top, readers, required=("uplink", "nodes"))
+        is_own = _has_own_uplinks(top.entries.get("nodes"))
+        found = self.keys(top, readers, required=("nodes",) if is_own else ("uplink", "nodes"))
+        if is_own:
+            found.setdefault("uplink", ())
         self.compare(top, found, "refresh", "view_max_age", Group)
         self._compare_uplinks()
         return found
@@ -173,6 +176,8 @@ class _GroupReader(ValueReader):
                 self.distinct("heartbeat", values.parse_heartbeat, same=host_of)
             ),
             "routes": self.one_or_more(self._route, can_be_empty=True),
+            "uplink": self._uplink(name),
+            "interface": self.single(values.parse_interface),
         }
         found = self.keys(block, readers, required=("heartbeat",))
         ways = {"instance", "match"}
@@ -225,16 +230,53 @@ class _GroupReader(ValueReader):
         self.refuse_second("route", route, str(route), value)
         return route
 
+    def _uplink(self, node: str = "") -> Reader:
+        """Make the reader of an uplink, of a node or of the group: a flat list, or one of lists."""
+        one = self.distinct("uplink", values.parse_uplink, same=lambda found: (node, found))
+        part = self.one_or_more(one)
+
+        def read(value: Value) -> Uplink | None:
+            parts = value.items if isinstance(value, Sequence) else ()
+            if not any(isinstance(item, Sequence) for item in parts):
+                flat: tuple[str, ...] | None = part(value)
+                return flat
+            found = [part(item) for item in parts if isinstance(item, Sequence)]
+            for item in parts:
+                if not isinstance(item, Sequence):
+                    text = (
+                        f"{describe(item)} stands beside lists; write it as a list of its own, or "
+                        "write one flat list without lists in it"
+                    )
+                    self.mistakes.add(item, text)
+            return tuple(found)
+
+        return read
+
     def _compare_uplinks(self) -> None:
-        """No heartbeat is an uplink: its pin would take the uplink's checks to a peer."""
-        for (key, thing), value in self.first.items():
-            uplink = self.first.get(("uplink", thing))
-            if key == "heartbeat" and uplink is not None:
+        """No heartbeat is an uplink: its pin would take the uplink's checks to a peer.
+
+        An uplink of the node's own, too, unless the heartbeat is its own: it pins that nowhere.
+        """
+        for (key, thing), uplink in self.first.items():
+            if key != "uplink" or not isinstance(thing, tuple):
+                continue
+            node, address = thing
+            value = self.first.get(("heartbeat", address))
+            own = value and node and value.path.startswith(f"nodes.{node}.heartbeat")
+            if value is not None and not own:
                 text = (
-                    f"{thing} is also an uplink, line {uplink.line}, but its pin takes the other "
+                    f"{address} is also an uplink, line {uplink.line}, but its pin takes the other "
                     "nodes' checks through this one; choose another address"
                 )
                 self.mistakes.add(value, text)
+
+
+def _has_own_uplinks(nodes: Value | None) -> bool:
+    """Whether each node has an uplink of its own, so that the group's would be that of none."""
+    entries = nodes.entries.values() if isinstance(nodes, Mapping) else ()
+    return bool(entries) and all(
+        isinstance(node, Mapping) and "uplink" in node.entries for node in entries
+    )
 
 
 def _may_have_routes(node: Value) -> bool:

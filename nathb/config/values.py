@@ -15,7 +15,7 @@ from typing import Any
 from msgspec import Struct
 
 from nathb.core.model import Preempt
-from nathb.core.text import TCP, host_of, is_tcp
+from nathb.core.text import LINK_LOCAL, PRIVATE, TCP, host_of, is_tcp
 
 Parser = Callable[[str], Any]
 LONGEST_QUOTE = 60
@@ -199,9 +199,9 @@ class SpecialPurpose(Struct, frozen=True):
 
     networks: tuple[Network, ...]
     name: str
-    why_no_heartbeat: str
+    why_no_heartbeat: str = ""
     why_no_uplink: str = ""
-    """Empty where an uplink may be such an address: the far end of a tunnel, say."""
+    """Each is empty where it may be such an address: the far end of a tunnel, say."""
 
 
 _PRIVATE = "a private address"
@@ -244,26 +244,21 @@ SPECIAL_PURPOSE = (
         "a pin needs the IPv4 address",
         "an echo request needs the IPv4 address",
     ),
-    SpecialPurpose(
-        networks("169.254.0.0/16", "fe80::/10"), "a link-local address", "no VPC route can pin it"
-    ),
-    SpecialPurpose(
-        networks("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"),
-        _PRIVATE,
-        "the path to it does not cross an internet gateway",
-    ),
+    SpecialPurpose(networks(*LINK_LOCAL), "a link-local address", "no VPC route can pin it"),
+    SpecialPurpose(networks(*PRIVATE), _PRIVATE),
 )
 """The first that fits decides."""
 
 _HOST_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _LONGEST_HOST_NAME = 253
 _PORT = re.compile(r"[0-9]{1,5}")
+_INTERFACE = re.compile(r"[A-Za-z0-9._@+-]{1,15}")
 
 
 def parse_heartbeat(text: str) -> str:
-    """Take an internet address, IPv4 or IPv6, or `tcp://ADDRESS:PORT`; return it normalised.
+    """Take an address, IPv4 or IPv6, or `tcp://ADDRESS:PORT`; return it normalised.
 
-    An address is written as EC2 would write it.
+    An address is written as EC2 would write it. A private one may lie beyond a tunnel.
     """
     if is_tcp(text):
         port = _PORT.fullmatch(text.rpartition(":")[2])
@@ -279,11 +274,23 @@ def parse_heartbeat(text: str) -> str:
         raise InvalidValueError(
             f"{quote(text)} is not an IP address; write one such as 199.7.83.42"
         )
-    if special := _special_purpose(address):
+    special = _special_purpose(address)
+    if special and special.why_no_heartbeat:
         raise InvalidValueError(
-            f"{text} is {special.name}: {special.why_no_heartbeat}; write an internet address"
+            f"{text} is {special.name}: {special.why_no_heartbeat}; write an internet address, or "
+            "one beyond a tunnel"
         )
     return str(address)
+
+
+def parse_interface(text: str) -> str:
+    """Take the name of a network interface, as ip-link(8) shows it."""
+    if _INTERFACE.fullmatch(text) and text not in {".", ".."}:
+        return text
+    raise InvalidValueError(
+        f"{quote(text)} is not the name of a network interface; write one such as ens5, as "
+        "`ip link` shows it"
+    )
 
 
 def parse_uplink(text: str) -> str:

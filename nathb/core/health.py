@@ -88,6 +88,16 @@ def judge(health: Health, needed: dict[Limit, int]) -> Health:
     return Health(verdict, health.latest, health.streak)
 
 
+def all_of(verdicts: Sequence[Verdict]) -> Verdict:
+    """Return the verdict on a subject of several parts, each of which it needs.
+
+    DOWN if any part is, UP if all are.
+    """
+    if Verdict.DOWN in verdicts:
+        return Verdict.DOWN
+    return Verdict.UNKNOWN if Verdict.UNKNOWN in verdicts else Verdict.UP
+
+
 def together(verdicts: Sequence[Verdict]) -> Verdict:
     """Return the verdict on a subject with several addresses: UP if any answers.
 

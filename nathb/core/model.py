@@ -46,6 +46,16 @@ class Preempt(Enum):
     MANUAL = "manual"
 
 
+Uplink = tuple[str | tuple[str, ...], ...]
+"""Addresses and host names as the file has them: flat, or in parts, each of them a tuple."""
+
+
+def parts_of(uplink: Uplink) -> tuple[tuple[str, ...], ...]:
+    """Return the parts of an uplink: a flat one is one part, and an empty one is none."""
+    flat = tuple(one for one in uplink if isinstance(one, str))
+    return (flat,) if flat else tuple(one for one in uplink if not isinstance(one, str))
+
+
 class Route(Recorded, frozen=True, order=True, cache_hash=True):
     """One guarded entry of a VPC route table, named as EC2 names it.
 
@@ -88,6 +98,9 @@ class Node(Recorded, frozen=True):
     `source` is a private address of this node that has no public one: its heartbeats leave from
     there, so that a peer which forwards but no longer masquerades is not heard. Empty for the
     usual one.
+    `uplink` replaces that of the group for this node, unless it is empty. `interface` is the one
+    that leads to the VPC: checks that have to leave by it are bound to it. Empty where the routes
+    of the machine may choose.
     """
 
     name: str
@@ -99,6 +112,8 @@ class Node(Recorded, frozen=True):
     source: str = ""
     found: tuple[RouteMatch, ...] = ()
     """Routes whose home it is too, once they are found."""
+    uplink: Uplink = ()
+    interface: str = ""
 
 
 class Timers(Recorded, frozen=True):
@@ -152,7 +167,7 @@ class Group(Recorded, frozen=True, dict=True):
 
     name: str
     nodes: tuple[Node, ...]
-    uplink: tuple[str, ...]
+    uplink: Uplink
     region: str = ""
     check: Timers = Timers()
     preempt: Preempt = Preempt.AUTO
@@ -167,6 +182,13 @@ class Group(Recorded, frozen=True, dict=True):
     def node(self, name: str) -> Node:
         """Return the node of that name; KeyError when the group has none."""
         return self._named[name]
+
+    def uplink_of(self, name: str) -> tuple[tuple[str, ...], ...]:
+        """Return the parts of a node's uplink: of each, one address must answer.
+
+        A flat list is one part. KeyError when the group has no such node.
+        """
+        return parts_of(self.node(name).uplink or self.uplink)
 
     def routes(self) -> tuple[Route, ...]:
         """Every guarded route, default routes first, for they carry most."""

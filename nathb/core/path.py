@@ -18,11 +18,13 @@ from nathb.core.model import Outcome
 class Path:
     """The checks of one address. Times are seconds; tickets are whatever the wire returns."""
 
-    def __init__(self, subject: str, address: str, source: str = "") -> None:
+    def __init__(self, subject: str, address: str, source: str = "", interface: str = "") -> None:
         self.subject = subject
         self.address = address
         self.source = source
         """The address that checks leave from; empty for the usual one."""
+        self.interface = interface
+        """The interface that checks are bound to; empty where the machine's routes choose."""
         self.void = False
         """A heartbeat that is not pinned to its peer is not pinged, and says nothing (R12)."""
         self.ever_answered = False
@@ -124,10 +126,11 @@ class Path:
 class Pulse:
     """The ping straight to a peer's private address. It can hasten a check, never convict."""
 
-    def __init__(self, node: str, address: str) -> None:
+    def __init__(self, node: str, address: str, interface: str = "") -> None:
         self.node = node
         self.address = address
         self.source = ""
+        self.interface = interface
         self.restart()
 
     def restart(self) -> None:

@@ -20,8 +20,10 @@ from nathb.core.snapshot import Snapshot
 class Wire(Protocol):
     """Echo requests and their answers. Never blocks."""
 
-    def send(self, address: str, source: str = "") -> int:
+    def send(self, address: str, source: str = "", interface: str = "") -> int:
         """Send one echo request, from an address of this machine or from the usual one.
+
+        It leaves by the interface, if one is given, whatever the machine's routes say.
 
         Returns its ticket; BlindError when none left this machine.
         """

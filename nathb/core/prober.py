@@ -14,9 +14,11 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from nathb.core.awareness import Awareness
-from nathb.core.health import Limit, fall, limits, together
+from nathb.core.health import Limit, all_of, fall, limits, together
 from nathb.core.model import Evidence, Timers, Verdict
+from nathb.core.parts import evidence_of_all
 from nathb.core.path import Path, Pulse
+from nathb.core.text import crosses_gateway
 
 UPLINK = "uplink"
 
@@ -29,7 +31,10 @@ class Expired(NamedTuple):
 
 
 class Subject:
-    """The uplink, or one peer: UP if any of its addresses answers."""
+    """The uplink, a part of it, or one peer: UP if any of its addresses answers.
+
+    An uplink of several `parts` needs each of them: it is UP if all are, DOWN if any is.
+    """
 
     def __init__(
         self, name: str, paths: Iterable[Path], now: float, timers: Timers | None = None
@@ -40,6 +45,8 @@ class Subject:
         self.patience = timers.fast_detection if timers is not None else 0.0
         """Seconds without a pulse after which they count as silent."""
         self.paths = list(paths)
+        self.parts: tuple[Subject, ...] = ()
+        """The parts that the paths are divided into; empty where there is only one."""
         self.verdict = Verdict.UNKNOWN
         self.since = now
         self.hastened = False
@@ -56,11 +63,20 @@ class Subject:
         A heartbeat that has never answered may be a mistake in the file. It counts only against a
         node that EC2 calls gone, or whose pulse is silent too, as far as pulses are sent at all.
         """
-        verdict = together([path.health.verdict for path in self.paths if path.speaks])
+        if self.parts:
+            for part in self.parts:
+                part.conclude(now, None)
+            verdict = all_of([part.verdict for part in self.parts])
+        else:
+            verdict = together([path.health.verdict for path in self.paths if path.speaks])
         if verdict is Verdict.DOWN and not self._is_proven(now, pulse):
             verdict = Verdict.UNKNOWN
         if verdict is not self.verdict:
             self.verdict, self.since = verdict, now
+
+    def was_heard_from(self, at: float) -> bool:
+        """Whether any address of it has answered a check that was sent then or later."""
+        return any(path.heard_at is not None and path.heard_at >= at for path in self.paths)
 
     def was_heard_since(self, at: float) -> bool:
         """Whether any address of it has answered a check that was sent after that."""
@@ -78,19 +94,26 @@ class Prober:
     """All paths of one node. Times in seconds; every method that takes `now` acts as of then.
 
     `heartbeats` has each peer's addresses; `source` is the address that asks them, if it is not
-    the usual one.
+    the usual one. What leaves through the VPC is bound to `interface`, if one is given:
+    heartbeats, pulses, and the uplink's addresses of the internet. The others lie in a tunnel.
     """
 
     def __init__(
-        self, timers: Timers, heartbeats: dict[str, tuple[str, ...]], now: float, source: str = ""
+        self,
+        timers: Timers,
+        heartbeats: dict[str, tuple[str, ...]],
+        now: float,
+        source: str = "",
+        interface: str = "",
     ) -> None:
         self.timers = timers
+        self.interface = interface
         self.awareness = Awareness()
         self.uplink = Subject(UPLINK, (), now)
         self.peers = {
             name: Subject(
                 name,
-                [Path(name, address, source) for address in addresses],
+                [Path(name, address, source, interface) for address in addresses],
                 now,
                 timers,
             )
@@ -107,12 +130,24 @@ class Prober:
 
     # --- what to watch ----------------------------------------------------------------------
 
-    def set_uplink(self, addresses: Iterable[str]) -> None:
-        """Probe these addresses as the uplink; what is already watched keeps its evidence."""
+    def set_uplink(self, *parts: Iterable[str]) -> None:
+        """Probe these addresses as the uplink; what is already watched keeps its evidence.
+
+        Of each part, one address must answer. An address may be in several parts.
+        """
         known = {path.address: path for path in self.uplink.paths}
-        kept = [known.get(address) or Path(UPLINK, address) for address in addresses]
+        divided = [
+            [known.setdefault(one, self._uplink_path(one)) for one in dict.fromkeys(part)]
+            for part in parts
+        ]
+        kept = list(dict.fromkeys(path for part in divided for path in part))
         self._drop(path for path in self.uplink.paths if path not in kept)
         self.uplink.paths = kept
+        if len(divided) > 1:
+            before = self.uplink.parts or [Subject(UPLINK, (), self.uplink.since) for _ in divided]
+            self.uplink.parts = tuple(before)
+            for subject, paths in zip(before, divided, strict=True):
+                subject.paths = paths
         self._paths = [*kept, *self._heartbeats()]
 
     def set_pulse(self, node: str, address: str) -> None:
@@ -121,7 +156,7 @@ class Prober:
         if self.timers.pulse > 0 and address and (known is None or known.address != address):
             if known is not None and known.ticket is not None:
                 self._give_up([known.ticket])
-            self.pulses[node] = Pulse(node, address)
+            self.pulses[node] = Pulse(node, address, self.interface)
 
     def set_pins(self, good: Iterable[tuple[str, str]]) -> None:
         """Say which (node, address) pairs are pinned; every other heartbeat is void (R12)."""
@@ -264,7 +299,7 @@ class Prober:
                     path.missed(sent_at, tickets, self._needed(subject, now))
                     over += tickets
                     missed += 1
-                    if subject is self.uplink and self._round_lost(sent_at):
+                    if subject is self.uplink and self._round_lost(path, sent_at):
                         self.awareness.raised(sent_at, now)
         self.conclude(now)
         for pulse in self.pulses.values():
@@ -284,7 +319,17 @@ class Prober:
     def evidence(self, name: str, now: float) -> Evidence:
         """Sum up how the uplink or a peer stands, for the rules to go by."""
         subject = self._subject(name)
-        pulse = self.pulses.get(name)
+        if subject.parts:
+            return evidence_of_all(
+                [self._evidence(part, None, now) for part in subject.parts],
+                subject.verdict,
+                subject.since,
+            )
+        return self._evidence(subject, self.pulses.get(name), now)
+
+    # --- how --------------------------------------------------------------------------------
+
+    def _evidence(self, subject: Subject, pulse: Pulse | None, now: float) -> Evidence:
         needed = missed = self._fall(subject, now)
         addresses: list[str] = []
         heard: list[float] = []
@@ -321,7 +366,9 @@ class Prober:
             pulsing_since=pulse.heard_since if pulse is not None else None,
         )
 
-    # --- how --------------------------------------------------------------------------------
+    def _uplink_path(self, address: str) -> Path:
+        bound = bool(self.interface) and crosses_gateway(address)
+        return Path(UPLINK, address, interface=self.interface if bound else "")
 
     def _subject(self, name: str) -> Subject:
         return self.uplink if name == UPLINK else self.peers[name]
@@ -334,17 +381,22 @@ class Prober:
 
         The uplink always needs all its misses: the awareness is about the uplink.
         """
-        level = 0 if subject is self.uplink else self.awareness.level(now)
+        level = 0 if subject.name == UPLINK else self.awareness.level(now)
         return limits(self.timers, hastened=subject.hastened, factor=1 + level)
 
     def _fall(self, subject: Subject, now: float) -> int:
-        level = 0 if subject is self.uplink else self.awareness.level(now)
+        level = 0 if subject.name == UPLINK else self.awareness.level(now)
         return fall(self.timers, hastened=subject.hastened, factor=1 + level)
 
-    def _round_lost(self, sent_at: float) -> bool:
-        """Whether no address of the uplink has answered since the round that was sent then."""
-        heard = [path.heard_at for path in self.uplink.paths if path.heard_at is not None]
-        return max(heard, default=float("-inf")) < sent_at
+    def _round_lost(self, missed: Path, sent_at: float) -> bool:
+        """Whether no address of a part of the uplink has answered since the round sent then.
+
+        Of a part to which the missed one belongs: what loses one part's packets may lose a peer's.
+        """
+        for part in self.uplink.parts or (self.uplink,):
+            if missed in part.paths and not part.was_heard_from(sent_at):
+                return True
+        return False
 
     def _repeats(self, path: Path, now: float) -> bool:
         """Whether what is sent now is the repetition of a check, and not the next check.

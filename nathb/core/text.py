@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -74,6 +74,17 @@ def is_address(text: str) -> bool:
     except ValueError:
         return False
     return "%" not in text
+
+
+PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
+"""Not on the internet: RFC 1918, RFC 6598, RFC 4193."""
+LINK_LOCAL = ("169.254.0.0/16", "fe80::/10")
+
+
+def crosses_gateway(address: str) -> bool:
+    """Whether an address is one of the internet. One that is not lies in the VPC or a tunnel."""
+    own = ip_address(address)
+    return not any(own in ip_network(block) for block in (*PRIVATE, *LINK_LOCAL))
 
 
 TCP = "tcp://"

@@ -111,7 +111,7 @@ class Agent:
             self._forget(before.tickets)
             self.prober.set_pins(self.ec2_watcher.pinned())
             # Of names too, as they were last resolved.
-            self.prober.set_uplink(self.ec2_watcher.uplink())
+            self.prober.set_uplink(*self.ec2_watcher.uplink())
         self.emit(Event(kind=EventKind.RELOADED, message=f"reloaded {group.name}"))
 
     def look_now(self) -> None:
@@ -135,10 +135,16 @@ class Agent:
     def _begin(self, group: Group) -> None:
         now = self.ports.clock.monotonic()
         heartbeats = {node.name: node.heartbeat for node in group.nodes if node.name != self.me}
-        self.prober = Prober(group.check, heartbeats, now, group.node(self.me).source)
+        self.prober = Prober(
+            group.check,
+            heartbeats,
+            now,
+            group.node(self.me).source,
+            group.node(self.me).interface,
+        )
         self.ec2_watcher = EC2Watcher(self.ports, group, self.me)
         self.group = self.ec2_watcher.resolved
-        self.prober.set_uplink(self.ec2_watcher.uplink())
+        self.prober.set_uplink(*self.ec2_watcher.uplink())
         self._expected_at = float("inf")
 
     # --- read -------------------------------------------------------------------------------
@@ -198,7 +204,7 @@ class Agent:
         if answers:
             for node, address in self.ec2_watcher.private_addresses():
                 self.prober.set_pulse(node, address)
-            self.prober.set_uplink(self.ec2_watcher.uplink())
+            self.prober.set_uplink(*self.ec2_watcher.uplink())
         gone, gone_at = self.ec2_watcher.gone(), self.ec2_watcher.roster_at
         self.prober.set_hastened(self.ec2_watcher.hastened(), gone, now, gone_at)
 
@@ -309,7 +315,7 @@ class Agent:
     def _probe(self, now: float) -> None:
         for asked in self.prober.due(now):
             try:
-                ticket = self.ports.wire.send(asked.address, asked.source)
+                ticket = self.ports.wire.send(asked.address, asked.source, asked.interface)
             except BlindError as error:
                 self._not_sent(asked, str(error), now)
             else:

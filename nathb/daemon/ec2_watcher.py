@@ -53,7 +53,8 @@ class EC2Watcher:
             VIEW: PollSchedule(group.refresh, min(BRISK, group.refresh)),
             **{
                 name: PollSchedule(NAME_REFRESH, BRISK)
-                for name in group.uplink
+                for part in group.uplink_of(me)
+                for name in part
                 if not is_address(name)
             },
         }
@@ -171,12 +172,18 @@ class EC2Watcher:
         instance = self.roster.instance(node) if self.roster is not None else None
         return instance.eni if instance is not None else ""
 
-    def uplink(self) -> list[str]:
-        """Return the addresses of the uplink: as the file gives them, or as last resolved."""
-        found = (
-            [one] if is_address(one) else self.addresses.get(one, ()) for one in self.group.uplink
-        )
-        return list(dict.fromkeys(address for several in found for address in several))
+    def uplink(self) -> list[list[str]]:
+        """Return the addresses of the uplink, by part: as the file gives them, or as last resolved.
+
+        A part of which no name was resolved yet is empty.
+        """
+        return [
+            [address for one in part for address in self._resolved(one)]
+            for part in self.group.uplink_of(self.me)
+        ]
+
+    def _resolved(self, target: str) -> tuple[str, ...]:
+        return (target,) if is_address(target) else self.addresses.get(target, ())
 
     def _shows_strangers(self, view: View) -> bool:
         """Whether a node may have become another instance, which would explain what is seen."""

@@ -57,16 +57,16 @@ class IcmpWire:
     """Overlapping ICMP echo checks, for one single-threaded loop.
 
     `strays` counts the datagrams that answered no open check: forged, duplicated, late, or
-    meant for another program. `opener` gives a socket for IP version 4 or 6 and a source address,
-    empty for the kernel's choice, or raises OSError.
+    meant for another program. `opener` gives a socket for IP version 4 or 6, a source address and
+    an interface, each empty for the kernel's choice, or raises OSError.
     """
 
-    def __init__(self, opener: Callable[[int, str], EchoSocket] = open_socket) -> None:
+    def __init__(self, opener: Callable[[int, str, str], EchoSocket] = open_socket) -> None:
         self.strays = 0
         self._opener = opener
         self._ids = count(secrets.randbits(16))
         self._numbers = count(1)
-        self._raw: dict[tuple[int, str], EchoSocket] = {}
+        self._raw: dict[tuple[int, str, str], EchoSocket] = {}
         self._watched: dict[int, EchoSocket] = {}
         self._checks: dict[int, _Check] = {}
         self._tickets: dict[Arrival, int] = {}
@@ -74,11 +74,12 @@ class IcmpWire:
         # so gives the loop's selector one descriptor that stays.
         self._epoll = select.epoll()
 
-    def send(self, address: str, source: str = "") -> int:
+    def send(self, address: str, source: str = "", interface: str = "") -> int:
         """Send one echo request to an IP address; return the ticket of this check.
 
         It leaves from `source`, an address of this machine, if one is given that is of the same
-        family; else from the address that the kernel chooses.
+        family; else from the address that the kernel chooses. It leaves by `interface`, if one is
+        given, whatever the machine's routes say.
         The check stays open until `receive` returns its ticket or `forget` is called with it.
         BlindError when no request has left this machine; its message names the address, the
         errno and the fix. What could not be opened is tried again at the next call.
@@ -86,8 +87,9 @@ class IcmpWire:
         if not is_address(address):
             raise BlindError(f"{address}: cannot be pinged: give an IP address without a zone")
         target = ip_address(address)
+        kind = target.version, _of_family(source, target.version), interface
         try:
-            socket = self._socket(target.version, _of_family(source, target.version))
+            socket = self._socket(*kind)
         except OSError as error:
             raise BlindError(_blind(address, "no ICMP socket", error, _OPEN_FIXES)) from error
         request = Echo(
@@ -96,7 +98,11 @@ class IcmpWire:
         try:
             sent = socket.send(str(target), request)
         except OSError as error:
-            self._release(socket)
+            if interface and error.errno in _INTERFACE_GONE and kind in self._raw:
+                del self._raw[kind]
+                self._end(socket)  # it stays bound to what is gone, even if that comes back
+            else:
+                self._release(socket)
             raise BlindError(_blind(address, "request not sent", error, _SEND_FIXES)) from error
         ticket = next(self._numbers)
         check = _Check(Arrival(target, sent), socket)
@@ -148,23 +154,25 @@ class IcmpWire:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _socket(self, version: int, source: str) -> EchoSocket:
-        """Return the raw socket of this version and source, or a ping socket for one check."""
-        if (version, source) in self._raw:
-            return self._raw[version, source]
+    def _socket(self, version: int, source: str, interface: str) -> EchoSocket:
+        """Return the raw socket of this kind, or a ping socket for one check."""
+        if (version, source, interface) in self._raw:
+            return self._raw[version, source, interface]
         if len(self._watched) >= _PING_SOCKETS:
             raise OSError(errno.EMFILE, f"{_PING_SOCKETS} ping sockets are in use")
-        socket = self._opener(version, source)
+        socket = self._opener(version, source, interface)
         self._epoll.register(socket.fileno(), select.EPOLLIN)
         self._watched[socket.fileno()] = socket
         if socket.raw:
-            self._raw[version, source] = socket
+            self._raw[version, source, interface] = socket
         return socket
 
     def _release(self, socket: EchoSocket) -> None:
         """Close the ping socket of a check that is over; raw sockets serve on."""
-        if socket.raw:
-            return
+        if not socket.raw:
+            self._end(socket)
+
+    def _end(self, socket: EchoSocket) -> None:
         # Closing alone would do, were it not for a child process between fork and exec, which
         # keeps the socket alive and with it a place in the epoll set that nobody can name.
         self._epoll.unregister(socket.fileno())
@@ -180,6 +188,8 @@ _PERMIT = (
     "give the service AmbientCapabilities=CAP_NET_RAW (or the interpreter `setcap cap_net_raw+ep`),"
     " or let its group into sysctl net.ipv4.ping_group_range"
 )
+_INTERFACE_GONE = {errno.ENODEV, errno.ENXIO}
+_INTERFACE = "correct `interface:`, or bring the interface up (`ip link`)"
 _DESCRIPTORS = "give the service CAP_NET_RAW, which takes one socket, or raise LimitNOFILE="
 _OPEN_FIXES = {
     errno.EPERM: _PERMIT,
@@ -187,6 +197,7 @@ _OPEN_FIXES = {
     errno.EMFILE: _DESCRIPTORS,
     errno.ENFILE: "raise sysctl fs.file-max",
     errno.EADDRNOTAVAIL: "give this machine the address that the file calls its source",
+    errno.ENODEV: _INTERFACE,
     errno.EAFNOSUPPORT: "this machine has no such address family: name an address of the other",
 }
 _ROUTE = "give this machine a route to it, as `ip route get` would show"
@@ -199,6 +210,8 @@ _SEND_FIXES = {
     errno.EINVAL: _ROUTE,
     errno.EADDRNOTAVAIL: "give this machine an address of that family",
     errno.ENETDOWN: "bring the interface up (`ip link`)",
+    errno.ENODEV: _INTERFACE,
+    errno.ENXIO: _INTERFACE,
     errno.ENOBUFS: _QUEUE,
     errno.ENOMEM: _QUEUE,
     errno.EAGAIN: _QUEUE,

@@ -16,7 +16,7 @@ from __future__ import annotations
 import struct
 from contextlib import contextmanager
 from ipaddress import ip_address
-from socket import IPPROTO_ICMPV6, SO_RCVBUF, SOL_SOCKET
+from socket import IPPROTO_ICMPV6, SO_BINDTODEVICE, SO_RCVBUF, SOL_SOCKET, socket
 from typing import TYPE_CHECKING
 
 from icmplib import ICMPLibError, ICMPRequest, ICMPv4Socket, ICMPv6Socket
@@ -57,10 +57,11 @@ class EchoSocket:
     """One non-blocking ICMP socket for IPv4 or IPv6 (`version` 4 or 6), of either kind.
 
     What it sends leaves from `source`, an address of this machine, or from the one that the
-    kernel chooses. Every method raises OSError, errno and all, where the kernel refuses.
+    kernel chooses, and by `interface`, if one is given: socket(7), SO_BINDTODEVICE. Every method
+    raises OSError, errno and all, where the kernel refuses.
     """
 
-    def __init__(self, version: int, source: str = "", *, raw: bool) -> None:
+    def __init__(self, version: int, source: str = "", interface: str = "", *, raw: bool) -> None:
         self.raw = raw
         self._parse = _PARSERS[version, "raw" if raw else "ping"]
         with _errno_kept():
@@ -70,6 +71,8 @@ class EchoSocket:
             self._icmp.sock.setsockopt(SOL_SOCKET, SO_RCVBUF, _RECEIVE_BUFFER)
             if raw:
                 self._icmp.sock.setsockopt(*_ONLY_REPLIES[version])
+            if interface:
+                bind_to_interface(self._icmp.sock, interface)
             if source:
                 self._icmp.sock.bind((source, 0))
         except OSError:
@@ -106,12 +109,17 @@ class EchoSocket:
         self._icmp.close()
 
 
-def open_socket(version: int, source: str) -> EchoSocket:
+def open_socket(version: int, source: str, interface: str = "") -> EchoSocket:
     """Open a raw socket, or a ping socket where raw ones are not permitted; OSError for neither."""
     try:
-        return EchoSocket(version, source, raw=True)
+        return EchoSocket(version, source, interface, raw=True)
     except PermissionError:
-        return EchoSocket(version, source, raw=False)
+        return EchoSocket(version, source, interface, raw=False)
+
+
+def bind_to_interface(one: socket, interface: str) -> None:
+    """Let a socket send and receive by this interface alone; OSError, ENODEV, if it is missing."""
+    one.setsockopt(SOL_SOCKET, SO_BINDTODEVICE, interface.encode() + b"\0")
 
 
 @contextmanager

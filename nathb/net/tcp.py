@@ -18,6 +18,7 @@ from typing import Self
 
 from nathb.core.errors import BlindError
 from nathb.core.text import host_of, port_of
+from nathb.net.sockets import bind_to_interface
 
 MOST = 256
 """Connections being opened at once: well inside the usual limit of 1024 descriptors."""
@@ -28,6 +29,7 @@ FIXES = {
     errno.EADDRNOTAVAIL: "give this machine the address that the file calls its source",
     errno.ENETUNREACH: "give this machine a route to it, as `ip route get` would show",
     errno.EHOSTUNREACH: "give this machine a route to it, as `ip route get` would show",
+    errno.ENODEV: "correct `interface:`, or bring the interface up (`ip link`)",
     errno.EPERM: "let TCP out through this machine's firewall (`nft list ruleset`)",
     errno.EACCES: "let TCP out through this machine's firewall (`nft list ruleset`)",
 }
@@ -42,10 +44,11 @@ class TcpWire:
         self._tickets: dict[int, int] = {}
         self._epoll = select.epoll()
 
-    def send(self, target: str, source: str = "") -> int:
+    def send(self, target: str, source: str = "", interface: str = "") -> int:
         """Begin a connection to `tcp://ADDRESS:PORT`; return the ticket of this check.
 
-        It leaves from `source`, if one is given that is of the same family. BlindError when
+        It leaves from `source`, if one is given that is of the same family, and by `interface`, if
+        one is given, whatever the machine's routes say. BlindError when
         nothing has left this machine; its message names the target, the errno and the fix.
         """
         address = ip_address(host_of(target))
@@ -57,6 +60,8 @@ class TcpWire:
         except OSError as error:
             raise _blind(target, error) from error
         try:
+            if interface:
+                bind_to_interface(one, interface)
             if source and ip_address(source).version == address.version:
                 one.bind((source, 0))
             one.connect((str(address), port_of(target)))

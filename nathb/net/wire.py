@@ -21,9 +21,9 @@ class Wire:
         """How many echo replies answered no check of ours."""
         return self._icmp.strays
 
-    def send(self, target: str, source: str = "") -> int:
+    def send(self, target: str, source: str = "", interface: str = "") -> int:
         """Begin one check; return its ticket. BlindError when nothing has left this machine."""
-        return (self._tcp if is_tcp(target) else self._icmp).send(target, source)
+        return (self._tcp if is_tcp(target) else self._icmp).send(target, source, interface)
 
     def receive(self) -> list[int]:
         """Return the tickets that have been answered since, each once, without waiting."""

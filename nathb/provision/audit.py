@@ -161,8 +161,10 @@ def _pins(seen: Inventory, planned: Plan, node: Node) -> Iterator[Finding]:
             destination = host_route(address)
             subject = f"{node.name}'s pin {destination}"
             entry = seen.entry(where, destination)
-            step = planned.step(where, destination)
-            if step is not None:
+            step, refused = planned.step(where, destination), planned.note(subject)
+            if refused is not None:
+                yield bad(subject, refused.text, refused.fix)
+            elif step is not None:
                 yield bad(subject, step.fault, apply)
             elif entry is None or not leads_to(entry, seen.instance(peer.name)):
                 yield bad(subject, f"leads nowhere, for {peer.name} is not there", "see above")

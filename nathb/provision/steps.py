@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
+from ipaddress import ip_network
 from typing import Any
 
 from msgspec import Struct
@@ -182,7 +183,7 @@ def _pins(seen: Inventory) -> Iterator[Step | Note]:
             continue
         for peer in seen.group.nodes:
             if peer is not node:
-                yield from _pins_to(seen, table, peer)
+                yield from _pins_to(seen, node, table, peer)
 
 
 def sharer(seen: Inventory, node: Node) -> str:
@@ -192,7 +193,7 @@ def sharer(seen: Inventory, node: Node) -> str:
     return next((name for name in others if own and seen.table_of(name) == own), "")
 
 
-def _pins_to(seen: Inventory, table: Table, peer: Node) -> Iterator[Step]:
+def _pins_to(seen: Inventory, node: Node, table: Table, peer: Node) -> Iterator[Step | Note]:
     instance = seen.instance(peer.name)
     if instance.state not in FORWARDING or not instance.eni:
         return  # noted already; a pin to what is not there is no evidence
@@ -200,6 +201,13 @@ def _pins_to(seen: Inventory, table: Table, peer: Node) -> Iterator[Step]:
         destination = host_route(address)
         entry = seen.entry(table.route_table_id, destination)
         if entry is not None and leads_to(entry, instance):
+            continue
+        if block := _local_block(table, destination):
+            yield Note(
+                f"{node.name}'s pin {destination}",
+                f"lies in the VPC's own range {block}, of which EC2 pins no single address",
+                "choose an address of the internet, or one beyond a tunnel",
+            )
             continue
         was = "is missing" if entry is None else f"leads to {entry.target or 'nowhere'}"
         yield Step(
@@ -211,6 +219,17 @@ def _pins_to(seen: Inventory, table: Table, peer: Node) -> Iterator[Step]:
             fault=f"the pin {was}, so the heartbeat does not cross {peer.name}",
             sentence=f"pin {destination} in {table.route_table_id} to {peer.name}",
         )
+
+
+def _local_block(table: Table, destination: str) -> str:
+    """Return the range of the VPC that a destination lies in; empty when it lies in none."""
+    pin = ip_network(destination)
+    for entry in table.routes:
+        if entry.gateway_id == "local" and not entry.destination.startswith("pl-"):
+            block = ip_network(entry.destination)
+            if block.version == pin.version and pin.subnet_of(block):  # type: ignore[arg-type]
+                return entry.destination
+    return ""
 
 
 # --- routes -------------------------------------------------------------------------------------

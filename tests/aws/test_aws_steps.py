@@ -55,6 +55,26 @@ def routes(world: World, of: str) -> dict[str, str]:
     }
 
 
+def test_a_heartbeat_may_lie_beyond_a_tunnel_but_not_in_the_vpc_which_ec2_would_refuse(
+    set_up: World,
+) -> None:
+    a, c = set_up.group.nodes
+    beyond = replace(set_up.group, nodes=(a, replace(c, heartbeat=("192.168.8.12",))))
+    found = planned(set_up, beyond)
+    assert [step.destination for step in found.steps if step.action is Action.CREATE] == [
+        "192.168.8.12/32"
+    ]
+    inside = replace(set_up.group, nodes=(a, replace(c, heartbeat=("10.0.200.9",))))
+    found = planned(set_up, inside)
+    assert Action.CREATE not in {step.action for step in found.steps}
+    [note] = found.notes
+    assert note.subject == "nat-a's pin 10.0.200.9/32"
+    assert "lies in the VPC's own range 10.0.0.0/16" in note.text
+    reader = Reader(set_up.ec2)
+    findings = inspect_routes(survey(reader, inside), found, wall_clock())
+    assert [one.text for one in findings if one.subject == note.subject] == [note.text]
+
+
 def test_what_matches_the_file_needs_nothing(set_up: World) -> None:
     assert planned(set_up) == Plan()
 

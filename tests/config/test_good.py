@@ -167,6 +167,29 @@ def test_what_the_example_has_commented_out_are_the_defaults() -> None:
     assert parse(shown, "example.yaml") == load(EXAMPLE)
 
 
+def test_an_uplink_may_have_parts_and_a_node_one_of_its_own() -> None:
+    """A flat list is one part. The group needs none where each node has its own."""
+    own = "    uplink: [[10.8.0.5, One.one.one.one], [169.254.10.1]]\n    interface: ens5\n"
+    text = MINIMAL.replace("1.1.1.1", "[1.1.1.1, 9.9.9.9]") + own
+    group = parse(text, "tokyo.yaml")
+    assert group.uplink == ("1.1.1.1", "9.9.9.9")
+    assert group.uplink_of("nat-a") == (("1.1.1.1", "9.9.9.9"),)
+    assert group.uplink_of("nat-c") == (("10.8.0.5", "one.one.one.one"), ("169.254.10.1",))
+    assert group.node("nat-c").interface == "ens5"
+    without = text.replace("uplink: [1.1.1.1, 9.9.9.9]\n", "")
+    alone = without.replace("    routes:", "    uplink: 198.51.100.1\n    routes:")
+    group = parse(alone, "tokyo.yaml")  # a node's own heartbeat is pinned nowhere on its way out
+    assert (group.uplink, group.uplink_of("nat-a")) == ((), (("198.51.100.1",),))
+    with pytest.raises(FileError, match="uplink: is missing"):
+        parse(without, "tokyo.yaml")
+
+
+@pytest.mark.parametrize("written", ["10.8.0.11", "tcp://10.8.0.11:179", "fd00:8::11"])
+def test_a_heartbeat_may_lie_beyond_a_tunnel(written: str) -> None:
+    group = parse(MINIMAL.replace("203.0.113.1", written), "tokyo.yaml")
+    assert group.node("nat-c").heartbeat == (written,)
+
+
 def test_a_host_name_may_be_as_long_as_dns_allows() -> None:
     name = ".".join(["a" * 63] * 3 + ["a" * 61])
     assert len(name) == 253

@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from nathb.config import find_warnings, load
-from nathb.core.model import Group, Node, Notify, Route, Timers
+from nathb.core.model import Group, Node, Notify, Preempt, Route, Timers
 
 EXAMPLE = Path(__file__).parents[2] / "etc" / "nathb" / "example.yaml"
 
@@ -26,6 +26,22 @@ UNWISE: dict[str, tuple[dict[str, Any], str]] = {
     "an uplink that is an example": (
         {"uplink": ("1.1.1.1", "192.0.2.1")},
         "uplink: 192.0.2.1 is a documentation address, which nothing answers; write a real one",
+    ),
+    "one internet address beside a tunnel": (
+        {"uplink": (("1.1.1.1",), ("10.8.0.5",)), "preempt": Preempt.MANUAL},
+        "uplink: 1.1.1.1 alone decides whether a node is cut off; add an address of another "
+        "operator",
+    ),
+    "an uplink of a node's own that is an example": (
+        {"nodes": (A, replace(C, uplink=("1.1.1.1", "192.0.2.1")))},
+        "nodes.nat-c.uplink: 192.0.2.1 is a documentation address, which nothing answers; write a "
+        "real one",
+    ),
+    "a heartbeat that does not need the tunnel": (
+        {"nodes": (A, replace(C, uplink=(("1.1.1.1", "9.9.9.9"), ("10.8.0.5",))))},
+        "nodes.nat-c.heartbeat: answers also while 10.8.0.5 does not, so the others return routes "
+        "to nat-c that it cannot serve; choose an address beyond its tunnel, or write preempt: "
+        "manual",
     ),
     "a heartbeat that is an example": (
         {"nodes": (A, replace(C, heartbeat=("2001:db8::1",)))},
@@ -119,6 +135,11 @@ def test_no_pulse_is_not_slower_than_the_checks() -> None:
 
 def test_the_example_draws_no_warning() -> None:
     assert find_warnings(load(EXAMPLE), "etc/example.yaml") == ()
+
+
+def test_a_heartbeat_beyond_the_tunnel_draws_no_warning() -> None:
+    node = replace(C, uplink=(("1.1.1.1", "9.9.9.9"), ("10.8.0.5",)), heartbeat=("10.8.0.12",))
+    assert find_warnings(replace(WISE, nodes=(A, node))) == ()
 
 
 def test_a_warning_names_the_file_as_it_was_called_and_no_line() -> None:

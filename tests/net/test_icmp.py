@@ -114,13 +114,13 @@ class FakeOpener:
     def __init__(self, *, raw: bool = True) -> None:
         self.raw = raw
         self.opened: list[FakeSocket] = []
-        self.asked_for: list[tuple[int, str]] = []
+        self.asked_for: list[tuple[int, str, str]] = []
         self.refusal: OSError | None = None
 
-    def __call__(self, version: int, source: str) -> FakeSocket:
+    def __call__(self, version: int, source: str, interface: str) -> FakeSocket:
         if self.refusal:
             raise self.refusal
-        self.asked_for.append((version, source))
+        self.asked_for.append((version, source, interface))
         self.opened.append(FakeSocket(raw=self.raw, kernel_id=len(self.opened)))
         return self.opened[-1]
 
@@ -345,4 +345,4 @@ def test_each_source_has_a_socket_of_its_own_and_only_asks_its_own_family() -> N
         for address in ("192.0.2.1", "192.0.2.2", "2001:db8::1"):
             wire.send(address, "10.0.0.11")
         wire.send("192.0.2.1")
-    assert opener.asked_for == [(4, "10.0.0.11"), (6, ""), (4, "")]
+    assert opener.asked_for == [(4, "10.0.0.11", ""), (6, "", ""), (4, "", "")]

@@ -107,6 +107,39 @@ def test_a_source_that_this_machine_has_not_is_a_check_that_was_not_sent(wire: I
         wire.send("127.0.0.1", "10.0.0.11")
 
 
+def test_a_check_leaves_by_its_interface_whatever_the_routes_say(wire: IcmpWire) -> None:
+    """A missing interface is a check that was not sent. Once it is back, it is used again."""
+    far = f"far-{os.getpid()}"
+    for which in ("all", "default"):
+        sysctl(f"net.ipv4.conf.{which}.rp_filter", "0")
+    run("ip route add 192.0.2.9/32 dev lo")  # it swallows, as a tunnel does
+    run(f"ip netns add {far}")
+    try:
+        link_to(far)
+        swallowed = wire.send("192.0.2.9")
+        bound = wire.send("192.0.2.9", "", "near")
+        assert listen(wire, bool) == [bound]
+        wire.forget(swallowed)
+        run("ip link delete near")
+        for _ in range(2):
+            with pytest.raises(BlindError, match=r"ENODEV .*correct `interface:`, or bring"):
+                wire.send("192.0.2.9", "", "near")
+        link_to(far)
+        bound = wire.send("192.0.2.9", "", "near")
+        assert listen(wire, bool) == [bound]
+    finally:
+        run(f"ip netns delete {far}")
+
+
+def link_to(far: str) -> None:
+    """Lead a link of this network, `near`, to 192.0.2.9 in another."""
+    run(f"ip link add near type veth peer name eth0 netns {far}")
+    run(f"ip -n {far} address add 192.0.2.9/31 dev eth0")
+    run(f"ip -n {far} link set eth0 up")
+    run("ip address add 192.0.2.8/31 dev near")
+    run("ip link set near up")
+
+
 def test_forged_replies_are_ignored_and_counted(wire: IcmpWire) -> None:
     hush()
     with Tap() as tap:

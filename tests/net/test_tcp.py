@@ -69,6 +69,14 @@ def test_it_leaves_from_the_source_that_is_given(listener: socket.socket) -> Non
         assert listener.accept()[1][0] == "127.0.0.9"
 
 
+def test_it_leaves_by_the_interface_that_is_given(listener: socket.socket) -> None:
+    with TcpWire() as wire:
+        ticket = wire.send(target(listener), "", "lo")
+        assert heard(wire) == [ticket]
+        with pytest.raises(BlindError, match=r"ENODEV .*correct `interface:`, or bring"):
+            wire.send(target(listener), "", "absent0")
+
+
 def test_a_source_that_is_not_this_machines_is_blind_and_says_so(listener: socket.socket) -> None:
     with TcpWire() as wire, pytest.raises(BlindError) as blind:
         wire.send(target(listener), "192.0.2.1")

@@ -260,7 +260,7 @@ class Wire:
     open: set[int] = field(default_factory=set)
     """Tickets that were neither answered nor forgotten yet."""
 
-    def send(self, address: str, source: str = "") -> int:
+    def send(self, address: str, source: str = "", _interface: str = "") -> int:
         host, shared = self.host, self.host.shared
         addresses = shared.addresses
         peer = addresses.heartbeats.get(address) or addresses.privates.get(address)
