@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -31,3 +32,13 @@ def test_an_example_says_in_its_first_lines_who_it_is_for_and_where_the_keys_are
     head = file.read_text().partition("\n\n")[0]
     assert all(line.startswith("#") for line in head.splitlines())
     assert file.stem == "example" or "example.yaml" in head
+
+
+def test_the_keys_that_other_ways_are_translated_to_are_keys_of_the_file() -> None:
+    text = (FOLDER.parents[1] / "docs" / "coming-from.md").read_text()
+    translated = "".join(re.findall(r"^\| .+? \| (.+) \|$", text, re.MULTILINE))
+    named = set(re.findall(r"`(?:check\.)?([a-z_]+)(?:`|:)", translated))
+    named -= {"nathb", "took", "returned", "lo"}
+    keys = (FOLDER / "example.yaml").read_text()
+    assert len(named) > 10
+    assert [key for key in sorted(named) if f"{key}:" not in keys] == []
