@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from dataclasses import replace as replace_field
 from random import Random
 
 from msgspec.structs import replace
 
 from nathb.core.model import Group, Node, Preempt, Route, Timers
+from tests.sim.matches import ANY, NAMED
 from tests.sim.net import TARGET_NAME, source
 
 NAMES = ("nat-a", "nat-c", "nat-d", "nat-e")
@@ -97,9 +99,6 @@ LATEST_KINDS: dict[str, float] = {
 EDITION = 3
 """What seeds stand for. Older editions are drawn as they were, for the seeds that failed."""
 
-SPARE = Route("rtb-0000000a", "10.9.0.0/16")
-"""A route that EC2 has, and that only a changed file guards."""
-
 
 @dataclass(frozen=True)
 class Fault:
@@ -140,6 +139,8 @@ class Schedule:
     """Machines that have just booted when their daemon starts for the first time."""
     files: tuple[tuple[str, Group], ...] = ()
     """Nodes that have another file than the rest, from the first to the last."""
+    found: str = ""
+    """How the files have matches for their routes (`matches`); empty where they list them."""
 
     def __str__(self) -> str:
         kinds = ", ".join(sorted({fault.kind for fault in self.faults})) or "no faults"
@@ -149,6 +150,7 @@ class Schedule:
         always = "".join(f"; {node} {how}" for node, how in self.absent)
         always += "".join(f"; nobody at {address}" for address in sorted(self.unanswered))
         always += "".join(f"; {node} has another file" for node, _ in self.files)
+        always += f"; routes found, destinations {self.found}" if self.found else ""
         return (
             f"seed {self.seed}{edition}: {nodes} nodes, {routes} routes, "
             f"{'production timers, ' if self.production else ''}"
@@ -159,7 +161,8 @@ class Schedule:
 def draw(seed: int, edition: int = EDITION) -> Schedule:
     """Return what this seed stands for. A seed of an edition is the same schedule for ever."""
     if edition > 2:
-        return _third(seed)
+        found = Random(f"found {seed}").choices(("", NAMED, ANY), (84, 8, 8))[0]
+        return replace_field(_third(seed), found=found)
     rng = Random(f"plot {seed}")
     group = _group(rng)
     if edition > 1:

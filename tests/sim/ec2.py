@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from random import Random
+
+from msgspec.structs import replace
 
 from nathb.core.ec2_state import (
     Holding,
@@ -19,8 +21,10 @@ from nathb.core.ec2_state import (
     View,
 )
 from nathb.core.errors import CloudError
+from nathb.core.found_routes import Resolved, resolve, with_found
 from nathb.core.model import Done, Failure, Group, Move, Route
 from tests.sim.clock import SimClock
+from tests.sim.matches import show
 from tests.sim.net import private
 
 LATENCY = 0.02
@@ -282,6 +286,8 @@ class SimCloud:
     refused: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.shown: set[Route] = set()
+        """The routes that EC2 has shown at a node to this process."""
         self.named: set[Route] = set()
         """What any file named that this process has read: it may have been asked for by then."""
         self.read(self.group)
@@ -296,6 +302,25 @@ class SimCloud:
 
     def view(self, roster: Roster) -> View:
         return self.ec2.view(roster, self.left_at, self.group.routes())
+
+    def resolved(self, roster: Roster, before: Collection[Route]) -> Resolved:
+        """Answer with what the matches find. EC2 has forgotten the interface of a gone node.
+
+        It forgets that once this process was shown the node: so what was found must be remembered.
+        """
+        view = self.ec2.view(roster, self.left_at, tuple(self.ec2.routes))
+        claims = resolve(self.group, show(view.holdings, self._shown_holder), before)
+        self.shown |= {seen.route for seen in view.holdings if seen.node}
+        group = with_found(self.group, claims)
+        self.named |= set(claims)
+        routes = set(group.routes())
+        holdings = tuple(seen for seen in view.holdings if seen.route in routes)
+        return Resolved(group, replace(view, holdings=holdings), claims)
+
+    def _shown_holder(self, seen: Holding) -> str:
+        if not seen.is_blackhole:
+            return seen.node
+        return "" if seen.route in self.shown else seen.target.removeprefix("eni-")
 
     def move(self, move: Move, target: str, not_after: float) -> Done:
         if not target:

@@ -22,6 +22,7 @@ from tests.sim.calls import LANDS_LATE, Calls
 from tests.sim.clock import SimClock
 from tests.sim.ec2 import SimCloud, SimEC2
 from tests.sim.judge import Judge
+from tests.sim.matches import matching
 from tests.sim.net import GATEWAY, Addresses, Network
 from tests.sim.packet_evidence import PacketEvidence
 from tests.sim.recorders import JournalRecorder, ManagerRecorder
@@ -50,6 +51,8 @@ class Shared:
     """Whether each process is held against its packets, and its writes against the checks."""
     leaving: set[str] = field(default_factory=set)
     """Machines that are shutting down, whoever knows of it."""
+    found: str = ""
+    """How the files have matches for their routes; empty where they list them."""
     telling: bool = False
     """Whether each change of mind about a route goes into the trace, and each check into `sent`."""
 
@@ -139,7 +142,9 @@ class Host:
         self.wire = Wire(self)
         self.cloud = SimCloud(shared.ec2, self.me, self.epoch, self.group, now=self.monotonic)
         self.calls = Calls(self)
-        self.agent = shared.agent(self.group, self.me, self._edges(), dry_run=dry_run)
+        file = matching(self.group, shared.found)
+        self.cloud.read(file)
+        self.agent = shared.agent(file, self.me, self._edges(), dry_run=dry_run)
         self.agent.leaving = self.leaving > 0
         self._slept_before = self.slept
         self.expected_at, self.wake_at = FOREVER, shared.clock.now
@@ -170,8 +175,9 @@ class Host:
         if self.agent is not None:
             before, self.group = self.group, self.file
             self.renewals += 1
-            self.cloud.read(self.group)
-            self.agent.reload(self.group, self.agent.ports)
+            file = matching(self.group, self.shared.found)
+            self.cloud.read(file)
+            self.agent.reload(file, self.agent.ports)
             if _targets(self.group) != _targets(before):
                 self.evidence.restart(self.group)
             self.expected_at = FOREVER

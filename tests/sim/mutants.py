@@ -124,6 +124,14 @@ def _every_pin(self: EC2Watcher) -> tuple[tuple[str, str], ...]:
     return tuple((node.name, address) for node in nodes for address in node.heartbeat)
 
 
+def _forgetful(self: EC2Watcher, key: str) -> Callable[[], object]:
+    """Remember no route that was found before."""
+    cloud, roster = self.ports.cloud, self.roster
+    if key == "roster" or roster is None or not self.group.finds_routes:
+        return EC2Watcher._call(self, key)
+    return lambda: cloud.resolved(roster, ())
+
+
 def _told_twice(self: Mover, *end: object) -> object:
     for event in Mover.ended(self, *end):
         yield event
@@ -285,9 +293,13 @@ class Mutant:
     kind: str = ""
     lasts: float = 0.0
     """Seconds that a fault of this kind must last at least to bring it to light."""
+    found: str = ""
+    """How the files of such a seed find their routes, if that matters."""
 
     def may_show_in(self, schedule: Schedule) -> bool:
         """Whether the schedule has such a fault."""
+        if self.found not in {"", schedule.found}:
+            return False
         telling = [one for one in schedule.faults if one.lasts >= self.lasts]
         return self.kind in {"", *(one.kind for one in telling)}
 
@@ -375,6 +387,9 @@ MUTANTS: dict[str, Mutant] = {
         type("Mutant", (Agent,), {"reload": rewired(Agent.reload, _targets=_always)}),
         "R1|R3",
         "reload-changed",
+    ),
+    "found routes: forgotten when their node is terminated": Mutant(
+        seeing(_call=_forgetful), "unserved|liveness", "stop", found="any"
     ),
     "R14 is dropped": Mutant(
         type("Mutant", (Agent,), {"_notice_stall": lambda _self, _now: None}),

@@ -61,6 +61,7 @@ class World:
             self.trace,
             agent,
             judged=judged,
+            found=schedule.found,
             telling=telling,
         )
         self.hosts = {name: Host(shared, name) for name in self.names}

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from nathb.core.model import Group, Route
-from tests.sim.draw import SPARE, Fault, another_order
+from tests.sim.draw import Fault, another_order
 from tests.sim.ec2 import FOREIGN
+from tests.sim.matches import SPARE
 from tests.sim.net import GATEWAY
 
 if TYPE_CHECKING:
