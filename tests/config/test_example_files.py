@@ -12,10 +12,11 @@ from nathb.ui.other_groups import shared_tables
 
 FOLDER = Path(__file__).parents[2] / "etc" / "nathb"
 FILES = sorted(FOLDER.glob("*.yaml"))
+KINDS = ("nat-pair", "vyos-tunnels", "direct-connect")
 
 
 def test_there_is_one_for_each_kind_of_user() -> None:
-    assert {file.stem for file in FILES} >= {"example", "nat-pair"}
+    assert {file.stem for file in FILES} >= {"example", *KINDS}
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)

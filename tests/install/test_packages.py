@@ -163,7 +163,7 @@ def first(make_root: MakeRoot, built: Built) -> Root:
         CHECKOUT / "etc" / "nathb" / "example.yaml",
     ):
         root.bring(file, f"/home/vyos/{file.name}")
-    to_build, to_install = blocks("docs/vyos.md")
+    to_build, to_install, *_ = blocks("docs/vyos.md")
     for name in ("nathb_*.deb", "packaging/vyos/boot", "etc/nathb/example.yaml"):
         assert name in to_build, "what is brought above is what it says to copy"
     root.did("sh", "-exc", f"cd /home/vyos; {to_install}")

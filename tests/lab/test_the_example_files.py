@@ -5,7 +5,6 @@ return.
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from nathb.core.model import Group
 from tests.lab.lab import Lab
 from tests.lab.machine import wait_until
 from tests.lab.pair import Pair
-from tests.lab.plan import PAIR, TRIO, Plan
+from tests.lab.plan import ECHO, EVERYWHERE, NAME_SERVER, PAIR, TRIO, Plan
 
 FILES = sorted((Path(__file__).parents[2] / "etc" / "nathb").glob("*.yaml"))
 PLANS = {len(plan.zones): plan for plan in (PAIR, TRIO)}
@@ -33,11 +32,13 @@ def build(make_lab: Callable[[Plan], Lab], group: Group) -> tuple[Lab, dict[str,
     its routes point. Tables beyond a zone's first exist in EC2 alone; no client is behind them.
     """
     lab = make_lab(PLANS[len(group.nodes)])
-    ours: dict[str, str] = {}
+    ours = _uplinks(lab, group)
+    if EVERYWHERE not in {route.destination for route in group.routes()}:
+        ours[group.routes()[0].destination] = EVERYWHERE  # where the lab's clients go
     home: Where = {}
     for node, zone in zip(group.nodes, lab.plan.zones, strict=True):
         ids = lab.instances[zone.nat.name]
-        ours |= {node.instance: ids.instance, node.eni: ids.eni}
+        ours |= {node.instance: ids.instance, node.eni: ids.eni, node.interface: "eth0"}
         ours |= {node.source: str(zone.nat.secondary)}
         ours |= dict.fromkeys(node.heartbeat, str(zone.heartbeat))
         tables = list(dict.fromkeys(route.table for route in node.routes))
@@ -45,15 +46,27 @@ def build(make_lab: Callable[[Plan], Lab], group: Group) -> tuple[Lab, dict[str,
             ours[table] = _table(lab, f"private-{zone.name}", number)
         there = lab.routes()
         for route in node.routes:
-            table = ours[route.table]
-            home[table, route.destination] = zone.nat.name
-            if (table, route.destination) not in there:
+            table, destination = ours[route.table], ours.get(route.destination, route.destination)
+            home[table, destination] = zone.nat.name
+            if (table, destination) not in there:
                 lab.ec2.create_route(
                     RouteTableId=table,
-                    DestinationCidrBlock=route.destination,
+                    DestinationCidrBlock=destination,
                     NetworkInterfaceId=ids.eni,
                 )
     return lab, ours, home
+
+
+def _uplinks(lab: Lab, group: Group) -> dict[str, str]:
+    """What the lab has in place of each uplink: it answers, and one node has none twice."""
+    answering = [str(one) for one in (*lab.plan.uplinks, ECHO, NAME_SERVER)]
+    ours: dict[str, str] = {}
+    for node in group.nodes:
+        addresses = [address for part in group.uplink_of(node.name) for address in part]
+        taken = {ours.get(address) for address in addresses}
+        free = (one for one in answering if one not in taken)
+        ours |= {address: next(free) for address in addresses if address not in ours}
+    return ours
 
 
 def _table(lab: Lab, subnet: str, number: int) -> str:
@@ -77,8 +90,7 @@ def translated(value: Any, ours: dict[str, str]) -> Any:
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_an_example_takes_over_and_returns(make_lab: Callable[[Plan], Lab], file: Path) -> None:
     lab, ours, home = build(make_lab, load(file))
-    top = yaml.safe_load(file.read_text())
-    ours |= dict(zip(_addresses(top["uplink"]), cycle(map(str, lab.plan.uplinks)), strict=False))
+    top: dict[str, Any] = {"uplink": None} | yaml.safe_load(file.read_text())
     keys = {key: one for key, one in top.items() if key not in LEFT_TO_THE_LAB}
     pair = Pair(lab, **translated(keys, ours)).settle()
     *_, dead = (node for node in pair.nodes if node in home.values())
@@ -98,10 +110,3 @@ def test_an_example_takes_over_and_returns(make_lab: Callable[[Plan], Lab], file
     wait_until("all routes are home", lambda: held() == home, 20.0)
     lab.clients[f"app-{zone}"].wait_served(via=dead, within=10.0)
     assert len(lab.writes()) == 2 * len(moved)
-
-
-def _addresses(uplink: Any) -> list[str]:
-    """The addresses of an uplink, whether it is one, a list, or lists of alternatives."""
-    if isinstance(uplink, list):
-        return [address for one in uplink for address in _addresses(one)]
-    return [uplink]
