@@ -27,7 +27,7 @@ VALUES = 200
 def read_matched(reader: Reader, group: Group) -> dict[str, Table]:
     """Return the tables that the group's matches name, by id. CloudError when a read fails."""
     found: dict[str, Table] = {}
-    for filters in _filters(group):
+    for filters in filters_of(group):
         tables = reader.tables(f"the tables that {group.name} matches", Filters=named(filters))
         found |= {table.route_table_id: table for table in tables}
     return found
@@ -45,8 +45,11 @@ def find_routes(
     return resolve(group, [_show(table, instances) for table in tables], before)
 
 
-def _filters(group: Group) -> Iterable[Filters]:
-    """Return the filters to ask by: those of one name together, where they stand alone."""
+def filters_of(group: Group) -> Iterable[Filters]:
+    """Return the filters to ask by, one set for each call: several values of one name are one set.
+
+    Tables that pass all filters of a set match.
+    """
     alone: dict[str, dict[str, None]] = {}
     several: dict[frozenset[tuple[str, str]], Filters] = {}
     for match in (one for node in group.nodes for one in node.found):

@@ -12,12 +12,16 @@ from enum import Enum
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from nathb.aws.matched_tables import filters_of
 from nathb.aws.tags import DRAIN_TAG, FILE_TAG, PAUSE_TAG, REVERT_TAG
 from nathb.core.model import Group
 
 VERSION = "2012-10-17"
 TAG_KEYS = "nathb:*"
+VPC, TAG = "vpc-id", "aws:ResourceTag/"
+NOT_BY_VPC = {"ec2:DeleteTags"}
 ANY = "*"
 
 Document = dict[str, Any]
@@ -170,6 +174,34 @@ def _statements(
     for one in permissions:
         if resources := _resources(one.scope, group, place):
             yield _allow(one, resources, _condition(one, place))
+        if one.scope is Scope.GUARDED:
+            yield from _of_matches(one, group, place)
+
+
+def _of_matches(one: Permission, group: Group, place: Place) -> Iterable[Document]:
+    """Yield what is allowed on the tables that the file's matches name."""
+    for number, (actions, condition) in enumerate(_matched(one, group, place), 1):
+        named = replace(one, name=f"{one.name}Found{number}", actions=actions)
+        yield _allow(named, place.arn("route-table/*"), _condition(one, place) | condition)
+
+
+def _matched(
+    one: Permission, group: Group, place: Place
+) -> Iterable[tuple[tuple[str, ...], Condition]]:
+    """Yield actions, and on which tables: by their tags, their VPC, or both.
+
+    DeleteTags has no key for the VPC: the names of the tags alone narrow it there.
+    """
+    for filters in filters_of(group):
+        vpcs = [place.arn(f"vpc/{vpc}") for name, of in filters if name == VPC for vpc in of]
+        tags = {TAG + name.removeprefix("tag:"): list(of) for name, of in filters if name != VPC}
+        by_tag: Condition = {"StringEquals": tags} if tags else {}
+        by_vpc: Condition = {"ArnLike": {"ec2:Vpc": vpcs}} if vpcs else {}
+        apart = tuple(action for action in one.actions if vpcs and action in NOT_BY_VPC)
+        if others := tuple(action for action in one.actions if action not in apart):
+            yield others, by_tag | by_vpc
+        if apart:
+            yield apart, by_tag
 
 
 def _allow(one: Permission, resources: list[str] | str, condition: Condition) -> Document:

@@ -20,7 +20,7 @@ from msgspec.structs import replace
 
 from nathb.aws.region import partition_of
 from nathb.core.errors import RefusalError
-from nathb.core.model import Group, Node, Notify, Route
+from nathb.core.model import Group, Node, Notify, Route, RouteMatch
 from nathb.provision.iam import (
     MORE,
     RUN,
@@ -57,6 +57,22 @@ TOPIC = "arn:aws:sns:ap-northeast-1:123456789012:nathb"
 KEY = "arn:aws:kms:ap-northeast-1:123456789012:key/0a9b954b-0c0f-fee0"
 TELLING = replace(GROUP, notify=Notify(sns=TOPIC))
 ENCRYPTED = replace(GROUP, notify=Notify(sns=TOPIC, kms=KEY))
+MATCHING = Group(
+    name="tokyo",
+    nodes=(
+        Node("nat-a", ("8.8.8.8",), found=(RouteMatch((("tag:nathb", "nat-a"),), "0.0.0.0/0"),)),
+        Node(
+            "nat-c",
+            ("8.8.4.4",),
+            found=(
+                RouteMatch((("tag:nathb", "nat-c"),), "0.0.0.0/0"),
+                RouteMatch((("tag:env", "live"), ("vpc-id", "vpc-1")), "any"),
+            ),
+        ),
+    ),
+    uplink=("1.1.1.1",),
+    region="ap-northeast-1",
+)
 TOKYO = Place("aws", "ap-northeast-1", "123456789012", ("vpc-1",))
 BY_SNS = {"kms:Decrypt", "kms:GenerateDataKey"}
 """Called by SNS, in the name of whoever publishes to an encrypted topic."""
@@ -67,6 +83,7 @@ DOCUMENTS = {
     "china": policy(
         replace(GROUP, region="cn-north-1"), Feature, Place("aws-cn", "cn-north-1", vpcs=("vpc-1",))
     ),
+    "matches": policy(MATCHING, Feature, TOKYO),
     **{
         "daemon" + "".join(f"-{one.value}" for one in some): policy(ENCRYPTED, some, TOKYO)
         for some in ((), (Feature.APPLY,), (Feature.DRAIN,), tuple(Feature))
@@ -177,7 +194,9 @@ def test_every_condition_is_on_a_key_that_the_resource_has(name: str) -> None:
     for one in {**DOCUMENTS, "scp": SCP}[name]["Statement"]:
         for key in chain.from_iterable(one.get("Condition", {}).values()):
             for arn in [one["Resource"]] if isinstance(one["Resource"], str) else one["Resource"]:
-                generic = key.partition("/")[0] + ("/${AttributeName}" if "/" in key else "")
+                name, slash, _ = key.partition("/")
+                variable = "TagKey" if name.endswith("Tag") else "AttributeName"
+                generic = name + (slash and f"/${{{variable}}}")
                 assert generic in keys_of(arn) | {"aws:PrincipalArn"}
 
 
@@ -229,6 +248,32 @@ def test_a_request_that_names_no_tag_is_denied_for_it_would_delete_all() -> None
     both = {"aws:TagKeys": ["nathb:drain", "Name"]}
     for context in ({}, both):
         assert not granted(tuple(Feature), Request("ec2:DeleteTags", TABLE, context))
+
+
+def test_with_matches_routes_are_moved_by_the_tag_or_the_vpc_and_nowhere_else() -> None:
+    def moves(context: dict[str, list[str]], table: str = OTHER_TABLE) -> bool:
+        request = Request("ec2:ReplaceRoute", table, context)
+        return bool(allowed_by([policy(MATCHING, (), TOKYO)], request))
+
+    for name in ("nat-a", "nat-c"):
+        assert moves(THEIRS | {"aws:ResourceTag/nathb": [name]})
+    assert moves(OURS | {"aws:ResourceTag/env": ["live"]})
+    assert not moves(OURS, TABLE)
+    assert not moves(OURS | {"aws:ResourceTag/nathb": ["nat-d"]})
+    assert not moves(THEIRS | {"aws:ResourceTag/env": ["live"]})
+
+
+def test_with_matches_operators_write_their_tags_and_no_other() -> None:
+    def tags(action: str, key: str, context: dict[str, list[str]]) -> bool:
+        request = Request(action, OTHER_TABLE, {"aws:TagKeys": [key], **context})
+        return bool(allowed_by([policy(MATCHING, [Feature.DRAIN], TOKYO)], request))
+
+    live = {"aws:ResourceTag/env": ["live"]}
+    assert tags("ec2:CreateTags", "nathb:drain", OURS | live)
+    assert tags("ec2:DeleteTags", "nathb:drain", live), "DeleteTags has no key for the VPC"
+    assert not tags("ec2:CreateTags", "nathb:drain", THEIRS | live)
+    assert not tags("ec2:DeleteTags", "nathb:drain", OURS)
+    assert not tags("ec2:CreateTags", "Name", OURS | live)
 
 
 def test_apply_writes_routes_of_its_vpc_alone() -> None:

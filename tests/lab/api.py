@@ -153,8 +153,9 @@ class Ec2Api:
         if not policies or OURS not in environ.get("HTTP_USER_AGENT", ""):
             return True
         with self._moto_lock:
+            state = self._state
             asked = list(
-                requests_of(call.action, call.parameters, self._state.region, self._state.vpc_of)
+                requests_of(call.action, call.parameters, state.region, state.vpc_of, state.tags_of)
             )
         call.allowed_by = [allowed_by(policies.values(), one) for one in asked]
         return all(call.allowed_by)

@@ -36,6 +36,11 @@ class Ec2State:
             return str(self._backend.enis[an_id].subnet.vpc_id)
         return ""
 
+    def tags_of(self, an_id: str) -> dict[str, str]:
+        """The tags of a resource."""
+        listed = self._backend.describe_tags(filters={"resource-id": [an_id]})
+        return {one["key"]: one["value"] for one in listed}
+
     def instance_id_at(self, address: str) -> str | None:
         """The id of the instance that has this private address now."""
         return next(

@@ -34,7 +34,11 @@ class Request:
 
 
 def requests_of(
-    action: str, parameters: Mapping[str, str], region: str, vpc_of: Callable[[str], str]
+    action: str,
+    parameters: Mapping[str, str],
+    region: str,
+    vpc_of: Callable[[str], str],
+    tags_of: Callable[[str], Mapping[str, str]],
 ) -> Iterator[Request]:
     """Yield what a call in EC2's query protocol asks of IAM; all of it must be allowed."""
 
@@ -44,18 +48,22 @@ def requests_of(
     def vpc(an_id: str) -> list[str]:
         return [arn(one)] if (one := vpc_of(an_id)) else []
 
+    def tags(an_id: str) -> dict[str, list[str]]:
+        return {f"aws:ResourceTag/{key}": [value] for key, value in tags_of(an_id).items()}
+
     if action == "Publish":
         yield Request("sns:Publish", parameters["TopicArn"])
     elif action in TAGGING:
         keys = [value for name, value in parameters.items() if name.endswith(".Key")]
         for an_id in (value for name, value in parameters.items() if "ResourceId." in name):
             context = {"aws:TagKeys": keys} if keys else {}
+            context |= tags(an_id)
             if action == "CreateTags":
                 context |= {"ec2:Vpc": vpc(an_id)}
             yield Request(f"ec2:{action}", arn(an_id), context)
     elif action in BY_ID:
         an_id = parameters[BY_ID[action]]
-        context = {"ec2:Vpc": vpc(an_id)}
+        context = {"ec2:Vpc": vpc(an_id)} | tags(an_id)
         for name, value in parameters.items():
             attribute, dot, rest = name.partition(".")
             if action.startswith("Modify") and dot and rest == "Value":
