@@ -4,7 +4,8 @@ A take needs a daemon that runs, an uplink that answers, and EC2's consent. A no
 route during the very silence that convicts it is therefore alive. If it does so within one
 detection of the beginning of that silence, it has lost this node at the same moment: what failed
 is what lies between the two. If it does so later, it heard this node all the while and was silent
-all the same: then its forwarding is dead, and the conviction stands.
+all the same: then its forwarding is dead, and the conviction stands. In a group of three or more,
+only a take from this node counts: one that takes from a third node has lost that one.
 
 Where the zones are cut from each other, each zone's clients reach their own node alone. So each
 node takes its own home routes back at once, and leaves the other its own.
@@ -27,7 +28,7 @@ class Split(Recorded, frozen=True):
 
 
 class Act(Struct, frozen=True):
-    """A route arrived at a node by the write of someone else: between two views, in seconds."""
+    """Someone else's write took a route from this node to a peer: between two views, in seconds."""
 
     after: float
     """When the last view was read that did not show it."""

@@ -41,7 +41,10 @@ class Mover:
         self.counters = counters
         self.memory: dict[str, RouteMemory] = {}
         self.acts: dict[str, Act] = {}
-        """For each node, the last time that a route arrived at it by the write of someone else."""
+        """For each node, the last time that someone else's write took a route from this one to it.
+
+        A node that takes from a third one says nothing of what it hears of this one.
+        """
         self._viewed_at = float("-inf")
         self._first_viewed_at: float | None = None
         self._moves: dict[Hashable, Move] = {}
@@ -130,7 +133,8 @@ class Mover:
                 self._errors.pop(route, None)
                 yield self._moved(lost.move, None)
             elif before.holder is not None and after.holder and after.holder != before.holder:
-                self.acts[after.holder] = Act(self._viewed_at, view.at)
+                if before.holder == onlooker.me:
+                    self.acts[after.holder] = Act(self._viewed_at, view.at)
                 yield self._moved_by_another(route, before.holder, after.holder, onlooker.me)
         self._viewed_at = view.at
         if self._first_viewed_at is None:

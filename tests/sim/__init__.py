@@ -21,6 +21,7 @@ first live node and stay there. `python -m tests.sim --seeds 1000` runs many of 
     grants            how much longer they may have to wait, by which fact of the world
     stage             the same world by script, at production timers
     pair              a pair on that stage, for the tests of agents and of what they tell
+    double_faults     every two faults of two nodes in groups of three and four
     rows              what was once seen go wrong, one script each, with its bounds
     world             all of it together, from the first round to the last
     failed_seeds      the seeds that ever failed

@@ -16,6 +16,8 @@ from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 
 from nathb.daemon.agent import Agent
+from tests.sim import double_faults
+from tests.sim.double_faults import doubles
 from tests.sim.draw import EDITION, draw
 from tests.sim.judge import OffenceError
 from tests.sim.rows import ROWS, STAGES, budget
@@ -53,6 +55,20 @@ def act(name: str, *, tracing: bool) -> int:
     took = f"{time.perf_counter() - began:.1f} s"
     print(f"{'red  ' if fallen else 'green'} {name} ({took}){': ' if fallen else ''}{fallen}")
     return 1 if fallen else 0
+
+
+def bear(size: int) -> int:
+    """Go through every double fault; print those that are not borne, and return 1 then."""
+    not_borne = 0
+    every = list(doubles(size))
+    for double in every:
+        try:
+            double_faults.live([double], size)
+        except OffenceError as offence:
+            not_borne += 1
+            print(offence, flush=True)
+    print(f"{len(every)} double faults of {size} nodes, {not_borne} not borne")
+    return min(not_borne, 1)
 
 
 def live_all(every: range, jobs: int | None) -> tuple[Totals, bool]:
@@ -94,7 +110,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--budgets", action="store_true", help="what every row costs at most")
     parser.add_argument("--row", help=f"act out a row: all, or one of {', '.join(ROWS)}")
     parser.add_argument("--edition", type=int, default=EDITION, help="of the seed to be traced")
+    parser.add_argument("--doubles", type=int, help="every double fault in a group of so many")
     asked = parser.parse_args(arguments)
+    if asked.doubles is not None:
+        return bear(asked.doubles)
     if asked.budgets:
         for name, row in ROWS.items():
             print(budget(name, row(Agent)), flush=True)

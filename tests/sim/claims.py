@@ -271,7 +271,8 @@ class Claims:
         return self.truth.can_act(node) and self._api_is_well(node)
 
     def _api_is_well(self, node: str) -> bool:
-        return self.world.ec2.is_well and not self.world.ec2.denied_to[node]
+        ec2 = self.world.ec2
+        return ec2.is_well and not ec2.denied_to[node] and not ec2.unreachable_from[node]
 
     def _could(self, node: str, route: Route, holder: str) -> bool:
         world, ec2 = self.world, self.world.ec2

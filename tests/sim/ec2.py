@@ -124,6 +124,8 @@ class SimEC2:
         """What nodes have written, whether or not it changed anything."""
         self.denied_to: Counter[str] = Counter()
         """Nodes that may look, and may not write."""
+        self.unreachable_from: Counter[str] = Counter()
+        """Nodes none of whose calls reach the API."""
         self._past: dict[Route, str] | None = None
         self._before: dict[Route, str] = {}
         self._reads = 0
@@ -182,6 +184,7 @@ class SimEC2:
         return self.rng.uniform(*self.connect_takes) if self.faults.connecting else 0.0
 
     def roster(self, me: str, at: float) -> Roster:
+        self._reach(me)
         if self.faults.disrupted:
             raise CloudError(Failure.UNAVAILABLE, "a zone is disrupted")
         self._answer("DescribeInstances")
@@ -195,6 +198,7 @@ class SimEC2:
 
     def view(self, roster: Roster, at: float, routes: tuple[Route, ...]) -> View:
         """Answer a Describe of these routes, to somebody who knows these instances."""
+        self._reach(roster.me)
         if self.faults.unreadable:
             raise CloudError(Failure.DENIED, "as the faults have it")
         self._answer("DescribeRouteTables")
@@ -220,6 +224,7 @@ class SimEC2:
     def replace_route(self, who: str, epoch: int, move: Move) -> Change:
         """Carry out a ReplaceRoute, or fail as the faults have it."""
         faults = self.faults
+        self._reach(who)
         if faults.denied or self.denied_to[who]:
             raise CloudError(Failure.DENIED, "as the faults have it")
         self._answer("ReplaceRoute")
@@ -229,6 +234,10 @@ class SimEC2:
         if faults.applied_with_error and self.rng.random() < self.likely:
             raise CloudError(Failure.UNAVAILABLE, "503, applied")
         return change
+
+    def _reach(self, who: str) -> None:
+        if self.unreachable_from[who]:
+            raise CloudError(Failure.UNAVAILABLE, "no route to the endpoint")
 
     def loses_reply(self) -> bool:
         """Whether the answer to a write that was carried out is lost."""

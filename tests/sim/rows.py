@@ -85,6 +85,27 @@ def dead_path(agent: type[Agent]) -> Stage:
 
 
 @row
+def crash_and_a_dead_path_of_three(agent: type[Agent]) -> Stage:
+    """nat-a crashes, and nat-c's NAT dies just before it takes: nat-d serves all, with no pulse."""
+    group = production(3)
+    scene = stage(replace(group, check=replace(group.check, pulse=0.0)), agent=agent).run(7.3)
+    scene.mark()
+    with scene.crashed(A):
+        scene.run(25.0)  # the first heartbeat of nat-a is lost, and the next one not yet sent
+        with scene.forwards_nothing(C):
+            scene.until(lambda: scene.holder(A) == C)
+            scene.run(0.3)
+            scene.look_now()  # as a refresh that is due just then
+            scene.run(300.0)
+            assert [scene.holder(node) for node in scene.names] == [D, D, D], scene.written()
+            bound = scene.group.check.interval + 3.5
+            at_most(scene.dark(C), bound, "seconds unserved in nat-c's zone", scene)
+            at_most(scene.dark(A), 2 * bound, "seconds unserved in nat-a's zone", scene)
+            at_most(len(scene.writes), 3, "writes", scene)
+    return scene
+
+
+@row
 def crash_and_return(agent: type[Agent]) -> Stage:
     """After a crash of a minute the route is back home in time, with two writes and no more."""
     scene = stage(agent=agent)

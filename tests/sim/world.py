@@ -79,17 +79,17 @@ class World:
 
     def live(self) -> None:
         """Go through all three phases; OffenceError when anything is not as it must be."""
-        self._begin_as_ever()
+        self.begin_as_ever()
         for fault in self.schedule.faults:
             self.clock.later(fault.at, lambda fault=fault: self.begin(fault))
             self.lasts_until(START + fault.at + fault.lasts)
         while self.clock.now < self._over_at:
             self.run(self._over_at)
         self._heal()
-        self._converge()
+        self.converge()
         self._stay_quiet()
 
-    def _begin_as_ever(self) -> None:
+    def begin_as_ever(self) -> None:
         """Start all nodes, with what is wrong with them from the first to the last."""
         schedule = self.schedule
         self.net.unanswered |= schedule.unanswered
@@ -117,7 +117,7 @@ class World:
         if self.schedule.group.preempt is Preempt.MANUAL:
             self.ec2.intent = replace(self.ec2.intent, revert=True)
 
-    def _converge(self) -> None:
+    def converge(self) -> None:
         """Wait until every route points at its first live node: no longer than is stated."""
         bound, sleeps = self.clock.now + self.bound(), 0
         rested_at = self.clock.now
@@ -200,13 +200,17 @@ class World:
         ]
         asleep = max([wait for wait in waits if wait > 0], default=0.0)
         if asleep:
-            self.trace.append(f"{self.clock.now:.3f} --- all asleep for {asleep:.0f} s")
-            self.clock.advance(self.clock.now + asleep)
-            for host in self.hosts.values():
-                host.renewals += 1
-                host.wake()
-            self.look()
+            self.pass_asleep(asleep)
         return asleep
+
+    def pass_asleep(self, seconds: float) -> None:
+        """Let time pass in which no process takes a step."""
+        self.trace.append(f"{self.clock.now:.3f} --- all asleep for {seconds:.0f} s")
+        self.clock.advance(self.clock.now + seconds)
+        for host in self.hosts.values():
+            host.renewals += 1
+            host.wake()
+        self.look()
 
     @property
     def rounds(self) -> int:
@@ -236,6 +240,7 @@ class World:
             self.clock.later(fault.lasts, lambda: self._end(fault, course))
 
     def _end(self, fault: Fault, course: object) -> None:
+        self.look()  # how it was until now
         self.trace.append(f"{self.clock.now:.3f} over: {fault.kind} {fault.who}/{fault.other}")
         next(course, None)
         self.changed(fault, "ends")

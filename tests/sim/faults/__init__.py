@@ -81,4 +81,6 @@ FAULTS: dict[str, Callable[[World, Fault], Iterator[None]]] = {
     "daemon-dead": machines.process_crash,
     "daemon-frozen": machines.freeze,
     "daemon-dry": machines.daemon_dry,
+    "unreachable-api": cloud.unreachable_api,
+    "cut-between": network.cut_between,
 }

@@ -78,6 +78,13 @@ def denied_to_one(world: World, fault: Fault) -> Course:
     world.ec2.denied_to[fault.who] -= 1
 
 
+def unreachable_api(world: World, fault: Fault) -> Course:
+    """None of one node's calls reaches the API."""
+    world.ec2.unreachable_from[fault.who] += 1
+    yield
+    world.ec2.unreachable_from[fault.who] -= 1
+
+
 def wavering_reads(world: World, _fault: Fault) -> Course:
     """Reads show the next change, then what was before it, then the change."""
     world.ec2.faults.wavering += 1

@@ -34,6 +34,13 @@ def partition(world: World, fault: Fault) -> Course:
     return _on_links(world.net.severed, both)
 
 
+def cut_between(world: World, fault: Fault) -> Course:
+    """Two zones cannot reach each other; all others reach both."""
+    return _on_links(
+        world.net.severed, links([fault.who], [fault.other]) + links([fault.other], [fault.who])
+    )
+
+
 def slow_answers(world: World, fault: Fault) -> Course:
     """Answers to this node arrive late, and some of them too late."""
     return _on_nodes(world.net.slow, [fault.who])
