@@ -754,3 +754,71 @@ def test_a_status_file_that_cannot_be_written_is_told_once_and_stops_nothing() -
     world.network(down=[C])
     world.run(5.0)
     assert writes(world) == [(A, ROUTE_C.table, A)]
+
+
+# --- a check of this machine ----------------------------------------------------------------------
+
+CHECKED = replace(PAIR, check_command=("bgp-is-up",))
+
+
+def checked(*nodes: str) -> Stage:
+    """The pair with a check of each machine, running well for a while."""
+    return started(CHECKED, *(nodes or (A, C)), settle=70.0)
+
+
+def test_a_node_whose_check_fails_hands_over_what_it_holds_within_interval_and_3_5_seconds() -> (
+    None
+):
+    world = checked()
+    world.net.ailing[A] += 1
+    world.run(33.5)
+    assert writes(world) == [(A, ROUTE_A.table, C)]
+    assert (
+        "my uplink check_command bgp-is-up missed 3 of 3" in world.host(A).journal.sentences()[-1]
+    )
+
+
+def test_a_node_whose_check_fails_takes_nothing_and_if_all_fail_nothing_is_written() -> None:
+    world = checked()
+    for node in (A, C):
+        world.net.ailing[node] += 1
+    world.run(60.0)
+    assert [write for write in writes(world) if write[0] == write[2]] == []
+
+
+def test_a_check_that_cannot_be_run_is_told_once_and_once_when_it_can_be_again() -> None:
+    world = checked()
+    host = world.host(A)
+    host.journal.events.clear()
+    world.net.unrunnable[A] += 1
+    world.run(100.0)
+    world.net.unrunnable[A] -= 1
+    world.run(100.0)
+    assert host.journal.sentences() == [
+        "cannot run check_command bgp-is-up: no such program",
+        "check_command bgp-is-up can be run again",
+    ]
+    assert writes(world) == []
+
+
+def test_what_comes_back_as_a_return_to_a_node_that_is_still_unfit_is_released_again() -> None:
+    """The others see its heartbeat alone, and return its route after five preempt_delays.
+
+    More and more seldom (R11), and each time its clients wait for the next view at most.
+    """
+    world = checked()
+    world.net.ailing[A] += 1
+    world.run(40.0).mark()
+    world.run(1800.0)
+    there, home = (A, ROUTE_A.table, C), (C, ROUTE_A.table, A)
+    assert writes(world)[:5] == [there, home, there, home, there]
+    assert len(writes(world)) <= 9
+    assert world.on(A, A) < 0.08 * 1800.0
+    assert world.holder(A) == C
+
+
+def test_while_the_targets_of_all_are_gone_a_released_route_that_comes_back_is_kept() -> None:
+    world = checked()
+    world.network(targets_lost=[A, C])
+    world.run(1200.0)
+    assert len(writes(world)) <= 4

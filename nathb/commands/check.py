@@ -8,6 +8,7 @@ import sys
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from pathlib import Path
+from shlex import join
 from typing import Any
 
 from nathb import config
@@ -30,9 +31,10 @@ from nathb.core.errors import (
     good,
     warning,
 )
-from nathb.core.model import Group, Metrics
+from nathb.core.model import Group, Metrics, Outcome
 from nathb.daemon import metrics_exporter
 from nathb.daemon.notifier import HOOKS
+from nathb.host.check_command import CheckCommand
 from nathb.host.hooks import refused_in
 from nathb.host.status_file import live_daemon
 from nathb.host.trusted_path import owners_of_machine
@@ -230,6 +232,7 @@ def _here(seen: Inventory, me: str | IdentityError) -> Iterator[Finding]:
         return
     yield good("this node", f"is {me}")
     yield from inspect_forwarding(seen.group)
+    yield from _local_check(seen.group, me)
     try:
         daemon = live_daemon(seen.group.name)
     except SnapshotError as error:
@@ -240,6 +243,21 @@ def _here(seen: Inventory, me: str | IdentityError) -> Iterator[Finding]:
         peers = daemon.peers.items()
         yield from inspect_reach(seen, me, frozenset(n for n, one in peers if one.never_answered))
         yield good("this node", "its daemon runs")
+
+
+def _local_check(group: Group, me: str) -> Iterator[Finding]:
+    """Yield what the program of `check_command` says now, as this user runs it."""
+    command = group.check_command_of(me)
+    if not command:
+        return
+    subject = f"check_command {command[0]}"
+    outcome, why = CheckCommand().run(command, group.check.command_timeout)
+    if outcome is Outcome.HEARD:
+        yield good(subject, "ends with status 0: this node serves")
+    elif outcome is Outcome.MISSED:
+        yield bad(subject, f"says that this node does not serve: {why}", f"run it: {join(command)}")
+    else:
+        yield bad(subject, f"cannot be run: {why}", "see docs/checks.md for what it needs")
 
 
 def _text(mistake: Mistake) -> str:

@@ -24,6 +24,7 @@ from nathb.daemon.loop import GOING_DOWN, Service
 from nathb.daemon.metrics_exporter import Prometheus
 from nathb.daemon.notifier import Notifier
 from nathb.host.background import Background
+from nathb.host.check_command import CheckCommand
 from nathb.host.clock import Clock
 from nathb.host.journal import Journal
 from nathb.host.lock import Lock
@@ -94,6 +95,7 @@ def _guard(
     own = Metadata.from_environment(os.environ).machine if here else None
     with Wire() as wire:
         background = Background()
+        check_command = CheckCommand()
         journal = Journal(group.name, me, to_socket=to_socket)
         notifier = Notifier(journal, me)
         prometheus = Prometheus(status, journal)
@@ -111,6 +113,7 @@ def _guard(
                 manager=manager,
                 publish=functools.partial(publish, status),
                 resolve=resolve,
+                check=check_command.run,
                 jitter=random.random,
             )
 
@@ -126,6 +129,7 @@ def _guard(
         try:
             service.run([*wire.filenos(), background.fileno()])
         finally:
+            check_command.stop()
             prometheus.close()
             notifier.close()
             journal.close(timeout=0.5)  # within the two seconds that a stop may take

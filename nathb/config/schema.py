@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from nathb.config import values
+from nathb.config.programs import parse_argument, parse_program
 from nathb.config.route_match import read_match
 from nathb.config.value_reader import Reader, ValueReader, meant_keys
 from nathb.config.values import Count, Duration, Parser
@@ -23,6 +24,12 @@ FLOOD = "the hosts that answer would treat the checks as a flood"
 CHECK: dict[str, Parser] = {
     "interval": Duration(0.05, FLOOD, 300, "a broken path could go unnoticed for that long"),
     "fast_interval": Duration(0.02, FLOOD, 300, "a suspect peer must be checked fast"),
+    "command_timeout": Duration(
+        0.1,
+        "to start a program takes longer",
+        30,
+        "a takeover would wait that long for a program that does not end",
+    ),
     "timeout": Duration(
         0.02,
         "replies from the internet take longer",
@@ -106,6 +113,7 @@ class _GroupReader(ValueReader):
     def top(self, top: Mapping) -> dict[str, Any]:
         readers: dict[str, Reader] = {
             "uplink": self._uplink(),
+            "check_command": self._command,
             "nodes": self._nodes,
             "check": self._check,
         }
@@ -178,6 +186,7 @@ class _GroupReader(ValueReader):
             "routes": self.one_or_more(self._route, can_be_empty=True),
             "uplink": self._uplink(name),
             "interface": self.single(values.parse_interface),
+            "check_command": self._command,
         }
         found = self.keys(block, readers, required=("heartbeat",))
         ways = {"instance", "match"}
@@ -194,6 +203,20 @@ class _GroupReader(ValueReader):
             routes=tuple(one for one in routes if isinstance(one, Route)),
             found=tuple(one for one in routes if isinstance(one, RouteMatch)),
         )
+
+    def _command(self, value: Value) -> tuple[str, ...] | None:
+        """Read a program and its arguments: a list, for no shell divides a line into words."""
+        if isinstance(value, Mapping):
+            self.mistakes.add(value, "expected a list; write the program, then its arguments")
+            return None
+        items = value.items if isinstance(value, Sequence) else (value,)
+        if not items:
+            self.mistakes.add(value, "the list is empty; write the program, then its arguments")
+        words = [
+            self.single(parse_argument if at else parse_program)(item)
+            for at, item in enumerate(items)
+        ]
+        return tuple(word for word in words if word is not None)
 
     def _match(self, value: Value) -> tuple[tuple[str, str], ...] | None:
         block = self.mapping(value, 'tags such as {"tag:Name": nat-a}')

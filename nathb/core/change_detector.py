@@ -13,7 +13,7 @@ from nathb.core import events
 from nathb.core.ec2_state import Intent, Pin, PinState, View
 from nathb.core.events import Event, EventKind
 from nathb.core.model import Evidence, Route, Rule, Ruling, Verdict
-from nathb.core.prober import UPLINK
+from nathb.core.subject import UPLINK
 from nathb.core.text import format_age
 
 STANDINGS: dict[Rule, EventKind] = {

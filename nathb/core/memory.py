@@ -20,6 +20,8 @@ CONTEST_HOLD_MIN = 15.0
 """Seconds that a contested holder must be DOWN before the take is repeated for the first time."""
 CONTEST_MEMORY = 3600.0
 """Seconds after which a contest is forgotten."""
+KEPT_FOR = 60.0
+"""Seconds within which a released route that comes back is kept, for it was handed on."""
 
 SHUTTING_DOWN = "shutting down"
 """The cause of a hand-over by a machine that is about to go down."""
@@ -269,9 +271,14 @@ def _carried_out(memory: RouteMemory, write: Write, home: str) -> RouteMemory:
 def _undone(memory: RouteMemory, write: Write, view_at: float, group: Group) -> RouteMemory:
     """Someone else moved the route after us: a contest if we took it, and not long ago.
 
+    What we released and comes back at once, comes from a node that is no better: it is kept. What
+    comes back after a while is a return, by a node that serves: R5 may release it once more.
+
     A take that stood for contest_hold was right in its time: what came after is a new event.
     """
     memory = replace(memory, accepted=None)
+    if write.move.rule is Rule.R5 and view_at - write.at >= max(KEPT_FOR, group.preempt_delay):
+        memory = replace(memory, released_at=None)
     if write.move.rule is not Rule.R3 or view_at - write.at >= group.contest_hold - group.settle:
         return memory
     holder = write.move.holder

@@ -98,9 +98,9 @@ class Node(Recorded, frozen=True):
     `source` is a private address of this node that has no public one: its heartbeats leave from
     there, so that a peer which forwards but no longer masquerades is not heard. Empty for the
     usual one.
-    `uplink` replaces that of the group for this node, unless it is empty. `interface` is the one
-    that leads to the VPC: checks that have to leave by it are bound to it. Empty where the routes
-    of the machine may choose.
+    `uplink` and `check_command` replace those of the group for this node, unless they are empty.
+    `interface` is the one that leads to the VPC: checks that have to leave by it are bound to it.
+    Empty where the routes of the machine may choose.
     """
 
     name: str
@@ -114,10 +114,14 @@ class Node(Recorded, frozen=True):
     """Routes whose home it is too, once they are found."""
     uplink: Uplink = ()
     interface: str = ""
+    check_command: tuple[str, ...] = ()
 
 
 class Timers(Recorded, frozen=True):
-    """The `check` block of the file. Durations in seconds; a `pulse` of 0 sends none."""
+    """The `check` block of the file. Durations in seconds; a `pulse` of 0 sends none.
+
+    `command_timeout` is that of `check_command`, `timeout` that of a ping.
+    """
 
     interval: float = 30.0
     fast_interval: float = 1.0
@@ -125,6 +129,7 @@ class Timers(Recorded, frozen=True):
     fall: int = 3
     rise: int = 3
     pulse: float = 0.5
+    command_timeout: float = 3.0
 
     @property
     def pulse_timeout(self) -> float:
@@ -163,7 +168,10 @@ class Metrics(Recorded, frozen=True):
 
 
 class Group(Recorded, frozen=True, dict=True):
-    """The file: nodes that cover for one another, and how patient they are. Seconds."""
+    """The file: nodes that cover for one another, and how patient they are. Seconds.
+
+    `check_command` is a program and its arguments, which says whether a node serves.
+    """
 
     name: str
     nodes: tuple[Node, ...]
@@ -178,6 +186,7 @@ class Group(Recorded, frozen=True, dict=True):
     contest_hold: float = 600.0
     notify: Notify = Notify()
     metrics: Metrics = Metrics()
+    check_command: tuple[str, ...] = ()
 
     def node(self, name: str) -> Node:
         """Return the node of that name; KeyError when the group has none."""
@@ -189,6 +198,10 @@ class Group(Recorded, frozen=True, dict=True):
         A flat list is one part. KeyError when the group has no such node.
         """
         return parts_of(self.node(name).uplink or self.uplink)
+
+    def check_command_of(self, name: str) -> tuple[str, ...]:
+        """Return the program and arguments of a node's check of itself; empty for none."""
+        return self.node(name).check_command or self.check_command
 
     def routes(self) -> tuple[Route, ...]:
         """Every guarded route, default routes first, for they carry most."""

@@ -13,7 +13,7 @@ from msgspec import Struct
 from nathb.core.ec2_state import Roster, View
 from nathb.core.events import Event
 from nathb.core.found_routes import Resolved
-from nathb.core.model import Done, Move, Route
+from nathb.core.model import Done, Move, Outcome, Route
 from nathb.core.snapshot import Snapshot
 
 
@@ -119,5 +119,8 @@ class Ports(Struct, frozen=True):
     """Shows a snapshot to other processes; NathbError when it cannot."""
     resolve: Callable[[str], tuple[str, ...]]
     """Addresses of a host name, blocking; NathbError when there are none."""
+    check: Callable[[Sequence[str], float], tuple[Outcome, str]]
+    """Runs a command, not a shell's, for so many seconds at most, blocking: what came of it, and
+    why it was not Heard."""
     jitter: Callable[[], float]
     """A new number in [0, 1) at each call."""

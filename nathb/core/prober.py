@@ -14,13 +14,13 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from nathb.core.awareness import Awareness
-from nathb.core.health import Limit, all_of, fall, limits, together
-from nathb.core.model import Evidence, Timers, Verdict
+from nathb.core.health import Limit, fall, limits
+from nathb.core.local_check import LocalCheck
+from nathb.core.model import Evidence, Outcome, Timers, Verdict
 from nathb.core.parts import evidence_of_all
 from nathb.core.path import Path, Pulse
+from nathb.core.subject import UPLINK, Subject
 from nathb.core.text import crosses_gateway
-
-UPLINK = "uplink"
 
 
 class Expired(NamedTuple):
@@ -30,72 +30,13 @@ class Expired(NamedTuple):
     missed: int
 
 
-class Subject:
-    """The uplink, a part of it, or one peer: UP if any of its addresses answers.
-
-    An uplink of several `parts` needs each of them: it is UP if all are, DOWN if any is.
-    """
-
-    def __init__(
-        self, name: str, paths: Iterable[Path], now: float, timers: Timers | None = None
-    ) -> None:
-        self.name = name
-        self.pulsed = timers is not None and timers.pulse > 0
-        """Whether pulses are to be sent to it, once its private address is known."""
-        self.patience = timers.fast_detection if timers is not None else 0.0
-        """Seconds without a pulse after which they count as silent."""
-        self.paths = list(paths)
-        self.parts: tuple[Subject, ...] = ()
-        """The parts that the paths are divided into; empty where there is only one."""
-        self.verdict = Verdict.UNKNOWN
-        self.since = now
-        self.hastened = False
-        self.gone = False
-
-    @property
-    def never_answered(self) -> bool:
-        """Whether no address of it has ever answered this process."""
-        return True not in [path.ever_answered for path in self.paths]
-
-    def conclude(self, now: float, pulse: Pulse | None) -> None:
-        """Bring the verdict up to date with the paths that can say anything.
-
-        A heartbeat that has never answered may be a mistake in the file. It counts only against a
-        node that EC2 calls gone, or whose pulse is silent too, as far as pulses are sent at all.
-        """
-        if self.parts:
-            for part in self.parts:
-                part.conclude(now, None)
-            verdict = all_of([part.verdict for part in self.parts])
-        else:
-            verdict = together([path.health.verdict for path in self.paths if path.speaks])
-        if verdict is Verdict.DOWN and not self._is_proven(now, pulse):
-            verdict = Verdict.UNKNOWN
-        if verdict is not self.verdict:
-            self.verdict, self.since = verdict, now
-
-    def was_heard_from(self, at: float) -> bool:
-        """Whether any address of it has answered a check that was sent then or later."""
-        return any(path.heard_at is not None and path.heard_at >= at for path in self.paths)
-
-    def was_heard_since(self, at: float) -> bool:
-        """Whether any address of it has answered a check that was sent after that."""
-        return any(path.heard_at is not None and path.heard_at > at for path in self.paths)
-
-    def _is_proven(self, now: float, pulse: Pulse | None) -> bool:
-        """Whether its misses may be counted against it."""
-        silent = not self.pulsed
-        if pulse is not None and pulse.lost_since is not None:
-            silent = now - pulse.lost_since >= self.patience
-        return self.name == UPLINK or silent or self.hastened or not self.never_answered
-
-
 class Prober:
     """All paths of one node. Times in seconds; every method that takes `now` acts as of then.
 
     `heartbeats` has each peer's addresses; `source` is the address that asks them, if it is not
     the usual one. What leaves through the VPC is bound to `interface`, if one is given:
     heartbeats, pulses, and the uplink's addresses of the internet. The others lie in a tunnel.
+    `command` is the program of a check of this machine, one more part of the uplink.
     """
 
     def __init__(
@@ -103,11 +44,14 @@ class Prober:
         timers: Timers,
         heartbeats: dict[str, tuple[str, ...]],
         now: float,
+        *,
         source: str = "",
         interface: str = "",
+        command: tuple[str, ...] = (),
     ) -> None:
         self.timers = timers
         self.interface = interface
+        self.local = LocalCheck(UPLINK, command, timers.command_timeout) if command else None
         self.awareness = Awareness()
         self.uplink = Subject(UPLINK, (), now)
         self.peers = {
@@ -136,11 +80,15 @@ class Prober:
         Of each part, one address must answer. An address may be in several parts.
         """
         known = {path.address: path for path in self.uplink.paths}
-        divided = [
+        divided: list[list[Path]] = [
             [known.setdefault(one, self._uplink_path(one)) for one in dict.fromkeys(part)]
             for part in parts
         ]
         kept = list(dict.fromkeys(path for part in divided for path in part))
+        self._paths = [*kept, *self._heartbeats()]
+        if self.local is not None:
+            divided.append([self.local])
+            kept.append(self.local)
         self._drop(path for path in self.uplink.paths if path not in kept)
         self.uplink.paths = kept
         if len(divided) > 1:
@@ -148,7 +96,6 @@ class Prober:
             self.uplink.parts = tuple(before)
             for subject, paths in zip(before, divided, strict=True):
                 subject.paths = paths
-        self._paths = [*kept, *self._heartbeats()]
 
     def set_pulse(self, node: str, address: str) -> None:
         """Send the peer's pulse there; nothing changes when that is where it goes already."""
@@ -206,6 +153,8 @@ class Prober:
         for path in self._paths:  # asked several times in every round
             if not path.settled:
                 return True
+        if self.local is not None and not self.local.settled:
+            return True
         for pulse in self.pulses.values():
             if pulse.alarming and self.peers[pulse.node].verdict is not Verdict.DOWN:
                 return True
@@ -227,6 +176,17 @@ class Prober:
             if self._pulse_due(pulse) <= now:
                 due.append(pulse)
         return due
+
+    def local_due(self, now: float) -> LocalCheck | None:
+        """Return the check of this machine when it is to be run now."""
+        local = self.local
+        return local if local is not None and local.due_at(self._pace()) <= now else None
+
+    def local_ended(self, outcome: Outcome, why: str, now: float) -> None:
+        """Take in what came of the check of this machine; `why` says why it could not be run."""
+        if self.local is not None:
+            self.local.ended(outcome, why, self._needed(self.uplink, now))
+            self.conclude(now)
 
     def sent(self, asked: Path | Pulse, ticket: int, now: float) -> None:
         """Note that a check or pulse is on its way."""
@@ -255,6 +215,8 @@ class Prober:
                 times.append(path.repeat_at(timeout))
             for sent_at in path.in_flight.values():
                 times.append(sent_at + timeout)
+        if self.local is not None:
+            times += (self.local.due_at(pace), self.local.overdue_at)
         for pulse in self.pulses.values():
             waits = pulse.ticket is not None
             times.append(self._pulse_deadline(pulse) if waits else self._pulse_due(pulse))
@@ -301,6 +263,8 @@ class Prober:
                     missed += 1
                     if subject is self.uplink and self._round_lost(path, sent_at):
                         self.awareness.raised(sent_at, now)
+        if self.local is not None:
+            missed += self.local.expire(now, self._needed(self.uplink, now))
         self.conclude(now)
         for pulse in self.pulses.values():
             if pulse.ticket is not None and self._pulse_deadline(pulse) <= now:

@@ -17,15 +17,17 @@ from nathb.core.context import Facts
 from nathb.core.ec2_state import Intent, View
 from nathb.core.errors import BlindError
 from nathb.core.events import Event, EventKind
+from nathb.core.local_check import LocalCheck
 from nathb.core.memory import Observer
-from nathb.core.model import Evidence, Group, Ruling, Verdict
+from nathb.core.model import Evidence, Group, Outcome, Ruling, Verdict
 from nathb.core.path import Path, Pulse
 from nathb.core.ports import Ports
-from nathb.core.prober import UPLINK, Prober
+from nathb.core.prober import Prober
 from nathb.core.replay import render
 from nathb.core.rules import decide
 from nathb.core.snapshot import Counters, Home, Snapshot
 from nathb.core.split import Split, follow
+from nathb.core.subject import UPLINK
 from nathb.core.text import format_duration
 from nathb.daemon.ec2_watcher import BRISK, EC2Watcher
 from nathb.daemon.mover import Mover
@@ -37,6 +39,13 @@ IDLE = 1.0
 
 WRITE_WITHIN = 3.0
 """Seconds after its round within which a write reaches EC2, or never does (R16)."""
+
+
+class LocalRun:
+    """The ticket of one run of the check of this machine."""
+
+    def __init__(self, check: LocalCheck) -> None:
+        self.check = check
 
 
 class Agent:
@@ -139,8 +148,9 @@ class Agent:
             group.check,
             heartbeats,
             now,
-            group.node(self.me).source,
-            group.node(self.me).interface,
+            source=group.node(self.me).source,
+            interface=group.node(self.me).interface,
+            command=group.check_command_of(self.me),
         )
         self.ec2_watcher = EC2Watcher(self.ports, group, self.me)
         self.group = self.ec2_watcher.resolved
@@ -199,6 +209,8 @@ class Agent:
                 self.ec2_watcher.look_again(now, self.group.settle + BRISK)
             elif self.ec2_watcher.owns(ticket):
                 self.reporter.emit_all(self.ec2_watcher.learn(ticket, answer, now))
+            elif isinstance(ticket, LocalRun) and ticket.check is self.prober.local:
+                self._checked(ticket.check, answer, now)
         if self.ec2_watcher.view is not None and self.ec2_watcher.view is not view:
             self._take_in(self.ec2_watcher.view, view, now)
         if answers:
@@ -325,6 +337,26 @@ class Agent:
                 self.prober.sent(asked, ticket, now)
                 self.counters.checks += 1
 
+        if (local := self.prober.local_due(now)) is not None:
+            run, command, timeout = self.ports.check, local.command, local.timeout
+            local.started(now)
+            self.ports.calls.start(LocalRun(local), lambda: run(command, timeout))
+            self.counters.checks += 1
+
+    def _checked(self, local: LocalCheck, answer: object, now: float) -> None:
+        """Take in what came of the check of this machine."""
+        outcome, why = answer if isinstance(answer, tuple) else (Outcome.BLIND, str(answer))
+        self.counters.heard += outcome is Outcome.HEARD
+        self.counters.missed += outcome is Outcome.MISSED
+        self.counters.blind += outcome is Outcome.BLIND
+        if outcome is Outcome.BLIND and not local.blind:
+            message = f"cannot run {local.address}: {why}"
+            self.emit(Event(kind=EventKind.BLIND, message=message, rule="R1"))
+        elif outcome is not Outcome.BLIND and local.blind:
+            message = f"{local.address} can be run again"
+            self.emit(Event(kind=EventKind.SIGHTED, message=message, rule="R1"))
+        self.prober.local_ended(outcome, why, now)
+
     def _not_sent(self, asked: Path | Pulse, why: str, now: float) -> None:
         self.counters.blind += 1
         if isinstance(asked, Path) and not asked.blind:
@@ -380,4 +412,4 @@ class Agent:
 
 def _targets(group: Group) -> tuple[object, ...]:
     """What a reload must leave alone for evidence to mean what it meant."""
-    return group.nodes, group.uplink, group.check
+    return group.nodes, group.uplink, group.check, group.check_command

@@ -67,6 +67,8 @@ class Ended(Struct, frozen=True):
     errors: bytes = b""
     cut: bool = False
     """Whether it wrote more than was read."""
+    left: subprocess.Popen[bytes] | None = None
+    """What still runs in spite of SIGKILL; None when nothing does."""
 
 
 def environment_of(environ: Mapping[str, str]) -> dict[str, str]:
@@ -151,7 +153,8 @@ class ChildProcess:
             self._wait(grace)
         code = self._finish(grace)
         output, errors = [*(bytes(read) for read in self._read.values()), b""][:2]
-        return Ended(end, code, output, errors, self._cut)
+        left = self._process if code is None else None
+        return Ended(end, code, output, errors, self._cut, left)
 
     def _wait(self, seconds: float) -> bool:
         """Read its output until it ends, we stop, or time is up; return whether it has ended.

@@ -184,6 +184,15 @@ def test_an_uplink_may_have_parts_and_a_node_one_of_its_own() -> None:
         parse(without, "tokyo.yaml")
 
 
+def test_a_check_command_is_the_groups_or_a_nodes_own() -> None:
+    """Its arguments are taken as they are written: no shell divides or expands them."""
+    text = 'check_command: [vtysh, -c, "show bgp  $HOME", 7]\n' + MINIMAL
+    group = parse(text + "    check_command: /usr/local/bin/serves\n", "tokyo.yaml")
+    assert group.check_command_of("nat-a") == ("vtysh", "-c", "show bgp  $HOME", "7")
+    assert group.check_command_of("nat-c") == ("/usr/local/bin/serves",)
+    assert parse(MINIMAL, "tokyo.yaml").check_command_of("nat-a") == ()
+
+
 @pytest.mark.parametrize("written", ["10.8.0.11", "tcp://10.8.0.11:179", "fd00:8::11"])
 def test_a_heartbeat_may_lie_beyond_a_tunnel(written: str) -> None:
     group = parse(MINIMAL.replace("203.0.113.1", written), "tokyo.yaml")

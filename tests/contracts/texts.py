@@ -196,7 +196,7 @@ def file_keys() -> str:
     ]
     lines += [f"nodes.NAME.{key}" for key in Node.__struct_fields__ if key not in {"name", "found"}]
     lines += [f"nodes.NAME.routes[].{key}" for key in MATCH_KEYS]
-    return "\n".join([*lines, "uplink"]) + "\n"
+    return "\n".join([*lines, "uplink", "check_command"]) + "\n"
 
 
 def trace_fields() -> str:

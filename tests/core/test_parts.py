@@ -1,4 +1,4 @@
-"""An uplink of several parts: of each, one address must answer."""
+"""An uplink of several parts: of each, one address must answer, or a program end well."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ import pytest
 
 from nathb.core.context import heard_since
 from nathb.core.health import all_of
-from nathb.core.model import Evidence, Timers, Verdict
+from nathb.core.local_check import LocalCheck
+from nathb.core.model import Evidence, Outcome, Timers, Verdict
 from nathb.core.path import Path
-from nathb.core.prober import UPLINK, Prober
+from nathb.core.prober import Prober
+from nathb.core.subject import UPLINK
 
 UP, DOWN, UNKNOWN = Verdict.UP, Verdict.DOWN, Verdict.UNKNOWN
 ONE, NINE, FAR, HEARTBEAT = "1.1.1.1", "9.9.9.9", "10.8.0.5", "198.51.100.1"
@@ -132,7 +134,7 @@ def test_r15_a_part_that_loses_its_packets_is_a_reason_for_distrust() -> None:
 
 
 def test_of_all_that_is_sent_only_what_lies_in_a_tunnel_is_not_bound_to_the_interface() -> None:
-    prober = Prober(Timers(), {"nat-c": ("10.9.0.1",)}, 0.0, "10.0.0.11", "ens5")
+    prober = Prober(Timers(), {"nat-c": ("10.9.0.1",)}, 0.0, interface="ens5")
     prober.set_uplink([ONE], [FAR, "169.254.10.2"])
     prober.set_pulse("nat-c", "10.0.1.10")
     prober.set_pins([("nat-c", "10.9.0.1")])
@@ -141,3 +143,98 @@ def test_of_all_that_is_sent_only_what_lies_in_a_tunnel_is_not_bound_to_the_inte
     assert bound == {ONE, "10.9.0.1", "10.0.1.10"}
     free = {asked.address for asked in due if isinstance(asked, Path) and not asked.interface}
     assert free == {FAR, "169.254.10.2"}
+
+
+# --- a check of this machine ----------------------------------------------------------------------
+
+
+@dataclass
+class Machine:
+    """A Prober with a check of its machine, in rounds of a tenth of a second.
+
+    A run takes `takes` seconds and comes to `outcome`.
+    """
+
+    outcome: Outcome = Outcome.HEARD
+    takes: float = 0.2
+    now: float = 0.0
+    runs: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.prober = Prober(TIMERS, {}, 0.0, command=("vtysh", "-c", "show bgp"))
+        self.prober.set_uplink([ONE])
+        self.tickets = itertools.count(1)
+
+    def run(self, seconds: float) -> Machine:
+        for _ in range(round(seconds * 10)):
+            self.now = round(self.now + 0.1, 3)
+            self.prober.expire(self.now)
+            for asked in self.prober.due(self.now):
+                ticket = next(self.tickets)
+                self.prober.sent(asked, ticket, self.now)
+                self.prober.replied(ticket, self.now)
+            if self.runs and self.now >= self.runs[-1] + self.takes and self.local.running_since:
+                self.prober.local_ended(self.outcome, "no such program", self.now)
+            if self.prober.local_due(self.now) is not None:
+                self.local.started(self.now)
+                self.runs.append(self.now)
+        return self
+
+    @property
+    def local(self) -> LocalCheck:
+        assert self.prober.local is not None
+        return self.prober.local
+
+    @property
+    def uplink(self) -> Evidence:
+        return self.prober.evidence(UPLINK, self.now)
+
+
+def test_a_local_check_is_one_more_part_of_the_uplink_with_the_same_rise_fall_and_pace() -> None:
+    machine = Machine().run(100.0)
+    assert machine.uplink.verdict is UP
+    assert machine.uplink.addresses == (ONE, "check_command vtysh")
+    assert machine.runs[:4] == pytest.approx([0.1, 1.1, 2.1, 32.1], abs=0.25)
+    machine.outcome = Outcome.MISSED
+    machine.run(36.0)
+    assert machine.uplink.verdict is DOWN
+    assert machine.uplink.addresses == ("check_command vtysh",)
+    assert machine.uplink.missed == machine.uplink.needed == 3
+    machine.outcome = Outcome.HEARD
+    assert machine.run(36.0).uplink.verdict is UP
+
+
+def test_a_local_check_that_cannot_be_run_moves_no_counter() -> None:
+    machine = Machine(Outcome.BLIND).run(10.0)
+    assert machine.uplink.verdict is UNKNOWN
+    assert machine.uplink.blind == "no such program"
+    machine.outcome = Outcome.HEARD
+    assert machine.run(10.0).uplink.verdict is UP
+    machine.outcome = Outcome.BLIND
+    assert machine.run(100.0).uplink.verdict is UP
+    assert machine.uplink.blind == "no such program"
+
+
+def test_a_run_that_does_not_end_is_missed_at_each_timeout_and_has_no_second_beside_it() -> None:
+    machine = Machine().run(10.0)
+    machine.takes = 1000.0
+    machine.run(60.0)
+    assert machine.uplink.verdict is DOWN
+    assert [one for one in machine.runs if one > 10.0] == machine.runs[3:4]
+    assert machine.prober.wake_at() > machine.now  # and the loop does not spin for it
+    machine.takes, machine.outcome = 0.0, Outcome.HEARD
+    assert machine.run(10.0).uplink.verdict is UP
+
+
+def test_r14_what_a_run_says_that_was_begun_before_a_stall_is_not_heard() -> None:
+    machine = Machine(takes=5.0).run(0.2)
+    machine.prober.restart(machine.now)
+    machine.run(6.0)
+    assert machine.local.heard_at is None
+    assert len(machine.runs) == 2
+
+
+def test_r15_a_local_check_that_fails_is_no_reason_to_distrust_ones_packets() -> None:
+    machine = Machine(Outcome.MISSED).run(60.0)
+    assert machine.uplink.verdict is DOWN
+    assert machine.prober.awareness.level(machine.now) == 0

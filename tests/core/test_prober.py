@@ -10,7 +10,8 @@ import pytest
 from nathb.core.health import Health, Limit, count, judge, limits, together
 from nathb.core.model import Evidence, Outcome, Timers, Verdict
 from nathb.core.path import Path, Pulse
-from nathb.core.prober import UPLINK, Prober
+from nathb.core.prober import Prober
+from nathb.core.subject import UPLINK
 
 # --- rise and fall --------------------------------------------------------------------------------
 

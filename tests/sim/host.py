@@ -251,6 +251,7 @@ class Host:
             manager=self.manager,
             publish=self._publish,
             resolve=lambda name: self.shared.net.resolve(self.me, name),
+            check=lambda _command, _timeout: self.shared.net.check(self.me),
             jitter=self.shared.rng.random,
         )
 

@@ -15,7 +15,7 @@ from random import Random
 
 from nathb.core.ec2_state import PinState
 from nathb.core.errors import ResolveError
-from nathb.core.model import Group
+from nathb.core.model import Group, Outcome
 
 RTT = 0.004
 GATEWAY = "internet"
@@ -70,6 +70,10 @@ class Network:
     """How many zones' clients a node carries at present, whoever asks."""
     unanswered: set[str] = field(default_factory=set)
     """Heartbeat addresses behind which there is nobody."""
+    ailing: Counter[str] = field(default_factory=Counter)
+    """Nodes whose check of themselves fails."""
+    unrunnable: Counter[str] = field(default_factory=Counter)
+    """Nodes whose check of themselves cannot be run."""
     unable: Counter[Link] = field(default_factory=Counter)
     """Whose sends fail (EPERM), and to where: a node, GATEWAY, or one address."""
     unmasqueraded: Counter[str] = field(default_factory=Counter)
@@ -108,6 +112,14 @@ class Network:
     def reaches_target(self, node: str) -> bool:
         """Whether an uplink target answers."""
         return not self.targets_lost[node] and self.reaches_internet(node)
+
+    def check(self, node: str) -> tuple[Outcome, str]:
+        """What a node's check of itself comes to."""
+        if self.unrunnable[node]:
+            return Outcome.BLIND, "no such program"
+        if self.ailing[node]:
+            return Outcome.MISSED, "ended with status 1"
+        return Outcome.HEARD, ""
 
     def forwards(self, node: str) -> bool:
         """Whether the node forwards new flows; each ping through it is one."""
