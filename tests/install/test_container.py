@@ -40,6 +40,7 @@ def process_1(started: Daemon) -> int:
     return int(wait_until("the container starts", lambda: children.read_text().split())[0])
 
 
+@pytest.mark.timeout(900)
 def test_the_image_of_its_file_takes_over_returns_and_hands_over_when_it_is_stopped(
     root: Root,
     built: Built,
@@ -57,11 +58,14 @@ def test_the_image_of_its_file_takes_over_returns_and_hands_over_when_it_is_stop
     started = lab.start("nat-a", [*journald.within(), *argv])
     pid = process_1(started)
     enter = ["nsenter", f"--target={pid}", "--mount", "--pid", "--root", "--wd"]
-    exec_nathb = [*enter, *image.entrypoint, "status", "tokyo"]  # as `podman exec` would
+
+    def answers(verb: str) -> bool:
+        """Whether a verb says yes, run in the container as `podman exec` would."""
+        assert started.running, started.lines()
+        return lab.run("nat-a", [*enter, *image.entrypoint, verb, "tokyo"]).returncode == 0
 
     def is_well() -> bool:
-        assert started.running, started.lines()
-        return lab.run("nat-a", exec_nathb).returncode == 0
+        return answers("status")
 
     wait_until("nathb status says that all is well", is_well, 60.0, every=0.5)
     status = Path(f"/proc/{pid}/status").read_text()
@@ -69,6 +73,7 @@ def test_the_image_of_its_file_takes_over_returns_and_hands_over_when_it_is_stop
         (found,) = re.findall(rf"^{kind}:\s(\w+)$", status, re.M)
         assert int(found, 16) == NET_RAW, kind
 
+    assert answers("reload")
     client = lab.clients["app-c"]
     lab.crash("nat-c")
     client.wait_served(via="nat-a", within=20.0)
