@@ -14,7 +14,7 @@ from nathb.aws.responses import EC2Instance, Interface, RouteEntry, Table
 from nathb.aws.routes import leads_to, table_of
 from nathb.core.ec2_state import Instance
 from nathb.core.errors import CloudError, UsageError
-from nathb.core.model import Failure, Node, Route
+from nathb.core.model import ANY_DESTINATION, Failure, Node, Route, RouteMatch
 from nathb.core.text import visible
 from nathb.provision.inventory import tables_of_vpc
 
@@ -42,6 +42,8 @@ class Draft(Struct, frozen=True, omit_defaults=True):
     """Tables of its VPC that steer none of the nodes, for a node to which no route leads yet."""
     eni: str = ""
     """The interface that routes point at, where that is not the primary one."""
+    found: tuple[RouteMatch, ...] = ()
+    """Finds its routes, where a table that steers several of the nodes has some."""
 
 
 def find(reader: Reader, called: Sequence[str], region: str) -> list[EC2Instance]:
@@ -85,18 +87,27 @@ def draft(reader: Reader, machines: Sequence[EC2Instance]) -> list[Draft]:
     own = [table for one in machines if (table := table_of(one, tables)) is not None]
     names = _names(machines)
     interfaces = _interfaces(machines, [table for table in tables if table not in own])
+    shared = [table for at, table in enumerate(own) if table in own[:at]]
+    pinning = [table for table in own if table not in shared]
+    pins = {one.destination for table in pinning for one in table.routes if _is_pin(one)}
     taken: set[str] = set()
-    drafts = []
+    drafts: list[Draft] = []
     for name, machine, interface in zip(names, machines, interfaces, strict=True):
         eni = "" if interface is None or interface.is_primary else interface.network_interface_id
         instance = describe(Node(name, (), instance=machine.instance_id, eni=eni), Found(machine))
-        pinned = next((a for a in _pinned(own, instance) if a not in taken), "")
+        pinned = next((a for a in _pinned(pinning, instance) if a not in taken), "")
         heartbeat = pinned or next(one for one in HEARTBEATS if one not in taken)
         taken.add(heartbeat)
-        routes = tuple(_routes(tables, own, instance))
+        routes = tuple(one for one in _routes(tables, own, instance) if one.destination not in pins)
+        found: tuple[RouteMatch, ...] = ()
+        if any(_routes(shared, (), instance)) and not any(one.found for one in drafts):
+            # One node is the home of all that the others do not list.
+            routes, found = (), (RouteMatch((("vpc-id", machine.vpc_id),), ANY_DESTINATION),)
         others = (one for one in tables if one.vpc_id == machine.vpc_id and one not in own)
         candidates = tuple(_called(table) for table in others)
-        drafts.append(Draft(name, instance, heartbeat, routes, bool(pinned), candidates, eni))
+        drafts.append(
+            Draft(name, instance, heartbeat, routes, bool(pinned), candidates, eni, found)
+        )
     return drafts
 
 
@@ -140,12 +151,14 @@ def text(drafts: Sequence[Draft], region: str) -> str:
         "",
         "nodes:",
     ]
+    finder = next((one.name for one in drafts if one.found), "")
     for one in drafts:
-        lines += [*_node(one), ""]
+        lines += [*_node(one, finder), ""]
     return "\n".join(lines)
 
 
-def _node(one: Draft) -> Iterator[str]:
+def _node(one: Draft, finder: str) -> Iterator[str]:
+    """Yield the lines of a node; `finder` is the node whose match finds routes, if there is one."""
     yield f"  {one.name}:"
     yield f"    instance: {one.instance.instance}    # {one.instance.eni}, {one.instance.address}"
     if one.eni:
@@ -158,6 +171,18 @@ def _node(one: Draft) -> Iterator[str]:
         yield "    # VPC. It has to answer pings, and no client may need it, for the pin catches"
         yield "    # clients' traffic to it too."
         yield f"    heartbeat: {one.heartbeat}"
+    if one.found:
+        yield "    # The nodes share a route table, so its routes have no zone. All routes of the"
+        yield "    # VPC that point at a node are found, also in tables that are added later. Their"
+        yield "    # home is this node, except for those that another node lists."
+        yield "    routes:"
+        for match in one.found:
+            ((name, value),) = match.filters
+            yield f'      - {{match: {{"{name}": {value}}}, destination: {match.destination}}}'
+        return
+    if not one.routes and finder:
+        yield f"    routes: []    # a standby for what the match of {finder} finds"
+        return
     if not one.routes:
         yield "    # No route leads to it yet. List the private subnets' tables, of:"
         yield from (f"    #   - {table}" for table in one.candidates)
@@ -189,10 +214,10 @@ def _pinned(own: Sequence[Table], instance: Instance) -> Iterator[str]:
 
 
 def _routes(tables: Sequence[Table], own: Sequence[Table], instance: Instance) -> Iterator[Route]:
-    """Yield the routes that lead to this instance, pins and the nodes' own tables left out."""
+    """Yield the routes that lead to this instance, the nodes' own tables left out."""
     for table in tables:
         for entry in table.routes:
-            if table not in own and leads_to(entry, instance) and not _is_pin(entry):
+            if table not in own and leads_to(entry, instance):
                 yield Route(table.route_table_id, entry.destination)
 
 

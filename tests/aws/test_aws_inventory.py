@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from nathb import config
 from nathb.aws.reader import Reader
 from nathb.core.errors import FileError, UsageError
-from nathb.core.model import Group, Route
+from nathb.core.model import Group, Route, RouteMatch
 from nathb.provision.draft import HEARTBEATS as PROPOSED
 from nathb.provision.draft import draft, find, text
 from nathb.provision.inventory import Inventory, survey
@@ -137,6 +137,51 @@ def test_any_destination_that_leads_to_a_node_is_guarded(world: World) -> None:
     office = table(world.ec2, world.vpc)
     route(world.ec2, office, "10.8.0.0/16", world.enis["nat-c"])
     assert Route(office, "10.8.0.0/16") in drafted(world).node("nat-c").routes
+
+
+@pytest.fixture
+def shared(world: World) -> str:
+    """Put both public subnets on the main table, which has a host route to nat-a; return its id."""
+    mine = [{"Name": "vpc-id", "Values": [world.vpc]}]
+    for one in world.ec2.describe_route_tables(Filters=mine)["RouteTables"]:
+        for association in one["Associations"]:
+            if association["Main"]:
+                main = str(one["RouteTableId"])
+            else:
+                old = association["RouteTableAssociationId"]
+                world.ec2.disassociate_route_table(AssociationId=old)
+    for name in HEARTBEATS:
+        world.ec2.delete_route_table(RouteTableId=world.public[name])
+        world.ec2.delete_route(RouteTableId=world.private[name], DestinationCidrBlock=ANYWHERE)
+    route(world.ec2, main, "52.0.0.7/32", world.enis["nat-a"])
+    return main
+
+
+def test_of_a_vpc_whose_nodes_share_a_table_a_match_is_drafted_that_finds_its_host_routes(
+    world: World, shared: str
+) -> None:
+    group = drafted(world)
+    first, second = group.nodes
+    assert first.found == (RouteMatch((("vpc-id", world.vpc),), "any"),)
+    assert (first.routes, second.routes, second.found) == ((), (), ())
+    assert [node.heartbeat for node in group.nodes] == [(one,) for one in PROPOSED[:2]]
+    seen = survey(Reader(world.ec2), group)
+    assert Route(shared, "52.0.0.7/32") in seen.group.node("nat-a").routes
+
+
+def test_where_the_nodes_share_a_table_what_leads_to_the_others_stays_listed(
+    world: World, shared: str
+) -> None:
+    route(world.ec2, world.private["nat-c"], ANYWHERE, world.enis["nat-c"])
+    seen = survey(Reader(world.ec2), drafted(world))
+    assert seen.group.home(Route(shared, "52.0.0.7/32")) == "nat-a"
+    assert seen.group.home(Route(world.private["nat-c"], ANYWHERE)) == "nat-c"
+
+
+def test_a_host_route_of_a_private_table_is_a_route_and_no_pin(world: World) -> None:
+    partner = Route(world.private["nat-a"], "52.0.0.7/32")
+    route(world.ec2, partner.table, partner.destination, world.enis["nat-a"])
+    assert partner in drafted(world).node("nat-a").routes
 
 
 @pytest.mark.parametrize(
