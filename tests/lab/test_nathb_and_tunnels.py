@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from tests.lab.frr import bgp_is_up, start_bgp
 from tests.lab.lab import Lab
 from tests.lab.machine import wait_until
 from tests.lab.pair import NODES, Pair
@@ -61,3 +62,28 @@ def test_a_cut_tunnel_hands_its_routes_over_within_interval_plus_3_5_seconds_and
     time.sleep(2.0)
     assert lab.writes(since=both_at) == []
     assert (lab.holder("a"), lab.holder("c")) == NODES
+
+
+def test_a_bgp_session_of_frr_that_is_cut_is_a_takeover_and_once_it_is_back_a_return(
+    make_lab: Callable[[Plan], Lab],
+) -> None:
+    lab = make_lab(TUNNEL_PAIR)
+    tunnels = Tunnels(lab, routed=False)
+    start_bgp(lab, tunnels)
+    nodes = {
+        name: node | {"check_command": bgp_is_up(tunnels, name)}
+        for name, node in bound_to_the_vpc(lab).items()
+    }
+    pair = Pair(lab, nodes=nodes).settle()
+    assert pair.written() == []
+    assert pair.snapshot("nat-a")["uplink"]["addresses"][-1] == "check_command sh"
+
+    tunnels.cut_bgp("nat-a")
+    pair.wait_holder("a", "nat-c", within=30.0)
+    wait_until("nat-a's uplink is down", lambda: pair.verdict("nat-a", "uplink") == "down")
+    assert pair.snapshot("nat-a")["uplink"]["addresses"] == ["check_command sh"]
+    assert lab.holder("c") == "nat-c"
+
+    tunnels.cut_bgp()
+    pair.wait_holder("a", "nat-a", within=60.0)
+    assert {to for _, to in pair.written()} == {"nat-c", "nat-a"}

@@ -18,6 +18,7 @@ FAR_SITE = "10.8.0.0/16"
 FAR_HOST = "10.8.0.5"
 FAR_END = "198.51.100.99"
 PORT = 4789
+BGP = 179
 DEVICE = "tun0"
 
 TUNNEL_PAIR: Plan = replace(
@@ -31,9 +32,13 @@ TUNNEL_PAIR: Plan = replace(
 
 
 class Tunnels:
-    """The tunnels of a lab's NATs, and what cuts them."""
+    """The tunnels of a lab's NATs, and what cuts them.
 
-    def __init__(self, lab: Lab) -> None:
+    Where `routed` is false, no route leads into them: that is for a routing daemon to learn.
+    """
+
+    def __init__(self, lab: Lab, *, routed: bool = True) -> None:
+        self._routed = routed
         self._network = lab.network
         self._nats = lab.plan.nats
         internet = self._network.namespace("internet")
@@ -43,9 +48,12 @@ class Tunnels:
             f"""
 table ip tunnels {{
     set cut {{ type ipv4_addr; }}
+    set mute {{ type ifname; }}
     chain arrive {{
         type filter hook prerouting priority raw;
         ip saddr @cut udp dport {PORT} drop
+        iifname @mute tcp dport {BGP} drop
+        iifname @mute tcp sport {BGP} drop
     }}
 }}
 """,
@@ -80,6 +88,11 @@ table ip tunnel {{
         add = f"add element ip tunnels cut {{ {public} }}" if public else ""
         nft(self._network.namespace("internet"), f"flush set ip tunnels cut\n{add}\n")
 
+    def cut_bgp(self, *nodes: str) -> None:
+        """Lose what these NATs say in BGP; all else goes through their tunnels."""
+        add = f"add element ip tunnels mute {{ {', '.join(nodes)} }}" if nodes else ""
+        nft(self._network.namespace("internet"), f"flush set ip tunnels mute\n{add}\n")
+
     def _number(self, node: str) -> int:
         return [nat.name for nat in self._nats].index(node)
 
@@ -88,7 +101,8 @@ table ip tunnel {{
         yield f"link add {DEVICE} type vxlan {tunnel}"
         yield f"address add {self.near_end(nat.name)}/30 dev {DEVICE}"
         yield f"link set {DEVICE} up"
-        yield f"route add {FAR_SITE} via {self.far_end(nat.name)} dev {DEVICE}"
+        if self._routed:
+            yield f"route add {FAR_SITE} via {self.far_end(nat.name)} dev {DEVICE}"
 
     def _far(self, number: int, nat: Instance) -> Iterator[str]:
         tunnel = f"id {number + 1} local {FAR_END} remote {nat.public_address} dstport {PORT}"
