@@ -20,8 +20,10 @@ from tests.lab.plan import ECHO, EVERYWHERE, NAME_SERVER, PAIR, TRIO, Plan
 
 FILES = sorted((Path(__file__).parents[2] / "etc" / "nathb").glob("*.yaml"))
 PLANS = {len(plan.zones): plan for plan in (PAIR, TRIO)}
-LEFT_TO_THE_LAB = ("check", "preempt_delay", "region", "notify", "metrics")
-"""Keys whose values would make the test slow, or that name what the lab has not."""
+LEFT_TO_THE_LAB = ("check", "preempt_delay", "region", "notify", "metrics", "learn")
+"""Keys whose values would make the test slow, or that name what the lab has not: a transit gateway,
+a router's own programs.
+"""
 
 Where = dict[tuple[str, str], str]
 """Whom each route points at, by table and destination."""
