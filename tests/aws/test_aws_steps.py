@@ -14,7 +14,7 @@ from nathb.aws.reader import Reader
 from nathb.aws.tags import wall_clock
 from nathb.commands.plan import page
 from nathb.core.errors import CloudError, Level
-from nathb.core.model import Failure, Group, Route
+from nathb.core.model import Failure, Group, Node, Route
 from nathb.provision.audit import inspect_nodes, inspect_routes
 from nathb.provision.inventory import survey
 from nathb.provision.steps import FILE_TAG, Action, Plan, carry_out, plan
@@ -432,3 +432,32 @@ def test_a_pin_on_another_interface_of_its_peer_is_still_wrong(
     seen = survey(Reader(world.ec2), world.group)
     told = {one.subject: one for one in inspect_routes(seen, Plan(), wall_clock())}
     assert told["nat-a's pin 8.8.4.4/32"].level is Level.BAD
+
+
+# --- three zones and more -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("letters", ["acd", "acde"])
+def test_apply_pins_each_node_in_the_table_of_every_other_one(world: World, letters: str) -> None:
+    """A VPC with a public and a private subnet in each zone, and no route yet but what EC2 made."""
+    ec2, vpc = world.ec2, world.ec2.create_vpc(CidrBlock="10.1.0.0/16")["Vpc"]["VpcId"]
+    heartbeats = {f"nat-{letter}": f"8.8.{n}.8" for n, letter in enumerate(letters)}
+    enis, public, nodes = {}, {}, []
+    for number, (name, heartbeat) in enumerate(heartbeats.items()):
+        made = ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.1.{number}.0/24")
+        subnet = made["Subnet"]["SubnetId"]
+        machine = launch(ec2, name, subnet)
+        enis[name] = machine["NetworkInterfaces"][0]["NetworkInterfaceId"]
+        public[name] = table(ec2, vpc)
+        ec2.associate_route_table(RouteTableId=public[name], SubnetId=subnet)
+        home = (Route(table(ec2, vpc), ANYWHERE),)
+        nodes.append(Node(name, (heartbeat,), home, instance=machine["InstanceId"]))
+    group = replace(world.group, nodes=tuple(nodes))
+
+    assert applied(world, group) == Plan()
+
+    for name, own in public.items():
+        pins = {to: eni for to, eni in routes(world, own).items() if to.endswith("/32")}
+        assert pins == {f"{heartbeats[peer]}/32": enis[peer] for peer in enis if peer != name}
+    for node in nodes:
+        assert routes(world, node.routes[0].table)[ANYWHERE] == enis[node.name]

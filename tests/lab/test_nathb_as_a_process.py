@@ -6,13 +6,11 @@ import json
 import re
 import signal
 import time
-from collections.abc import Callable
 
 from tests.lab.api_faults import ApiFault
 from tests.lab.lab import Lab
 from tests.lab.machine import wait_until
 from tests.lab.pair import Pair
-from tests.lab.plan import TRIO, Plan
 from tests.lab.processes import nathb
 
 
@@ -123,21 +121,6 @@ def test_a_daemon_on_an_instance_that_is_not_in_the_file_says_which_are(lab: Lab
     assert done.returncode == 1
     assert "is none of the nodes of lab (nat-a i-" in done.stderr
     assert "Traceback" not in done.stderr
-
-
-def test_three_nodes_cover_for_one_another_in_the_files_order(
-    make_lab: Callable[[Plan], Lab],
-) -> None:
-    lab = make_lab(TRIO)
-    pair = Pair(lab, preempt_delay="3s").settle()
-    lab.crash("nat-c")
-    pair.wait_holder("c", "nat-d", within=10.0)
-    lab.crash("nat-d")
-    for zone in ("c", "d"):
-        pair.wait_holder(zone, "nat-a", within=10.0)
-    lab.revive("nat-c", "nat-d")
-    for zone in ("c", "d"):
-        pair.wait_holder(zone, f"nat-{zone}", within=20.0)
 
 
 def test_a_second_daemon_on_one_node_is_refused_and_the_first_goes_on(lab: Lab) -> None:
