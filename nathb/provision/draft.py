@@ -100,7 +100,9 @@ def draft(reader: Reader, machines: Sequence[EC2Instance]) -> list[Draft]:
         taken.add(heartbeat)
         routes = tuple(one for one in _routes(tables, own, instance) if one.destination not in pins)
         found: tuple[RouteMatch, ...] = ()
-        if any(_routes(shared, (), instance)) and not any(one.found for one in drafts):
+        if any(one.found for one in drafts):
+            routes = tuple(dict.fromkeys((*_routes(shared, (), instance), *routes)))
+        elif any(_routes(shared, (), instance)):
             # One node is the home of all that the others do not list.
             routes, found = (), (RouteMatch((("vpc-id", machine.vpc_id),), ANY_DESTINATION),)
         others = (one for one in tables if one.vpc_id == machine.vpc_id and one not in own)

@@ -15,7 +15,7 @@ from msgspec import Struct
 from nathb import config
 from nathb.aws.reader import Reader
 from nathb.cli import main
-from nathb.core.model import Group
+from nathb.core.model import Group, Route
 from nathb.provision.inventory import survey
 from nathb.provision.steps import Action, Plan, plan
 from tests.aws.conftest import moto_client, world  # noqa: F401  fixtures
@@ -55,6 +55,12 @@ class Shape(Struct, frozen=True):
         for made in (first, second):
             self.to_gateway(made)
         return first, second
+
+    def main_table(self) -> str:
+        """The table of the VPC that steers every subnet without one of its own."""
+        mine = [{"Name": "vpc-id", "Values": [self.vpc]}]
+        (made,) = self.ec2.describe_route_tables(Filters=mine)["RouteTables"]
+        return str(made["RouteTableId"])
 
     def to_gateway(self, table: str) -> None:
         self.ec2.create_route(
@@ -160,6 +166,43 @@ def test_vyos_with_vrrp_leaves_routes_at_eth1_and_the_draft_names_it_for_both(
     assert {step.action for step in found.steps} == {Action.CREATE, Action.TAG}
     assert not [step for step in found.steps if step.resource == private and step.destination]
     assert found.notes == ()
+
+
+def test_a_meraki_quick_start_leaves_the_branches_of_both_hubs_in_the_main_table(
+    shape: Shape, drafted: Drafted
+) -> None:
+    """The main table steers both hubs too. Each branch stays with its hub."""
+    main_table = shape.main_table()
+    shape.to_gateway(main_table)
+    for number, branch in enumerate(BRANCHES):
+        shape.ec2.create_route(
+            RouteTableId=main_table, DestinationCidrBlock=branch, InstanceId=shape.ids[number]
+        )
+    shape.switch_checks_off(*shape.enis)
+    seen = survey(Reader(shape.ec2), drafted(shape))
+    assert [seen.group.home(Route(main_table, one)) for one in BRANCHES] == ["a", "b"]
+    assert_that_only_the_tables_are_shared(plan(seen, config.digest(seen.group)))
+
+
+def test_an_eni_swap_in_the_main_table_leaves_its_routes_and_those_of_the_others_at_one_router(
+    shape: Shape, drafted: Drafted
+) -> None:
+    main_table, private = shape.main_table(), shape.table()
+    shape.to_gateway(main_table)
+    for one in (main_table, private):
+        route(shape.ec2, one, "172.16.0.0/12", shape.enis[0])
+    shape.switch_checks_off(*shape.enis)
+    seen = survey(Reader(shape.ec2), drafted(shape))
+    for one in (main_table, private):
+        assert seen.group.home(Route(one, "172.16.0.0/12")) == "a"
+    assert_that_only_the_tables_are_shared(plan(seen, config.digest(seen.group)))
+
+
+def assert_that_only_the_tables_are_shared(found: Plan) -> None:
+    """What the plan asks a person for is a table for each router, and nothing else."""
+    assert len(found.notes) == 2
+    assert all("give each public subnet a table of its own" in note.fix for note in found.notes)
+    assert {step.action for step in found.steps} == {Action.TAG}
 
 
 def test_an_eni_swap_leaves_the_routes_of_every_table_at_one_router(
