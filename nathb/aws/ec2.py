@@ -15,7 +15,16 @@ from nathb.aws.api_errors import cloud_error, request_id_of
 from nathb.aws.instances import Found, describe, describe_launch, filters_of, machines_of
 from nathb.aws.matched_tables import find_routes, read_matched
 from nathb.aws.reader import Reader, named
-from nathb.aws.routes import family, find, holder_of, host_route, leads_to, table_of
+from nathb.aws.routes import (
+    by_destination,
+    canonical,
+    family,
+    find,
+    holder_of,
+    host_route,
+    leads_to,
+    table_of,
+)
 from nathb.aws.tags import FILE_TAG, read_intent, wall_clock
 from nathb.core.ec2_state import Holding, Pin, PinState, Roster, RouteState, View
 from nathb.core.errors import CloudError, IdentityError
@@ -262,13 +271,14 @@ def reduce_view(
     `at` is monotonic; `utc` is the wall clock's idea of now, for tags that carry their end.
     """
     listed = {table.route_table_id: table for table in tables}
-    tags = [tag for one in guarded(group) if one in listed for tag in listed[one].tags]
+    shown = {one: by_destination(listed[one]) for one in guarded(group) if one in listed}
+    tags = [tag for one in shown for tag in listed[one].tags]
     return View(
         at=at,
         holdings=tuple(
             _holding(route, entry, roster)
             for route in group.routes()
-            if (entry := find(listed.get(route.table), route.destination))
+            if (entry := shown.get(route.table, {}).get(canonical(route.destination)))
         ),
         pins=_pins(group, roster, listed.get(roster.own_table)),
         intent=read_intent(tags, (node.name for node in group.nodes), utc),

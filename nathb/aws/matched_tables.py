@@ -64,11 +64,16 @@ def filters_of(group: Group) -> Iterable[Filters]:
     yield from several.values()
 
 
-def _show(table: Table, instances: Collection[Instance]) -> ShownTable:
+def properties_of(table: Table) -> frozenset[tuple[str, str]]:
+    """Return what a match may name of a table: its VPC and its tags, as filters of EC2's."""
     tags = [(f"tag:{tag.key}", tag.value) for tag in table.tags]
+    return frozenset([("vpc-id", table.vpc_id), *tags])
+
+
+def _show(table: Table, instances: Collection[Instance]) -> ShownTable:
     return ShownTable(
         table.route_table_id,
-        frozenset([("vpc-id", table.vpc_id), *tags]),
+        properties_of(table),
         tuple(
             ShownRoute(
                 canonical(entry.destination),

@@ -21,11 +21,17 @@ if TYPE_CHECKING:
 
 def find(table: Table | None, destination: str) -> RouteEntry | None:
     """Return the route that carries a destination: the static one, where there are two."""
-    if table is None:
-        return None
-    wanted = canonical(destination)
-    found = [entry for entry in table.routes if canonical(entry.destination) == wanted]
-    return min(found, key=lambda entry: entry.is_propagated, default=None)
+    return None if table is None else by_destination(table).get(canonical(destination))
+
+
+def by_destination(table: Table) -> dict[str, RouteEntry]:
+    """Return the routes by `canonical` destination: the static one, where there are two."""
+    found: dict[str, RouteEntry] = {}
+    for entry in table.routes:
+        one = found.setdefault(canonical(entry.destination), entry)
+        if one.is_propagated and not entry.is_propagated:
+            found[canonical(entry.destination)] = entry
+    return found
 
 
 def holder_of(entry: RouteEntry, instances: Iterable[Instance]) -> str:

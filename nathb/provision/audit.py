@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
+from nathb.aws.matched_tables import properties_of
 from nathb.aws.responses import EC2Instance, Interface, Tag
 from nathb.aws.routes import host_route, leads_to
 from nathb.aws.tags import DRAIN_TAG, FILE_TAG, PAUSE_TAG, REVERT_TAG, read_intent
 from nathb.core.ec2_state import Instance, InstanceState
 from nathb.core.errors import Finding, bad, good, warning
-from nathb.core.model import Node, Route
+from nathb.core.model import ANY_DESTINATION, Node, Route
 from nathb.core.text import visible
 from nathb.provision.inventory import Inventory
 from nathb.provision.steps import Action, Plan, choice, sharer
@@ -199,10 +200,34 @@ def _matches(seen: Inventory) -> Iterator[Finding]:
         if node.found and not any(node.name in names for names in seen.claims.values()):
             text = "its matches find no route that points at a node"
             yield warning(node.name, text, "correct them, or point a route at a node and try again")
+        yield from _unfound(seen, node)
     for route, (home, *others) in seen.claims.items():
         if others:
             text = f"is found by the matches of {home}, its home, and of {', '.join(others)}"
             yield warning(str(route), text, "narrow one of them, or list the route under its home")
+
+
+def _unfound(seen: Inventory, node: Node) -> Iterator[Finding]:
+    """Yield the tables with the tag of a match in which the route is not found.
+
+    Of a whole VPC that is most tables, and of `any` it is no question.
+    """
+    guarded = set(seen.group.routes())
+    tags = [one for one in node.found if any(name != "vpc-id" for name, _ in one.filters)]
+    for match in (one for one in tags if one.destination != ANY_DESTINATION):
+        for table in seen.tables.values():
+            route = Route(table.route_table_id, match.destination)
+            is_left_out = {*match.excluded} & {route.table, route.destination}
+            if (
+                is_left_out
+                or route in guarded
+                or not properties_of(table).issuperset(match.filters)
+            ):
+                continue
+            entry = seen.entry(route.table, route.destination)
+            where = "is missing" if entry is None else f"points at {entry.target or 'nowhere'}"
+            text = f"{where}, so the match of {node.name} does not find it: it is not guarded"
+            yield warning(str(route), text, f"point it at {node.name}, or leave the table out")
 
 
 def _unguarded(seen: Inventory) -> Iterator[Finding]:

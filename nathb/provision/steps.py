@@ -322,10 +322,22 @@ def _fault(entry: RouteEntry | None, holder: str, home: Instance) -> str:
 
 
 def _digest(seen: Inventory, digest: str) -> Iterator[Step]:
-    """Yield steps that leave the file's digest where every node can compare it with its own."""
+    """Yield steps that leave the file's digest where every node can compare it with its own.
+
+    A table that is found and has none, while another one has it, was added since: the file is the
+    one that was applied all the same.
+    """
+    noted = any(
+        (tag.key, tag.value) == (FILE_TAG, digest)
+        for table in {route.table for route in seen.group.routes()} & seen.tables.keys()
+        for tag in seen.tables[table].tags
+    )
+    added = {route.table for route in seen.claims} if noted else set()
     for table in dict.fromkeys(route.table for route in seen.group.routes()):
         shown = seen.tables.get(table)
         tags = {tag.key: tag.value for tag in shown.tags} if shown is not None else {}
+        if FILE_TAG not in tags and table in added:
+            continue
         if shown is not None and tags.get(FILE_TAG) != digest:
             yield Step(
                 action=Action.TAG,
