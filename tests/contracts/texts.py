@@ -31,6 +31,7 @@ from nathb.host.journal_schema import ENTRIES, LOST, lost_record, notice, record
 from nathb.host.metrics import figures
 from nathb.provision import steps
 from nathb.ui import group_file
+from nathb.ui.variables import JOURNAL, LEAVE
 from tests.contracts.recorded import round_named
 from tests.contracts.stories import events
 from tests.host.samples import SNAPSHOT, TOOK
@@ -156,7 +157,7 @@ class _Shown(Collector):
 
 
 def names() -> str:
-    """Tags, units, identifiers of the catalog, paths, exit codes."""
+    """Tags, units, identifiers of the catalog, paths, environment variables, exit codes."""
     catalog = (ROOT / "systemd/nathb.catalog").read_text()
     shipped = sorted(file.name for file in (ROOT / "systemd").iterdir() if file.suffix)
     sections = {
@@ -169,6 +170,7 @@ def names() -> str:
             f"{status_file.default_path('NAME', {})}",
             f"{status_file.dry_run_path('NAME', {})}",
         ],
+        "environment variables": [f"{one.name}={one.value}" for one in (LEAVE, JOURNAL)],
         "exit codes": [
             "0 good",
             f"{cli.EX_NO} the answer is no",
