@@ -192,9 +192,10 @@ def _node(one: Draft, finder: str) -> Iterator[str]:
         return
     yield "    routes:"
     for route in one.routes:
-        short = route.table
-        full = f"{{table: {route.table}, destination: {route.destination}}}"
-        yield f"      - {short if route.destination == '0.0.0.0/0' else full}"
+        short, to = route.table, route.destination
+        quoted = f'"{to}"' if ":" in to else to  # in braces, YAML takes a colon for a key's end
+        full = f"{{table: {route.table}, destination: {quoted}}}"
+        yield f"      - {short if to == '0.0.0.0/0' else full}"
 
 
 def _names(machines: Sequence[EC2Instance]) -> list[str]:

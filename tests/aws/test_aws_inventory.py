@@ -133,10 +133,11 @@ def test_what_has_no_pin_and_no_route_yet_gets_a_proposal_and_a_remark(world: Wo
     assert [node.heartbeat for node in group.nodes] == [(one,) for one in PROPOSED[:2]]
 
 
-def test_any_destination_that_leads_to_a_node_is_guarded(world: World) -> None:
+@pytest.mark.parametrize("destination", ["10.8.0.0/16", "::/0", "64:ff9b::/96"])
+def test_any_destination_that_leads_to_a_node_is_guarded(world: World, destination: str) -> None:
     office = table(world.ec2, world.vpc)
-    route(world.ec2, office, "10.8.0.0/16", world.enis["nat-c"])
-    assert Route(office, "10.8.0.0/16") in drafted(world).node("nat-c").routes
+    route(world.ec2, office, destination, world.enis["nat-c"])
+    assert Route(office, destination) in drafted(world).node("nat-c").routes
 
 
 @pytest.fixture

@@ -76,6 +76,14 @@ def test_a_takeover_and_a_return_of_every_kind_of_route(make_lab: Callable[[Plan
     assert reached(lab) == ["app-c"], "what comes in crosses the zone's own NAT"
     lab.faults.gateway_cut("nat-a", on=False)
 
+    # `init` drafts all of them from what EC2 shows
+    ids = [lab.instances[nat.name].instance for nat in lab.plan.nats]
+    drafted = parse(lab.run("nat-a", nathb("init", *ids)).stdout, "lab.yaml")
+    assert {(one.table, one.destination) for one in drafted.routes()} == home.keys()
+    assert [node.heartbeat for node in drafted.nodes] == [
+        (str(zone.heartbeat),) for zone in lab.plan.zones
+    ]
+
     # heartbeats and uplinks with IPv6 addresses are checked like all others
     pair = Pair(lab).settle()
     seen = pair.snapshot("nat-a")
