@@ -91,6 +91,21 @@ def test_reads_that_fail_take_no_route_away() -> None:
     assert set(stage.ec2.routes.values()) == {C}
 
 
+def test_a_table_that_another_daemon_of_the_machine_guards_is_told_once_and_left_to_it() -> None:
+    stage = world(C)
+    stage.host(C).cloud.taken = {ROUTE_C.table: "the daemon of group paris"}
+    stage.run(90.0)
+    (event,) = [one for one in stage.host(C).journal.events if one.kind.value == "route-unguarded"]
+    assert "the daemon of group paris guards this table" in event.message
+    assert guarded(stage, C) == {ROUTE_A}
+    stage.network(down=[A])
+    stage.run(10.0)
+    assert [(table, to) for _, table, to in writes(stage)] == [(ROUTE_A.table, C)]
+    stage.host(C).cloud.taken = {}
+    stage.run(60.0)
+    assert "route-found" in stage.host(C).journal.kinds()
+
+
 def test_a_reload_forgets_no_route_that_was_found() -> None:
     stage = world(C)
     stage.host(C).reload(replace(FOUND, preempt_delay=90.0))

@@ -33,7 +33,7 @@ from nathb.core.model import Done, Failure
 from nathb.core.text import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from nathb.aws.reader import Filters
@@ -60,12 +60,14 @@ class Cloud:
         utc: Callable[[], datetime] = wall_clock,
         here: str = "",
         own: Callable[[], EC2Instance] | None = None,
+        claim: Callable[[Collection[str]], Mapping[str, str]] = lambda _tables: {},
     ) -> None:
         """`client` is boto3's; `clock` gives monotonic seconds; `draw` a number from 0 to 1.
 
         `utc` is the wall clock, for tags that carry their end, and nothing else. `here` is the id
         of the instance that this process runs on, where it is known, and `own` that instance as
-        its own metadata show it, for when EC2 does not.
+        its own metadata show it, for when EC2 does not. `claim` is told the tables in which routes
+        are found, and returns those that another daemon of this machine guards, with its name.
         """
         self._client = client
         self._group = group
@@ -73,6 +75,7 @@ class Cloud:
         self._utc = utc
         self._here = here
         self._own = own
+        self._claim = claim
         self._reader = Reader(client, sleep=sleep, draw=draw)
 
     @property
@@ -173,11 +176,15 @@ class Cloud:
         """
         at, group = self._clock(), self._group
         listed = read_matched(self._reader, group) if group.finds_routes else {}
-        others = [one for one in tables_of(group, roster) if one not in listed]
-        tables = [*listed.values(), *self.tables(others)]
+        rest = [one for one in tables_of(group, roster) if one not in listed]
+        tables = [*listed.values(), *self.tables(rest)]
         claims = find_routes(group, tables, roster.instances, before)
+        others = self._claim({route.table for route in claims}) if group.finds_routes else {}
+        refused = {one: others[one.table] for one in claims if one.table in others}
+        claims = {one: nodes for one, nodes in claims.items() if one not in refused}
         group = with_found(group, claims)
-        return Resolved(group, reduce_view(at, group, roster, tables, self._utc()), claims)
+        view = reduce_view(at, group, roster, tables, self._utc())
+        return Resolved(group, view, claims, refused)
 
     def named_tables(self) -> list[Table]:
         """Return the route tables that the group lists, and those that its matches name."""

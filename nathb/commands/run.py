@@ -107,7 +107,7 @@ def _guard(
             return Ports(
                 clock=clock,
                 wire=wire,
-                cloud=Cloud(client, now, clock.monotonic, here=here, own=own),
+                cloud=Cloud(client, now, clock.monotonic, here=here, own=own, claim=lock.claim),
                 calls=background,
                 journal=notifier,
                 manager=manager,

@@ -233,6 +233,18 @@ def no_longer_found(route: Route, home: str) -> Event:
     )
 
 
+def guarded_by_another(route: Route, home: str, who: str) -> Event:
+    """Report a route that is found in a table which another daemon of this machine guards."""
+    reason = f"{who} guards this table, and two daemons would move its routes against each other"
+    return Event(
+        kind=EventKind.ROUTE_UNGUARDED,
+        message=f"{route}: not guarded: {reason}; leave the table out of one of the files",
+        route=route,
+        source=home,
+        reason=reason,
+    )
+
+
 def verdict(name: str, evidence: Evidence, *, peer: bool) -> Event:
     """Report that the uplink or a peer is now UP or DOWN."""
     up = evidence.verdict is Verdict.UP

@@ -41,6 +41,8 @@ class Resolved(Struct, frozen=True):
     view: View
     claims: dict[Route, tuple[str, ...]] = field(default_factory=dict)
     """For each route that was found, the nodes whose matches find it: the first is its home."""
+    refused: dict[Route, str] = field(default_factory=dict)
+    """The routes that were found in tables of another group's daemon on this machine: whose."""
 
 
 def plain(group: Group) -> Group:

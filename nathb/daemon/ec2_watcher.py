@@ -5,7 +5,7 @@ own, and the last good answer stays until there is a newer one (R10).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterator
 
 from msgspec.structs import replace
 
@@ -44,6 +44,8 @@ class EC2Watcher:
         """With the routes that were found in the last view; the file's own where none are."""
         self.claims: dict[Route, tuple[str, ...]] | None = None
         """The nodes whose matches find each of these; None before the first such view."""
+        self._refused: dict[Route, str] = {}
+        """Found routes that another daemon of this machine guards."""
         self.roster: Roster | None = None
         self.view: View | None = None
         self.addresses: dict[str, tuple[str, ...]] = {}
@@ -67,7 +69,7 @@ class EC2Watcher:
             self.roster, self.view = old.roster, old.view
             self.resolved = with_found(self.group, old.claims or {})
         if self.group.finds_routes:
-            self.claims = old.claims
+            self.claims, self._refused = old.claims, old._refused
         self.addresses = old.addresses
         self._failed = dict(old._failed)
 
@@ -123,10 +125,13 @@ class EC2Watcher:
             return
         before = self._failed.pop(key, None)
         recovered = schedule.succeeded()
-        claims = self.claims
+        claims, refused = self.claims, self._refused
         self._keep(key, answer)
+        for route, who in self._refused.items():
+            if route not in refused:
+                yield events.guarded_by_another(route, self.me, who)
         if claims is not None and self.claims is not claims:
-            yield from _changes(claims, self.claims or {})
+            yield from _changes(claims, self.claims or {}, self._refused)
         if key == ROSTER and self._unread():
             yield from self._partly_lost(before)
         elif recovered or (key == ROSTER and before is not None):
@@ -261,6 +266,7 @@ class EC2Watcher:
 
     def _guard(self, answer: Resolved) -> None:
         """Go on with what was found now; where it is the same, with the group that knows it."""
+        self._refused = answer.refused
         if answer.claims != self.claims:
             self.claims = answer.claims
         if answer.group != self.resolved:
@@ -268,14 +274,16 @@ class EC2Watcher:
 
 
 def _changes(
-    before: dict[Route, tuple[str, ...]], after: dict[Route, tuple[str, ...]]
+    before: dict[Route, tuple[str, ...]],
+    after: dict[Route, tuple[str, ...]],
+    refused: Collection[Route],
 ) -> Iterator[Event]:
     """Yield an event for each route that was found, is found elsewhere, or is found no more."""
     for route, nodes in after.items():
         if nodes != before.get(route):
             yield events.found(route, nodes)
     for route, nodes in before.items():
-        if route not in after:
+        if route not in after and route not in refused:
             yield events.no_longer_found(route, nodes[0])
 
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
+import threading
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -29,7 +30,7 @@ from nathb.core.errors import HeldError
 from nathb.host.status_file import MODE, RUNTIME
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from nathb.core.model import Group
 
@@ -61,7 +62,7 @@ class Holder(Struct, frozen=True):
 
 
 class Lock:
-    """What keeps other daemons of a group, or of its tables, from starting. Used by one thread.
+    """What keeps other daemons of a group, or of its tables, from starting.
 
     `place` is the daemon's own directory. A dry run has its own place and lock, and guards no
     table.
@@ -76,6 +77,10 @@ class Lock:
         self._dry_run = dry_run
         self._since = time.strftime("%Y-%m-%d %H:%M:%S")
         self._handles: list[int] = []
+        self._group = self._file = ""
+        self._named: tuple[str, ...] = ()
+        self._found: frozenset[str] = frozenset()
+        self._alone = threading.Lock()  # `claim` is called in the background
 
     def take(self, group: Group, file: Path) -> str:
         """Hold the group and its tables until `close`; return why that could not be written.
@@ -113,10 +118,32 @@ class Lock:
         with _turn(self._shared):
             self._claim(group, file)
 
+    def claim(self, tables: Collection[str]) -> dict[str, str]:
+        """Hold the tables in which routes are found, in the place of those of the last time.
+
+        Returns those that another daemon of this machine guards, and so not this one: who does.
+        May be called by any thread.
+        """
+        if self._dry_run:
+            return {}
+        with _turn(self._shared), self._alone:
+            others = {
+                table: f"the daemon of group {one.group} ({one})"
+                for one in self._others(self._group)
+                for table in one.tables
+                if table in tables
+            }
+            found = frozenset(tables) - others.keys()
+            if found != self._found:
+                self._found = found
+                self._write()
+        return others
+
     def close(self) -> None:
         """Let go."""
-        while self._handles:
-            os.close(self._handles.pop())
+        with self._alone:
+            while self._handles:
+                os.close(self._handles.pop())
 
     def _paths(self, group: str) -> list[Path]:
         own = self._place / "lock"
@@ -125,17 +152,26 @@ class Lock:
     def _claim(self, group: Group, file: Path) -> None:
         named = {*(one.table for one in group.routes()), *group.matches}
         tables = () if self._dry_run else tuple(sorted(named))
-        others = [one for one in holders(self._shared) if one.group != group.name]
-        for other in others:
+        for other in self._others(group.name):
             if both := sorted({*other.tables} & {*tables}):
                 raise HeldError(
                     f"{both[0]}: is guarded on this machine by the daemon of group {other.group} "
                     f"too ({other}), and two daemons would move its routes against each other; "
                     f"name each route table in one file only, or end the other: {other.end}"
                 )
-        holder = Holder(
-            group.name, str(file.absolute()), os.getpid(), self._since, self._by_service, tables
-        )
+        with self._alone:
+            self._group, self._file, self._named = group.name, str(file.absolute()), tables
+            if not group.finds_routes:
+                self._found = frozenset()
+            self._write()
+
+    def _others(self, group: str) -> list[Holder]:
+        return [one for one in holders(self._shared) if one.group != group]
+
+    def _write(self) -> None:
+        """Say in the files of the lock what is held."""
+        tables = tuple(sorted({*self._named, *self._found}))
+        holder = Holder(self._group, self._file, os.getpid(), self._since, self._by_service, tables)
         for handle in self._handles:
             with suppress(OSError):  # a lock of root's, which we hold and may not write
                 os.pwrite(handle, msgspec.json.encode(holder).ljust(_size(handle)), 0)

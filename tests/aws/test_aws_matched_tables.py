@@ -25,7 +25,7 @@ from tests.aws.test_aws_tags import NOON
 from tests.aws.world import ANYWHERE, World, launch, route, table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from tests.aws.scripted import Server
 
@@ -151,6 +151,23 @@ def test_a_read_that_fails_in_part_shows_no_table_to_be_gone(
     roster = Cloud(world.ec2, tagged).roster("nat-a")
     with pytest.raises(CloudError):
         scripted_cloud(tagged).resolved(roster)
+
+
+def test_a_table_of_another_daemon_of_this_machine_is_left_out_and_named(
+    world: World, tagged: Group
+) -> None:
+    theirs, asked = world.private["nat-c"], []
+
+    def claim(tables: Collection[str]) -> dict[str, str]:
+        asked.append(set(tables))
+        return {theirs: "the daemon of group paris"}
+
+    cloud = Cloud(world.ec2, tagged, claim=claim)
+    resolved = cloud.resolved(cloud.roster("nat-a"))
+    assert asked == [set(world.private.values())]
+    assert resolved.refused == {Route(theirs, ANYWHERE): "the daemon of group paris"}
+    assert found(resolved.group)["nat-c"] == ()
+    assert [one.route.table for one in resolved.view.holdings] == [world.private["nat-a"]]
 
 
 def test_what_operators_ask_is_written_on_the_tables_that_are_found_and_read_from_them(

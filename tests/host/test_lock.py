@@ -14,7 +14,7 @@ import pytest
 from msgspec.structs import replace
 
 from nathb.core.errors import HeldError
-from nathb.core.model import Group, Node, Route
+from nathb.core.model import Group, Node, Route, RouteMatch
 from nathb.host.lock import Lock, holders
 
 ROOT = Path(__file__).parents[2]
@@ -204,3 +204,33 @@ def test_everybody_may_see_who_holds_it_whatever_the_umask(lock: Make, run: Path
     assert {one.stat().st_mode & 0o777 for one in (run, run / "tokyo")} == {0o755}
     modes = {one.stat().st_mode & 0o777 for one in (run / "tokyo/lock", run / ".tokyo.lock")}
     assert modes == {0o644}
+
+
+def test_a_table_in_which_a_route_is_found_is_left_to_the_daemon_that_guards_it(lock: Make) -> None:
+    match = RouteMatch((("vpc-id", "vpc-1"),), "any")
+    finds = replace(OSAKA, nodes=(replace(OSAKA.nodes[0], found=(match,)),))
+    tokyo, osaka, paris = lock(), lock("osaka"), lock("paris")
+    tokyo.take(TOKYO, FILE)
+    osaka.take(finds, FILE)
+    (who,) = osaka.claim({"rtb-1", "rtb-3"}).items()
+    assert who[0] == "rtb-1"
+    assert who[1].startswith(f"the daemon of group tokyo (process {os.getpid()}")
+    paris.take(replace(finds, name="paris", nodes=TOKYO.nodes[:0]), FILE)
+    assert set(paris.claim({"rtb-2", "rtb-3", "rtb-4"})) == {"rtb-2", "rtb-3"}
+    tokyo.close()
+    assert osaka.claim({"rtb-1"}) == {}
+    assert paris.claim({"rtb-3"}) == {}
+
+
+def test_the_same_match_in_two_files_is_refused_like_the_same_table(lock: Make) -> None:
+    match = RouteMatch((("tag:nathb", "nat-a"),), "0.0.0.0/0")
+    lock().take(replace(TOKYO, nodes=(replace(TOKYO.nodes[0], found=(match,)),)), FILE)
+    with pytest.raises(HeldError, match="tag:nathb=nat-a: is guarded on this machine"):
+        lock("osaka").take(replace(OSAKA, nodes=(replace(OSAKA.nodes[0], found=(match,)),)), FILE)
+
+
+def test_a_dry_run_claims_no_table_that_it_finds(lock: Make) -> None:
+    lock().take(TOKYO, FILE)
+    other = lock("osaka", dry_run=True)
+    other.take(OSAKA, FILE)
+    assert other.claim({"rtb-1"}) == {}

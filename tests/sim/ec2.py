@@ -295,6 +295,8 @@ class SimCloud:
     refused: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.taken: dict[str, str] = {}
+        """Tables that another daemon of the machine guards, and who."""
         self.shown: set[Route] = set()
         """The routes that EC2 has shown at a node to this process."""
         self.named: set[Route] = set()
@@ -320,11 +322,13 @@ class SimCloud:
         view = self.ec2.view(roster, self.left_at, tuple(self.ec2.routes))
         claims = resolve(self.group, show(view.holdings, self._shown_holder), before)
         self.shown |= {seen.route for seen in view.holdings if seen.node}
+        refused = {one: self.taken[one.table] for one in claims if one.table in self.taken}
+        claims = {one: nodes for one, nodes in claims.items() if one not in refused}
         group = with_found(self.group, claims)
         self.named |= set(claims)
         routes = set(group.routes())
         holdings = tuple(seen for seen in view.holdings if seen.route in routes)
-        return Resolved(group, replace(view, holdings=holdings), claims)
+        return Resolved(group, replace(view, holdings=holdings), claims, refused)
 
     def _shown_holder(self, seen: Holding) -> str:
         if not seen.is_blackhole:
