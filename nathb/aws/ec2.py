@@ -176,7 +176,9 @@ class Cloud:
         """
         at, group = self._clock(), self._group
         listed = read_matched(self._reader, group) if group.finds_routes else {}
-        rest = [one for one in tables_of(group, roster) if one not in listed]
+        learned = group.learn.vpc_tables if group.learn is not None else ()
+        wanted = dict.fromkeys([*tables_of(group, roster), *learned])
+        rest = [one for one in wanted if one not in listed]
         tables = [*listed.values(), *self.tables(rest)]
         claims = find_routes(group, tables, roster.instances, before)
         others = self._claim({route.table for route in claims}) if group.finds_routes else {}

@@ -41,6 +41,7 @@ from nathb.host.trusted_path import owners_of_machine
 from nathb.provision.audit import inspect_nodes, inspect_routes
 from nathb.provision.forwarding import inspect_forwarding
 from nathb.provision.inventory import Inventory, survey
+from nathb.provision.learning import inspect_learning
 from nathb.provision.permissions import inspect_permissions
 from nathb.provision.proof import Proof
 from nathb.provision.reachability import inspect_reach
@@ -182,6 +183,7 @@ def _everything(
     yield from inspect_nodes(seen, planned)
     yield from inspect_routes(seen, planned, wall_clock())
     yield from _access(reader, seen)
+    yield from inspect_learning(reader, seen)
     try:
         yield from inspect_permissions(client, seen)
     except CloudError as error:

@@ -45,8 +45,8 @@ def add_parser(verbs: Any) -> None:
         metavar=names,
         default="",
         help="also what these need: `apply` (with replace), `check` (`check --aws`), `drain` "
-        "(with pause, revert and drill), `prove` (`check --prove`), `sns` (included anyway where "
-        "the file names a topic)",
+        "(with pause, revert and drill), `prove` (`check --prove`), `sns` and `learn` (included "
+        "anyway where the file names a topic, or has `learn`)",
     )
     verb.add_argument("--account", metavar="ID", default=ANY, help="the account, twelve digits")
     verb.add_argument(
@@ -85,6 +85,8 @@ def _document(given: argparse.Namespace) -> dict[str, Any]:
     wanted = features(given.features)
     if Feature.SNS in wanted and not group.notify.sns:
         raise UsageError("--features sns: the file names no topic; add `notify: {sns: arn:…}`")
+    if Feature.LEARN in wanted and group.learn is None:
+        raise UsageError("--features learn: the file has no `learn`, so leave it out")
     limit = vpc(given.vpc)
     region = _region(group)
     place = Place(

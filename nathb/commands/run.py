@@ -16,9 +16,10 @@ from nathb import config
 from nathb.aws.client import make_client
 from nathb.aws.ec2 import Cloud, find_me
 from nathb.aws.imds import Metadata
+from nathb.aws.learned_routes import LearnedRoutes
 from nathb.core.errors import CloudError, UsageError
 from nathb.core.model import Failure, Group
-from nathb.core.ports import Ports
+from nathb.core.ports import LearnPorts, Ports
 from nathb.daemon.agent import Agent
 from nathb.daemon.loop import GOING_DOWN, Service
 from nathb.daemon.metrics_exporter import Prometheus
@@ -28,6 +29,7 @@ from nathb.host.check_command import CheckCommand
 from nathb.host.clock import Clock
 from nathb.host.journal import Journal
 from nathb.host.lock import Lock
+from nathb.host.prefix_reader import PrefixReader
 from nathb.host.sd_notify import Manager
 from nathb.host.status_file import default_path, dry_run_path, is_service, publish
 from nathb.host.streams import WARNING, complain
@@ -99,6 +101,7 @@ def _guard(
         journal = Journal(group.name, me, to_socket=to_socket)
         notifier = Notifier(journal, me)
         prometheus = Prometheus(status, journal)
+        readers: list[PrefixReader] = []
 
         def ports(now: Group) -> Ports:
             if not given.dry_run:
@@ -115,6 +118,7 @@ def _guard(
                 resolve=resolve,
                 check=check_command.run,
                 jitter=random.random,
+                learn=_learn(now, client, readers),
             )
 
         agent = Agent(
@@ -130,10 +134,21 @@ def _guard(
             service.run([*wire.filenos(), background.fileno()])
         finally:
             check_command.stop()
+            for reader in readers:
+                reader.stop()
             prometheus.close()
             notifier.close()
             journal.close(timeout=0.5)  # within the two seconds that a stop may take
     return 0
+
+
+def _learn(group: Group, client: Any, readers: list[PrefixReader]) -> LearnPorts | None:
+    """Return the ports of learned routes, if the file has any; its reader joins `readers`."""
+    if group.learn is None:
+        return None
+    reader, tables = PrefixReader(group.learn), LearnedRoutes(client, group.learn)
+    readers.append(reader)
+    return LearnPorts(reader.read, tables.shown, tables.write)
 
 
 def _node(group: Group, named: str | None, cloud: Cloud, manager: Manager) -> tuple[str, str]:

@@ -4,6 +4,7 @@
     yaml_reader  bytes to values that know their line and path, within bounds
     values       what the text of one value may be
     schema       the keys, what each takes, and how they must agree
+    learn_schema those of the block `learn`
     lint         what is legal and yet unwise
     route_match  matches, which find routes
     edit         another instance for a node, comments kept

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 from nathb.config.values import duration_text, networks
 from nathb.core.errors import Mistake
+from nathb.core.learned import is_within
 from nathb.core.model import Preempt, parts_of
 from nathb.core.text import crosses_gateway, host_of, is_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from nathb.core.model import Group, Node, Uplink
+    from nathb.core.model import Group, Learn, Node, Uplink
 
 PathAndText = tuple[str, str]
 """Of one warning."""
@@ -45,6 +46,8 @@ def find_warnings(group: Group, file: str = "") -> tuple[Mistake, ...]:
     found = [*_check_uplink("uplink", group.uplink), *_check_timers(group), *_check_notify(group)]
     for node in group.nodes:
         found += [*_check_node(node), *_check_sight(group, node)]
+    if group.learn is not None:
+        found += _check_learn(group.learn)
     return tuple(Mistake(file or f"{group.name}.yaml", 0, path, text) for path, text in found)
 
 
@@ -133,6 +136,23 @@ def _check_sight(group: Group, node: Node) -> Iterator[PathAndText]:
             f"{node.name} that it cannot serve; choose an address beyond its tunnel, or write "
             "preempt: manual",
         )
+
+
+BRIEF = 60.0
+"""Seconds in which a BGP session that restarts may not have all of its prefixes again."""
+
+
+def _check_learn(learn: Learn) -> Iterator[PathAndText]:
+    if learn.withdraw_after < BRIEF:
+        yield (
+            "learn.withdraw_after",
+            f"{duration_text(learn.withdraw_after)} is short: a BGP session that restarts takes "
+            "its routes with it; write 1m or more",
+        )
+    for block in learn.allow:
+        outer = [other for other in learn.allow if other != block and is_within(block, other)]
+        if outer:
+            yield "learn.allow", f"{block} is part of {outer[0]}; remove it"
 
 
 def _resolver(text: str) -> str:

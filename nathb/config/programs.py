@@ -2,7 +2,24 @@
 
 from __future__ import annotations
 
+from nathb.config.value_reader import ValueReader
 from nathb.config.values import InvalidValueError, quote
+from nathb.config.yaml_reader import Mapping, Sequence, Value
+
+
+def read_command(reader: ValueReader, value: Value) -> tuple[str, ...] | None:
+    """Read a program and its arguments: a list, for no shell divides a line into words."""
+    if isinstance(value, Mapping):
+        reader.mistakes.add(value, "expected a list; write the program, then its arguments")
+        return None
+    items = value.items if isinstance(value, Sequence) else (value,)
+    if not items:
+        reader.mistakes.add(value, "the list is empty; write the program, then its arguments")
+    words = [
+        reader.single(parse_argument if at else parse_program)(item)
+        for at, item in enumerate(items)
+    ]
+    return tuple(word for word in words if word is not None)
 
 
 def parse_program(text: str) -> str:

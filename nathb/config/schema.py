@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from nathb.config import values
-from nathb.config.programs import parse_argument, parse_program
+from nathb.config import learn_schema, values
+from nathb.config.programs import read_command
 from nathb.config.route_match import read_match
 from nathb.config.value_reader import Reader, ValueReader, meant_keys
 from nathb.config.values import Count, Duration, Parser
@@ -104,7 +104,8 @@ DISTINCT = {
 
 def read(top: Mapping, mistakes: Mistakes) -> dict[str, Any]:
     """Read the top level: what Group takes, by name, as far as it is free of mistakes."""
-    return _GroupReader(mistakes, REQUIRED, DISTINCT).top(top)
+    required, distinct = REQUIRED | learn_schema.REQUIRED, DISTINCT | learn_schema.DISTINCT
+    return _GroupReader(mistakes, required, distinct).top(top)
 
 
 class _GroupReader(ValueReader):
@@ -113,7 +114,7 @@ class _GroupReader(ValueReader):
     def top(self, top: Mapping) -> dict[str, Any]:
         readers: dict[str, Reader] = {
             "uplink": self._uplink(),
-            "check_command": self._command,
+            "check_command": lambda value: read_command(self, value),
             "nodes": self._nodes,
             "check": self._check,
         }
@@ -121,6 +122,7 @@ class _GroupReader(ValueReader):
         readers |= {
             "notify": self._block(NOTIFY, Notify, "sns: arn:aws:sns:REGION:ACCOUNT:NAME"),
             "metrics": self._block(METRICS, Metrics, "listen: 127.0.0.1:9477"),
+            "learn": lambda value: learn_schema.read(self, value),
         }
         is_own = _has_own_uplinks(top.entries.get("nodes"))
         found = self.keys(top, readers, required=("nodes",) if is_own else ("uplink", "nodes"))
@@ -186,7 +188,7 @@ class _GroupReader(ValueReader):
             "routes": self.one_or_more(self._route, can_be_empty=True),
             "uplink": self._uplink(name),
             "interface": self.single(values.parse_interface),
-            "check_command": self._command,
+            "check_command": lambda value: read_command(self, value),
         }
         found = self.keys(block, readers, required=("heartbeat",))
         ways = {"instance", "match"}
@@ -203,20 +205,6 @@ class _GroupReader(ValueReader):
             routes=tuple(one for one in routes if isinstance(one, Route)),
             found=tuple(one for one in routes if isinstance(one, RouteMatch)),
         )
-
-    def _command(self, value: Value) -> tuple[str, ...] | None:
-        """Read a program and its arguments: a list, for no shell divides a line into words."""
-        if isinstance(value, Mapping):
-            self.mistakes.add(value, "expected a list; write the program, then its arguments")
-            return None
-        items = value.items if isinstance(value, Sequence) else (value,)
-        if not items:
-            self.mistakes.add(value, "the list is empty; write the program, then its arguments")
-        words = [
-            self.single(parse_argument if at else parse_program)(item)
-            for at, item in enumerate(items)
-        ]
-        return tuple(word for word in words if word is not None)
 
     def _match(self, value: Value) -> tuple[tuple[str, str], ...] | None:
         block = self.mapping(value, 'tags such as {"tag:Name": nat-a}')

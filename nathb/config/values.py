@@ -59,6 +59,8 @@ INSTANCE_ID = Id("i", "an instance")
 ENI_ID = Id("eni", "a network interface")
 TABLE_ID = Id("rtb", "a route table")
 PREFIX_LIST_ID = Id("pl", "a prefix list")
+GATEWAY_TABLE_ID = Id("tgw-rtb", "a transit gateway's route table")
+ATTACHMENT_ID = Id("tgw-attach", "a transit gateway attachment")
 
 
 def parse_region(text: str) -> str:

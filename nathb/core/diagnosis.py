@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from nathb.core import events
@@ -17,12 +18,14 @@ from nathb.core.memory import WriteState
 from nathb.core.model import Preempt, Rule, Verdict
 from nathb.core.node_service import SERVES, Service, evidence_of, gone, service_of
 from nathb.core.snapshot import FailedRead, Home, Snapshot, Write
-from nathb.core.text import format_age, format_evidence
+from nathb.core.text import counted, format_age, format_evidence
 
 EC2 = "EC2"
 OPERATORS = "operators"
 FILE = "file"
-"""Subjects that are neither a node nor a route: EC2 as such, what operators asked for, the file."""
+LEARNED = "learned"
+"""Subjects that are neither a node nor a route: EC2 as such, what operators asked for, the file,
+and learned routes."""
 RECENT = 60.0
 """Seconds for which a failed move is shown: one that is still due is tried again sooner."""
 VOID = {PinState.MISSING, PinState.ELSEWHERE}
@@ -41,7 +44,11 @@ def diagnose(snapshot: Snapshot, clock: Callable[[float], str]) -> tuple[Finding
     spells a moment in monotonic seconds as the reader's clock shows it.
     """
     found = [*_nodes(snapshot), *_reading(snapshot, clock)]
-    found += [*_files(snapshot), *intended(snapshot.group, _intent(snapshot))]
+    found += [
+        *_files(snapshot),
+        *_learned(snapshot, clock),
+        *intended(snapshot.group, _intent(snapshot)),
+    ]
     for home in snapshot.homes:
         found += [_route(snapshot, home), *_failed(snapshot, home)]
     return tuple(found)
@@ -123,6 +130,26 @@ def _last_view(snapshot: Snapshot) -> str:
 def _is_usable(snapshot: Snapshot) -> bool:
     view = snapshot.view
     return view is not None and snapshot.at - view.at <= snapshot.view_max_age
+
+
+def _learned(snapshot: Snapshot, clock: Callable[[float], str]) -> Iterator[Finding]:
+    """Yield how many prefixes the router knows, how many routes they have, and since when it
+    cannot be read.
+    """
+    status = snapshot.learned
+    if status is UNSET:
+        return
+    made = "" if status.made is None else f"; this node has made {counted(status.made, 'route')}"
+    refused = f"; {counted(status.refused, 'prefix')} without a route" if status.refused else ""
+    known = f"{counted(status.known, 'prefix')} known{made}{refused}"
+    if status.failing_since is not None:
+        since = f"{clock(status.failing_since)} ({format_age(snapshot.at - status.failing_since)})"
+        text = f"the router cannot be read since {since}: {status.error}; {known}"
+        yield warning(LEARNED, text, "correct the command or the file that `learn` names")
+    elif status.read_at is None:
+        yield good(LEARNED, "the router is not read yet")
+    else:
+        yield good(LEARNED, known)
 
 
 def _files(snapshot: Snapshot) -> Iterator[Finding]:

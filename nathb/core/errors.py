@@ -3,6 +3,7 @@
     NathbError
     ├── FileError               the file is absent, unreadable or wrong; carries every mistake
     ├── BlindError              a check could not be sent: the outcome is Blind, never Missed
+    ├── ReadingError            the prefixes that the router knows could not be read: Blind
     ├── ResolveError            a host name has no address that could be pinged
     ├── IdentityError           which node or region this machine is could not be learned
     ├── CloudError              EC2 did not do what was asked; `failure` says in which way
@@ -72,6 +73,10 @@ class BlindError(NathbError):
 
 class ResolveError(NathbError):
     """A host name has no usable address now; the addresses last known may still serve."""
+
+
+class ReadingError(NathbError):
+    """What the router knows could not be read, so nothing may be concluded from it."""
 
 
 class IdentityError(NathbError):

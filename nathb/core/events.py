@@ -67,6 +67,13 @@ class EventKind(Enum):
     UNTOLD = "untold"
     FILE_DIFFERS = "file-differs"
     FILE_SAME = "file-same"
+    LEARNED = "learned"
+    WITHDRAWN = "withdrawn"
+    LEARN_WOULD = "learn-would"
+    LEARN_REFUSED = "learn-refused"
+    LEARN_FAILED = "learn-failed"
+    LEARN_BLIND = "learn-blind"
+    LEARN_SIGHTED = "learn-sighted"
 
 
 TRANSITIONS = frozenset(

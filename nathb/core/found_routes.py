@@ -13,6 +13,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from nathb.core.ec2_state import View
+from nathb.core.learned import homes_of, is_learned
 from nathb.core.model import ANY_DESTINATION, Group, Node, Route, RouteMatch
 from nathb.core.text import host_of
 
@@ -76,12 +77,19 @@ def resolve(
     its table matches: EC2 may have forgotten the interface that a blackhole points at. Without that
     memory, after a restart, such a blackhole is found where its match names the destination. Routes
     at gateways and at interfaces of others are not found. A listed route is its own node's, and a
-    pin is nobody's.
+    pin is nobody's. Routes that were learned are found too (`core.learned`).
     """
     listed = set(group.routes())
     pins = {str(ip_network(host_of(one))) for node in group.nodes for one in node.heartbeat}
     found: dict[Route, tuple[str, ...]] = {}
+    learned: list[Route] = []
     for table in tables:
+        learned += [
+            route
+            for shown in table.routes
+            if is_learned(group, route := Route(table.table, shown.destination))
+            and (shown.node or shown.leads_nowhere or route in before)
+        ]
         matches = [(node, one) for node in group.nodes for one in _matching(node, table)]
         if not matches:
             continue
@@ -94,6 +102,9 @@ def resolve(
             )
             if names and route not in listed:
                 found[route] = tuple(names)
+    homes = {route: group.home(route) for route in listed}
+    homes |= {route: names[0] for route, names in found.items()}
+    found |= {route: (home,) for route, home in homes_of(group, homes, learned)}
     return {route: found[route] for route in sorted(found)}  # however EC2 lists the tables
 
 

@@ -167,6 +167,39 @@ class Metrics(Recorded, frozen=True):
     listen: str = ""
 
 
+class Learn(Recorded, frozen=True):
+    """The `learn` block: prefixes that the router knows become routes. Seconds.
+
+    They are read from the output of `command`, or from `file`: one of the two is given. `into` are
+    route tables of the VPC (rtb-…) and of a transit gateway (tgw-rtb-…); in the latter, routes
+    point at `attachment`. Nothing outside of `allow` is created or withdrawn.
+    """
+
+    into: tuple[str, ...]
+    allow: tuple[str, ...]
+    command: tuple[str, ...] = ()
+    file: str = ""
+    attachment: str = ""
+    at_most: int = 50
+    interval: float = 10.0
+    withdraw_after: float = 300.0
+
+    @property
+    def vpc_tables(self) -> tuple[str, ...]:
+        """Those of `into` that are route tables of the VPC."""
+        return tuple(table for table in self.into if not is_gateway_table(table))
+
+    @property
+    def gateway_tables(self) -> tuple[str, ...]:
+        """Those of `into` that are route tables of a transit gateway."""
+        return tuple(table for table in self.into if is_gateway_table(table))
+
+
+def is_gateway_table(table: str) -> bool:
+    """Whether an id is that of a transit gateway's route table."""
+    return table.startswith("tgw-")
+
+
 class Group(Recorded, frozen=True, dict=True):
     """The file: nodes that cover for one another, and how patient they are. Seconds.
 
@@ -187,6 +220,7 @@ class Group(Recorded, frozen=True, dict=True):
     notify: Notify = Notify()
     metrics: Metrics = Metrics()
     check_command: tuple[str, ...] = ()
+    learn: Learn | None = None
 
     def node(self, name: str) -> Node:
         """Return the node of that name; KeyError when the group has none."""
@@ -221,7 +255,7 @@ class Group(Recorded, frozen=True, dict=True):
     @property
     def finds_routes(self) -> bool:
         """Whether some of its routes are found in what EC2 shows, and not listed."""
-        return any(node.found for node in self.nodes)
+        return self.learn is not None or any(node.found for node in self.nodes)
 
     @property
     def matches(self) -> frozenset[str]:

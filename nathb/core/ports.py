@@ -13,6 +13,7 @@ from msgspec import Struct
 from nathb.core.ec2_state import Roster, View
 from nathb.core.events import Event
 from nathb.core.found_routes import Resolved
+from nathb.core.learned import Change, ShownTables
 from nathb.core.model import Done, Move, Outcome, Route
 from nathb.core.snapshot import Snapshot
 
@@ -106,6 +107,17 @@ class Clock(Protocol):
         ...
 
 
+class LearnPorts(Struct, frozen=True):
+    """What learned routes take; all of it blocks, so it is called in the background."""
+
+    read: Callable[[], frozenset[str]]
+    """Returns the prefixes that the router knows; ReadingError when they cannot be read."""
+    shown: Callable[[Roster, frozenset[str]], ShownTables]
+    """Returns what these tables show; CloudError when it fails."""
+    write: Callable[[Change, Roster, float], Done]
+    """Creates or deletes one route, unless it is later than that by then; CloudError."""
+
+
 class Ports(Struct, frozen=True):
     """All that an agent is handed."""
 
@@ -124,3 +136,5 @@ class Ports(Struct, frozen=True):
     why it was not Heard."""
     jitter: Callable[[], float]
     """A new number in [0, 1) at each call."""
+    learn: LearnPorts | None = None
+    """None where the file has no `learn`."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from nathb.core.damping import Penalty
 from nathb.core.ec2_state import InstanceState, View
+from nathb.core.learned import LearnStatus
 from nathb.core.memory import RouteMemory, WriteState
 from nathb.core.model import Evidence, Preempt, Route, Ruling
 
@@ -104,6 +105,8 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     """Of this node's file; the view has those that were applied (R17)."""
     accepted: tuple[Write, ...] = ()
     """The last write of this node to each route that EC2 accepted, until a view contradicts it."""
+    learned: LearnStatus | UnsetType = UNSET
+    """How learned routes stand; left out where the file has no `learn`."""
 
 
 def write_of(route: Route, memory: RouteMemory, view: View | None) -> Write | None:

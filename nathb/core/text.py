@@ -54,6 +54,12 @@ def format_evidence(what: str, evidence: Evidence) -> str:
     return f"{what} {addresses} has never answered{since} ({missed})"
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, as in `1 prefix` and `2 prefixes`."""
+    plural = f"{noun}es" if noun.endswith("x") else f"{noun}s"
+    return f"{number} {noun if number == 1 else plural}"
+
+
 def visible(text: str) -> str:
     """Return text that others wrote (a tag, a name) on one line, all of it to be seen.
 

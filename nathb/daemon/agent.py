@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from nathb import __version__
@@ -30,6 +31,7 @@ from nathb.core.split import Split, follow
 from nathb.core.subject import UPLINK
 from nathb.core.text import format_duration
 from nathb.daemon.ec2_watcher import BRISK, EC2Watcher
+from nathb.daemon.learner import Learner, Situation
 from nathb.daemon.mover import Mover
 from nathb.daemon.reporter import Reporter
 
@@ -80,6 +82,7 @@ class Agent:
         self.leaving = False
         self.undrained: dict[str, float] = {}
         self.revert_since: float | None = None
+        self.learner: Learner | None = None
         self.splits: dict[str, Split] = {}
         self.evidence: dict[str, Evidence] = {}
         """How the uplink and each peer stand in this round."""
@@ -100,8 +103,12 @@ class Agent:
         self._decide(now, self._judge(now))
         self._probe(now)
         self.ec2_watcher.look(now)
+        if self.learner is not None:
+            self.reporter.emit_all(self.learner.step(now, self._situation(now)))
         self.reporter.report(now, self.status, lambda: self.snapshot(now))
         due_at = min(self.prober.wake_at(), self.ec2_watcher.wake_at(now))
+        if self.learner is not None:
+            due_at = min(due_at, self.learner.wake_at(now))
         self._expected_at = min(now + IDLE, max(now, due_at))
         return self._expected_at
 
@@ -134,8 +141,8 @@ class Agent:
 
     @property
     def idle(self) -> bool:
-        """Whether no move is under way, so that the process may end."""
-        return self.mover.idle
+        """Whether nothing is being written, so that the process may end."""
+        return self.mover.idle and (self.learner is None or self.learner.idle)
 
     def emit(self, event: Event) -> None:
         """Report an event that this process' surroundings have brought about."""
@@ -155,6 +162,10 @@ class Agent:
         self.ec2_watcher = EC2Watcher(self.ports, group, self.me)
         self.group = self.ec2_watcher.resolved
         self.prober.set_uplink(*self.ec2_watcher.uplink())
+        before, learn = self.learner, group.learn
+        self.learner = None if learn is None else Learner(self.ports, group, self.me, learn)
+        if self.learner is not None and before is not None:
+            self.learner.carry_on_from(before)
         self._expected_at = float("inf")
 
     # --- read -------------------------------------------------------------------------------
@@ -211,6 +222,8 @@ class Agent:
                 self.reporter.emit_all(self.ec2_watcher.learn(ticket, answer, now))
             elif isinstance(ticket, LocalRun) and ticket.check is self.prober.local:
                 self._checked(ticket.check, answer, now)
+            elif self.learner is not None and self.learner.owns(ticket):
+                self.reporter.emit_all(self.learner.take_in(ticket, answer, now))
         if self.ec2_watcher.view is not None and self.ec2_watcher.view is not view:
             self._take_in(self.ec2_watcher.view, view, now)
         if answers:
@@ -364,6 +377,21 @@ class Agent:
             self.emit(Event(kind=EventKind.BLIND, message=message, rule="R1"))
         self.prober.not_sent(asked, why, now)
 
+    def _situation(self, now: float) -> Situation:
+        """Return what learned routes depend on in this round."""
+        view, uplink = self.ec2_watcher.view, self.evidence[UPLINK].verdict
+        usable = view is not None and now - view.at <= self.group.view_max_age
+        withheld = "dry run" if self.dry_run else ""
+        if view is not None and view.intent.paused:
+            withheld = "paused"
+        return Situation(
+            routes=self.group.routes(),
+            view=view if usable else None,
+            roster=self.ec2_watcher.roster,
+            fit=uplink is Verdict.UP and not self.stopping and not self.leaving,
+            withheld=withheld,
+        )
+
     def _pulses(self) -> dict[str, str]:
         return {name: pulse.state for name, pulse in self.prober.pulses.items()}
 
@@ -407,6 +435,7 @@ class Agent:
             file_digest=self.digest,
             failed_moves=self.mover.failed_moves(),
             accepted=self.mover.accepted(self.group),
+            learned=UNSET if self.learner is None else self.learner.status(),
         )
 
 

@@ -5,7 +5,7 @@ own, and the last good answer stays until there is a newer one (R10).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 
 from msgspec.structs import replace
 
@@ -14,6 +14,7 @@ from nathb.core.ec2_state import Instance, InstanceState, Pin, PinState, Roster,
 from nathb.core.errors import CloudError
 from nathb.core.events import Event, EventKind
 from nathb.core.found_routes import Resolved, plain, with_found
+from nathb.core.learned import is_learned
 from nathb.core.model import Failure, Group, Route
 from nathb.core.polling import PollSchedule
 from nathb.core.ports import Ports
@@ -131,7 +132,7 @@ class EC2Watcher:
             if route not in refused:
                 yield events.guarded_by_another(route, self.me, who)
         if claims is not None and self.claims is not claims:
-            yield from _changes(claims, self.claims or {}, self._refused)
+            yield from self._changes(claims, self.claims or {})
         if key == ROSTER and self._unread():
             yield from self._partly_lost(before)
         elif recovered or (key == ROSTER and before is not None):
@@ -264,6 +265,21 @@ class EC2Watcher:
         elif isinstance(answer, tuple):
             self.addresses[key] = answer
 
+    def _changes(
+        self, before: dict[Route, tuple[str, ...]], after: dict[Route, tuple[str, ...]]
+    ) -> Iterator[Event]:
+        """Yield an event for each route that was found, is found elsewhere, or is found no more.
+
+        Whoever creates and withdraws learned routes reports that.
+        """
+        for route, nodes in after.items():
+            if nodes != before.get(route) and not is_learned(self.group, route):
+                yield events.found(route, nodes)
+        for route, nodes in before.items():
+            is_gone = route not in after and route not in self._refused
+            if is_gone and not is_learned(self.group, route):
+                yield events.no_longer_found(route, nodes[0])
+
     def _guard(self, answer: Resolved) -> None:
         """Go on with what was found now; where it is the same, with the group that knows it."""
         self._refused = answer.refused
@@ -271,20 +287,6 @@ class EC2Watcher:
             self.claims = answer.claims
         if answer.group != self.resolved:
             self.resolved = answer.group
-
-
-def _changes(
-    before: dict[Route, tuple[str, ...]],
-    after: dict[Route, tuple[str, ...]],
-    refused: Collection[Route],
-) -> Iterator[Event]:
-    """Yield an event for each route that was found, is found elsewhere, or is found no more."""
-    for route, nodes in after.items():
-        if nodes != before.get(route):
-            yield events.found(route, nodes)
-    for route, nodes in before.items():
-        if route not in after and route not in refused:
-            yield events.no_longer_found(route, nodes[0])
 
 
 def _with_unread(new: Roster, old: Roster | None) -> Roster:

@@ -88,6 +88,13 @@ ENTRIES = {
     EventKind.UNTOLD: EntryType("c61c1f9264b447bfa1505764f6e72bd7", Level.WARNING),
     EventKind.FILE_DIFFERS: EntryType("041ed0b17cb64a118d15e7cbe3811744", Level.WARNING),
     EventKind.FILE_SAME: EntryType("681a5aec4eb847c3aece7600a3e022cc", Level.INFO),
+    EventKind.LEARNED: EntryType("82afc2b8881945d7b2a889de5414df7b", Level.NOTICE),
+    EventKind.WITHDRAWN: EntryType("e3ca0ff85f2848ae910881ca759430a1", Level.NOTICE),
+    EventKind.LEARN_WOULD: EntryType("17625a08f502435e9fb1affb254eb87c", Level.NOTICE),
+    EventKind.LEARN_REFUSED: EntryType("012fa96de0bf466f960899ed649f61f3", Level.WARNING),
+    EventKind.LEARN_FAILED: EntryType("f85ac46ccba4440987cafaaf1207073d", Level.ERR),
+    EventKind.LEARN_BLIND: EntryType("9aa47cc26d944790a66e6a9494a6bae9", Level.WARNING),
+    EventKind.LEARN_SIGHTED: EntryType("ddd59f5c39d94f8abb3da0b28b28d0ae", Level.NOTICE),
 }
 
 KINDS = {entry.message_id: kind for kind, entry in ENTRIES.items()}

@@ -36,6 +36,7 @@ class Feature(Enum):
     DRAIN = "drain"
     SNS = "sns"
     PROVE = "prove"
+    LEARN = "learn"
 
 
 class Place(Struct, frozen=True):
@@ -66,6 +67,9 @@ class Scope(Enum):
     INTERFACES = "the network interfaces of the VPC"
     TOPIC = "the topic that the file names"
     KEY = "the key that the file names"
+    LEARNED = "the route tables of the VPC that learned routes go to"
+    GATEWAY = "the transit gateway's route tables that learned routes go to, and the attachment"
+    GATEWAY_TABLES = "the transit gateway's route tables that learned routes go to"
 
 
 class Permission(Struct, frozen=True):
@@ -123,17 +127,36 @@ MORE: dict[Feature, tuple[Permission, ...]] = {
     Feature.PROVE: (
         Permission("NathbProve", ("ec2:CreateRoute", "ec2:DeleteRoute"), Scope.GUARDED),
     ),
+    # Learned routes are guarded, so their tables are among the guarded ones too.
+    Feature.LEARN: (
+        Permission("NathbLearn", ("ec2:CreateRoute", "ec2:DeleteRoute"), Scope.LEARNED),
+        Permission(
+            "NathbLearnGateway",
+            ("ec2:CreateTransitGatewayRoute", "ec2:DeleteTransitGatewayRoute"),
+            Scope.GATEWAY,
+        ),
+        Permission("NathbLearnRead", ("ec2:SearchTransitGatewayRoutes",), Scope.GATEWAY_TABLES),
+    ),
 }
-"""What people do, by what the role is used for; and the notices."""
+"""What people do, by what the role is used for; and the notices and learned routes."""
+CHECK_GATEWAY = Permission(
+    "NathbCheckGateway",
+    ("ec2:DescribeTransitGatewayAttachments", "ec2:DescribeTransitGatewayRouteTables"),
+    Scope.ANYTHING,
+)
+"""What `check --aws` reads of a transit gateway, where the file names one."""
 
 
 def policy(group: Group, features: Iterable[Feature] = (), place: Place | None = None) -> Document:
     """Return the policy document for a file's daemons, and for what else the role is used for.
 
-    A topic that the file names is the daemon's own need.
+    A topic that the file names, and `learn`, are the daemon's own needs.
     """
-    wanted = {*features, Feature.SNS} if group.notify.sns else set(features) - {Feature.SNS}
-    more = (one for feature in Feature if feature in wanted for one in MORE[feature])
+    own = {Feature.SNS: bool(group.notify.sns), Feature.LEARN: group.learn is not None}
+    wanted = {*features, *own} - {feature for feature, needed in own.items() if not needed}
+    more = [one for feature in Feature if feature in wanted for one in MORE[feature]]
+    if Feature.CHECK in wanted and group.learn is not None and group.learn.gateway_tables:
+        more.append(CHECK_GATEWAY)
     return _document(_statements((*RUN, *more), group, place or Place(region=group.region or ANY)))
 
 
@@ -237,13 +260,26 @@ def _condition(one: Permission, place: Place) -> Condition:
 
 def _resources(scope: Scope, group: Group, place: Place) -> list[str] | str:
     """Return the ARNs of a scope; empty where the file names none."""
-    guarded = sorted({place.arn(f"route-table/{route.table}") for route in group.routes()})
+    learn = group.learn
+    learned = {place.arn(f"route-table/{one}") for one in learn.vpc_tables} if learn else set()
+    guarded = {place.arn(f"route-table/{route.table}") for route in group.routes()} | learned
+    gateway = (
+        sorted(place.arn(f"transit-gateway-route-table/{one}") for one in learn.gateway_tables)
+        if learn
+        else []
+    )
+    attachment = (
+        [place.arn(f"transit-gateway-attachment/{learn.attachment}")] if learn and gateway else []
+    )
     resources: dict[Scope, list[str] | str] = {
         Scope.ANYTHING: ANY,
-        Scope.GUARDED: guarded,
+        Scope.GUARDED: sorted(guarded),
         Scope.TABLES: place.arn("route-table/*"),
         Scope.INTERFACES: place.arn("network-interface/*"),
         Scope.TOPIC: group.notify.sns,
         Scope.KEY: group.notify.kms,
+        Scope.LEARNED: sorted(learned),
+        Scope.GATEWAY: gateway + attachment,
+        Scope.GATEWAY_TABLES: gateway,
     }
     return resources[scope]

@@ -75,6 +75,8 @@ def survey(reader: Reader, group: Group) -> Inventory:
     tables = [table for vpc in _vpcs(machines) for table in tables_of_vpc(reader, vpc)]
     listed = {table.route_table_id: table for table in tables}
     named_ids = {route.table for route in group.routes()} - listed.keys()
+    if group.learn is not None:
+        named_ids |= {*group.learn.vpc_tables} - listed.keys()
     if named_ids:  # by filter: by id, one that is gone would fail the call for all
         filters = named([("route-table-id", sorted(named_ids))])
         others = reader.tables(f"the tables of {group.name}", Filters=filters)

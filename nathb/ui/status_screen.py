@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
-from nathb.core.diagnosis import EC2, FILE, OPERATORS, diagnose, returned_by
+from nathb.core.diagnosis import EC2, FILE, LEARNED, OPERATORS, diagnose, returned_by
 from nathb.core.ec2_state import Intent
 from nathb.core.errors import Finding, Level
 from nathb.core.model import Rule, Ruling, Verdict
@@ -129,7 +129,7 @@ def _nodes(snapshot: Snapshot, found: Sequence[Finding], paint: Paint) -> Iterat
 def _reading(snapshot: Snapshot, found: Sequence[Finding], paint: Paint) -> Iterator[str]:
     """Say how old the view is, whether EC2 can be read, and what operators asked for."""
     for one in found:
-        if one.subject in {EC2, FILE}:
+        if one.subject in {EC2, FILE, LEARNED}:
             text = one.text if one.level is Level.GOOD else paint(one.text, INKS[one.level])
             yield f"{one.subject:<{_width(snapshot)}}  {text}"
             yield from to_do(one)

@@ -20,8 +20,9 @@ from msgspec.structs import replace
 
 from nathb.aws.region import partition_of
 from nathb.core.errors import RefusalError
-from nathb.core.model import Group, Node, Notify, Route, RouteMatch
+from nathb.core.model import Group, Learn, Node, Notify, Route, RouteMatch
 from nathb.provision.iam import (
+    CHECK_GATEWAY,
     MORE,
     RUN,
     Feature,
@@ -38,6 +39,8 @@ CALLED_BY: dict[str, set[Feature | None]] = {
     "aws/ec2.py": {None},
     "aws/reader.py": {None},
     "aws/access.py": {Feature.CHECK},
+    "aws/learned_routes.py": {Feature.LEARN},
+    "provision/learning.py": {Feature.CHECK},
     "provision/steps.py": {Feature.APPLY},
     "provision/proof.py": {Feature.PROVE},
     "provision/permissions.py": {Feature.APPLY},
@@ -55,8 +58,14 @@ GROUP = Group(
 )
 TOPIC = "arn:aws:sns:ap-northeast-1:123456789012:nathb"
 KEY = "arn:aws:kms:ap-northeast-1:123456789012:key/0a9b954b-0c0f-fee0"
-TELLING = replace(GROUP, notify=Notify(sns=TOPIC))
-ENCRYPTED = replace(GROUP, notify=Notify(sns=TOPIC, kms=KEY))
+LEARN = Learn(
+    into=("rtb-a", "rtb-d", "tgw-rtb-a"),
+    allow=("10.8.0.0/13",),
+    file="/run/router/prefixes",
+    attachment="tgw-attach-a",
+)
+TELLING = replace(GROUP, notify=Notify(sns=TOPIC), learn=LEARN)
+ENCRYPTED = replace(GROUP, notify=Notify(sns=TOPIC, kms=KEY), learn=LEARN)
 MATCHING = Group(
     name="tokyo",
     nodes=(
@@ -139,7 +148,9 @@ def test_every_call_of_the_code_is_allowed_to_whoever_makes_it(file: str) -> Non
 
 
 def test_nothing_is_allowed_that_no_code_calls() -> None:
-    wanted = {action for one in chain(RUN, *MORE.values()) for action in one.actions}
+    wanted = {
+        action for one in chain(RUN, [CHECK_GATEWAY], *MORE.values()) for action in one.actions
+    }
     assert wanted == set().union(BY_SNS, *CALLS.values())
 
 
@@ -324,6 +335,20 @@ def test_the_key_of_an_encrypted_topic_may_be_used_where_the_file_names_it() -> 
     one = statement(policy(ENCRYPTED), "NathbNotifyKey")
     assert (one["Resource"], set(one["Action"])) == (KEY, BY_SNS)
     assert allowed(policy(TELLING, Feature)).isdisjoint(BY_SNS)
+
+
+def test_learned_routes_may_be_written_where_the_file_has_them_and_nowhere_else() -> None:
+    document = policy(replace(GROUP, learn=LEARN), place=TOKYO)
+    tables = [TOKYO.arn("route-table/rtb-a"), TOKYO.arn("route-table/rtb-d")]
+    assert statement(document, "NathbLearn")["Resource"] == tables
+    gateway = TOKYO.arn("transit-gateway-route-table/tgw-rtb-a")
+    attachment = TOKYO.arn("transit-gateway-attachment/tgw-attach-a")
+    assert statement(document, "NathbLearnGateway")["Resource"] == [gateway, attachment]
+    assert statement(document, "NathbLearnRead")["Resource"] == [gateway]
+    assert "ec2:CreateRoute" not in allowed(policy(GROUP, {Feature.LEARN}))
+    in_the_vpc = replace(LEARN, into=("rtb-a",), attachment="")
+    alone = policy(replace(GROUP, learn=in_the_vpc), Feature, TOKYO)
+    assert not [one for one in allowed(alone) if "TransitGateway" in one]
 
 
 # --- before there is a file, and for everybody else -----------------------------------------------

@@ -12,7 +12,7 @@ from nathb.ui.other_groups import shared_tables
 
 FOLDER = Path(__file__).parents[2] / "etc" / "nathb"
 FILES = sorted(FOLDER.glob("*.yaml"))
-KINDS = ("nat-pair", "three-zones", "vyos-tunnels", "direct-connect")
+KINDS = ("nat-pair", "three-zones", "vyos-tunnels", "direct-connect", "sdwan-hubs")
 
 
 def test_there_is_one_for_each_kind_of_user() -> None:

@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from nathb.config import find_warnings, load
-from nathb.core.model import Group, Node, Notify, Preempt, Route, Timers
+from nathb.core.model import Group, Learn, Node, Notify, Preempt, Route, Timers
 
 EXAMPLE = Path(__file__).parents[2] / "etc" / "nathb" / "example.yaml"
 
@@ -145,3 +145,15 @@ def test_a_heartbeat_beyond_the_tunnel_draws_no_warning() -> None:
 def test_a_warning_names_the_file_as_it_was_called_and_no_line() -> None:
     (warned,) = find_warnings(replace(WISE, uplink=("1.1.1.1",)), "etc/tokyo.yaml")
     assert (warned.file, warned.line, warned.path) == ("etc/tokyo.yaml", 0, "uplink")
+
+
+def test_a_brief_hold_of_learned_routes_and_a_block_within_another_are_unwise() -> None:
+    learn = Learn(into=("rtb-0000000a",), allow=("10.8.0.0/13", "2001:db8::/32"), file="/run/p")
+    assert told(replace(WISE, learn=learn)) == []
+    (brief,) = told(replace(WISE, learn=replace(learn, withdraw_after=10.0)))
+    assert brief.endswith(
+        "learn.withdraw_after: 10s is short: a BGP session that restarts takes its routes with it;"
+        " write 1m or more"
+    )
+    (part,) = told(replace(WISE, learn=replace(learn, allow=("10.8.0.0/13", "10.9.0.0/16"))))
+    assert part.endswith("learn.allow: 10.9.0.0/16 is part of 10.8.0.0/13; remove it")

@@ -8,10 +8,13 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from nathb.core import events as event_texts
+from nathb.core import learn_events
 from nathb.core.change_detector import ChangeDetector
 from nathb.core.ec2_state import Intent, Pin, PinState
+from nathb.core.errors import CloudError
 from nathb.core.events import Event, EventKind
-from nathb.core.model import Failure, Preempt
+from nathb.core.learned import Act, Change, Refusal
+from nathb.core.model import Done, Failure, Learn, Preempt
 from nathb.host import hooks, metrics
 from tests.core.build import PAIR, ROUTE_C
 from tests.sim.net import TARGET_NAME
@@ -40,9 +43,24 @@ def events() -> Iterator[Event]:
     yield from (Event(kind=kind, message="a sentence") for kind in BARE)
     yield event_texts.found(ROUTE_C, ("nat-c", "nat-a"))
     yield event_texts.no_longer_found(ROUTE_C, "nat-c")
+    yield from _learned()
     changes = ChangeDetector()
     yield from changes.files(("a1",), "b2")
     yield from changes.files(("b2",), "b2")
+
+
+def _learned() -> Iterator[Event]:
+    """Yield what is reported of learned routes."""
+    learn = Learn(into=(ROUTE_C.table,), allow=("10.8.0.0/13",), file="/run/prefixes")
+    for act in Act:
+        change = Change(ROUTE_C.table, "10.8.0.0/16", act)
+        yield learn_events.written(change, "nat-a", Done(0.05, "request-1"), learn)
+    yield learn_events.failed(change, CloudError(Failure.DENIED, "EC2 says no", "request-2"))
+    yield learn_events.tables_lost("EC2 says no")
+    yield learn_events.would([change], "paused")
+    yield learn_events.refused(Refusal.OVER, ["10.8.0.0/16"], learn)
+    yield learn_events.blind("no prefix at all")
+    yield learn_events.sighted(3)
 
 
 def _worlds() -> Iterator[Stage]:

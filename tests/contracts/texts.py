@@ -18,10 +18,11 @@ from prometheus_client.registry import Collector
 from nathb import __version__, cli
 from nathb.aws import tags
 from nathb.commands import explain, history
+from nathb.config import learn_schema
 from nathb.config import schema as file_schema
 from nathb.config.route_match import KEYS as MATCH_KEYS
 from nathb.core.events import TRANSITIONS, EventKind
-from nathb.core.model import Group, Metrics, Node, Notify, Timers
+from nathb.core.model import Group, Learn, Metrics, Node, Notify, Timers
 from nathb.core.replay import Round
 from nathb.core.snapshot import schema
 from nathb.core.timeline import Occurrence
@@ -196,6 +197,8 @@ def file_keys() -> str:
         for block, (model, known) in blocks.items()
         for key in known
     ]
+    lines += [f"learn.{key}" for key in learn_schema.REQUIRED]
+    lines += [f"learn.{key} = {_default(Learn, key)}" for key in learn_schema.SETTINGS]
     lines += [f"nodes.NAME.{key}" for key in Node.__struct_fields__ if key not in {"name", "found"}]
     lines += [f"nodes.NAME.routes[].{key}" for key in MATCH_KEYS]
     return "\n".join([*lines, "uplink", "check_command"]) + "\n"

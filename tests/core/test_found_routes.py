@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from nathb.core.found_routes import ShownRoute, ShownTable, plain, resolve, with_found
-from nathb.core.model import Group, Node, Route, RouteMatch
+from nathb.core.model import Group, Learn, Node, Route, RouteMatch
 from tests.core.build import PAIR
 
 ANYWHERE = "0.0.0.0/0"
@@ -18,6 +20,11 @@ def group(*, a: tuple[RouteMatch, ...] = (), c: tuple[RouteMatch, ...] = ()) -> 
         Node("nat-c", ("tcp://8.8.4.4:53", "2001:db8::1"), (), "i-c", found=c),
     )
     return Group("pair", nodes, ("1.1.1.1",))
+
+
+def learning() -> Group:
+    learn = Learn(into=("rtb-listed", "rtb-a"), allow=("10.8.0.0/13",), file="/run/prefixes")
+    return replace(group(), learn=learn)
 
 
 def table(name: str, *routes: ShownRoute, tag: str = "") -> ShownTable:
@@ -104,3 +111,23 @@ def test_what_comes_out_has_plain_routes_only_and_a_group_without_matches_stays_
     assert not plain(group(a=(TAGGED,))).finds_routes
     assert plain(PAIR) is PAIR
     assert with_found(PAIR, {}) is PAIR
+
+
+def test_learned_routes_are_found_and_have_the_home_of_what_leads_their_table() -> None:
+    dead = ShownRoute("10.9.0.0/16", "", leads_nowhere=True)
+    others = (ShownRoute("10.10.0.0/16", ""), ShownRoute("172.16.0.0/16", "nat-c"), default())
+    known = ShownRoute("10.8.0.0/16", "nat-c")
+    tables = [
+        table("rtb-listed", known, dead, *others),
+        table("rtb-a", known),
+        table("rtb-b", known),
+    ]
+    found = {
+        Route("rtb-a", "10.8.0.0/16"): ("nat-a",),
+        Route("rtb-listed", "10.8.0.0/16"): ("nat-a",),
+        Route("rtb-listed", "10.9.0.0/16"): ("nat-a",),
+    }
+    assert resolve(learning(), tables) == found
+    guarded = with_found(learning(), found)
+    assert set(found) < set(guarded.routes())
+    assert guarded.learn == learning().learn

@@ -146,6 +146,7 @@ CARRIED = {
     "NATHB_ROUTE_TABLE NATHB_DESTINATION NATHB_REASON": (
         "contested foreign route-missing route-guarded route-found route-unguarded damped"
     ),
+    "NATHB_ROUTE_TABLE NATHB_DESTINATION": "learned withdrawn",
     # A route is also taken from a blackhole, which has no name.
     "NATHB_FROM": (
         "returned released handed-over peer-up peer-down pin-void pin-good drained undrained"

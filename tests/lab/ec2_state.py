@@ -8,6 +8,7 @@ from typing import Any
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.ec2.models import ec2_backends
 
+from tests.gateway_routes import list_attachments
 from tests.lab.plan import Plan
 from tests.lab.router import Wanted
 from tests.lab.vpc_rules import GATEWAY
@@ -81,7 +82,8 @@ class Ec2State:
         return any(one.id == instance_id and one.state == RUNNING for one in self._instances())
 
     def learn(self) -> None:
-        """Remember which interface belongs to which instance."""
+        """Remember which interface belongs to which instance, and correct routes of gateways."""
+        list_attachments(self._backend)
         for instance in self._instances():
             for nic in instance.nics.values():
                 self._owners[nic.id] = instance.id

@@ -13,7 +13,14 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 ACCOUNT = "123456789012"
-KINDS = {"rtb": "route-table", "eni": "network-interface", "i": "instance", "vpc": "vpc"}
+KINDS = {
+    "rtb": "route-table",
+    "eni": "network-interface",
+    "i": "instance",
+    "vpc": "vpc",
+    "tgw-rtb": "transit-gateway-route-table",
+    "tgw-attach": "transit-gateway-attachment",
+}
 BY_ID = {
     "ReplaceRoute": "RouteTableId",
     "CreateRoute": "RouteTableId",
@@ -21,6 +28,12 @@ BY_ID = {
     "ModifyNetworkInterfaceAttribute": "NetworkInterfaceId",
 }
 """The parameter that names the resource of an action; all others of EC2 here are reads."""
+OF_A_GATEWAY = {
+    "CreateTransitGatewayRoute": ("TransitGatewayRouteTableId", "TransitGatewayAttachmentId"),
+    "DeleteTransitGatewayRoute": ("TransitGatewayRouteTableId",),
+    "SearchTransitGatewayRoutes": ("TransitGatewayRouteTableId",),
+}
+"""The parameters that name resources, of actions on a transit gateway's routes."""
 TAGGING = ("CreateTags", "DeleteTags")
 
 
@@ -43,7 +56,7 @@ def requests_of(
     """Yield what a call in EC2's query protocol asks of IAM; all of it must be allowed."""
 
     def arn(an_id: str) -> str:
-        return f"arn:aws:ec2:{region}:{ACCOUNT}:{KINDS[an_id.partition('-')[0]]}/{an_id}"
+        return f"arn:aws:ec2:{region}:{ACCOUNT}:{KINDS[an_id.rpartition('-')[0]]}/{an_id}"
 
     def vpc(an_id: str) -> list[str]:
         return [arn(one)] if (one := vpc_of(an_id)) else []
@@ -69,6 +82,9 @@ def requests_of(
             if action.startswith("Modify") and dot and rest == "Value":
                 context[f"ec2:Attribute/{attribute}"] = [value.lower()]
         yield Request(f"ec2:{action}", arn(an_id), context)
+    elif action in OF_A_GATEWAY:
+        for name in OF_A_GATEWAY[action]:
+            yield Request(f"ec2:{action}", arn(parameters[name]))
     else:
         yield Request(f"ec2:{action}")
 
