@@ -11,6 +11,7 @@ import pytest
 from nathb import config
 from nathb.config import edit, files
 from nathb.core.errors import FileError, UsageError
+from tests.config.cases import PAIR
 
 EXAMPLE = Path(__file__).parents[2] / "etc" / "nathb" / "example.yaml"
 FILE = str(EXAMPLE)
@@ -123,3 +124,7 @@ def test_a_file_is_read_whatever_it_means_and_one_that_is_not_there_is_none(tmp_
     words = r"cannot be read \(Is a directory\); run as root, or name another file"
     with pytest.raises(FileError, match=words):
         files.read_text(tmp_path)
+
+
+def test_a_key_that_a_file_does_not_use_leaves_its_digest_as_older_versions_noted_it() -> None:
+    assert config.digest(config.parse(PAIR, "pair.yaml")) == "92d1c6e6217fc526"

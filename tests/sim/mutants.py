@@ -11,6 +11,7 @@ from nathb.core import memory, rules
 from nathb.core.awareness import Awareness
 from nathb.core.context import Facts, RouteContext
 from nathb.core.errors import CloudError
+from nathb.core.found_routes import Resolved, with_found
 from nathb.core.memory import RouteMemory
 from nathb.core.model import Evidence, Failure, Move, Ruling, Timers, Verdict
 from nathb.core.path import Path, Pulse
@@ -130,6 +131,13 @@ def _forgetful(self: EC2Watcher, key: str) -> Callable[[], object]:
     if key == "roster" or roster is None or not self.group.finds_routes:
         return EC2Watcher._call(self, key)
     return lambda: cloud.resolved(roster, ())
+
+
+def _of_another(self: EC2Watcher, answer: Resolved) -> None:
+    """Take the last node for the home of whatever is found."""
+    last = self.group.nodes[-1].name
+    claims = dict.fromkeys(answer.claims, (last,))
+    EC2Watcher._guard(self, replace(answer, group=with_found(self.group, claims), claims=claims))
 
 
 def _told_twice(self: Mover, *end: object) -> object:
@@ -390,6 +398,9 @@ MUTANTS: dict[str, Mutant] = {
     ),
     "found routes: forgotten when their node is terminated": Mutant(
         seeing(_call=_forgetful), "unserved|liveness", "stop", found="any"
+    ),
+    "found routes: their home is another node": Mutant(
+        seeing(_guard=_of_another), "R4|liveness", found="named"
     ),
     "R14 is dropped": Mutant(
         type("Mutant", (Agent,), {"_notice_stall": lambda _self, _now: None}),
