@@ -9,14 +9,15 @@ import pytest
 from msgspec.structs import replace
 
 from nathb.aws.ec2 import Cloud, reduce_view
+from nathb.aws.instances import Found, describe
 from nathb.aws.matched_tables import find_routes
 from nathb.aws.reader import Reader
-from nathb.aws.responses import RouteEntry, Table
+from nathb.aws.responses import EC2Instance, RouteEntry, State, Table
 from nathb.aws.tag_writer import TagWriter
-from nathb.core.ec2_state import Holding, Intent
+from nathb.core.ec2_state import Holding, Instance, Intent
 from nathb.core.errors import CloudError
 from nathb.core.found_routes import with_found
-from nathb.core.model import Group, Route, RouteMatch
+from nathb.core.model import Group, Node, Route, RouteMatch
 from nathb.provision.audit import inspect_routes
 from nathb.provision.inventory import survey
 from nathb.provision.steps import plan
@@ -258,3 +259,47 @@ def test_a_view_of_ten_thousand_found_routes_takes_two_seconds_of_cpu_time_at_mo
     view = reduce_view(0.0, with_found(file, claims), roster, tables, NOON)
     assert len(view.holdings) == 10_000
     assert time.process_time() - began < 2.0, "0.4 s on a quiet machine; it was 5.5 s once"
+
+
+# --- what a table shows, without a VPC around it --------------------------------------------------
+
+VPC = "vpc-1"
+EVERYTHING = Group(
+    name="tokyo",
+    nodes=(
+        Node("nat-a", ("8.8.8.8",), found=(RouteMatch((("vpc-id", VPC),), "any"),)),
+        Node("nat-c", ("8.8.4.4",), instance="i-c", eni="eni-c"),
+    ),
+    uplink=("1.1.1.1",),
+)
+
+
+def found_among(*entries: RouteEntry, of: Instance) -> set[str]:
+    shown = [Table("rtb-1", entries, vpc_id=VPC), Table("rtb-2", entries, vpc_id="vpc-2")]
+    return {route.destination for route in find_routes(EVERYTHING, shown, [of])}
+
+
+def test_propagated_routes_are_never_found_and_others_of_each_family_are() -> None:
+    nat = {"network_interface_id": "eni-c", "state": "active"}
+    entries = (
+        RouteEntry(destination_cidr_block="10.1.0.0/16", origin="CreateRoute", **nat),
+        RouteEntry(destination_cidr_block="10.2.0.0/16", origin="EnableVgwRoutePropagation", **nat),
+        RouteEntry(destination_cidr_block="10.3.0.0/16", origin="Advertisement", **nat),
+        RouteEntry(destination_ipv6_cidr_block="0::/0", **nat),
+        RouteEntry(destination_prefix_list_id="pl-1", **nat),
+        RouteEntry(destination_cidr_block="10.0.0.0/16", gateway_id="local", state="active"),
+    )
+    nat_c = Instance("nat-c", "i-c", "eni-c", ("eni-c",))
+    assert found_among(*entries, of=nat_c) == {"10.1.0.0/16", "::/0", "pl-1"}
+
+
+def test_after_a_restart_the_blackhole_of_a_terminated_node_is_known_by_the_files_eni() -> None:
+    blackhole = RouteEntry(
+        destination_cidr_block=ANYWHERE, network_interface_id="eni-c", state="blackhole"
+    )
+    terminated = EC2Instance("i-c", State("terminated"))  # EC2 shows no interface of it any more
+    for machine in (terminated, None):
+        named = describe(EVERYTHING.node("nat-c"), Found(machine))
+        assert found_among(blackhole, of=named) == {ANYWHERE}
+        unnamed = describe(replace(EVERYTHING.node("nat-c"), eni=""), Found(machine))
+        assert found_among(blackhole, of=unnamed) == set()
