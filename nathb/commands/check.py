@@ -25,17 +25,21 @@ from nathb.core.errors import (
     IdentityError,
     Level,
     Mistake,
+    ReadingError,
     SnapshotError,
     UsageError,
     bad,
     good,
     warning,
 )
+from nathb.core.learned import is_allowed
 from nathb.core.model import Group, Metrics, Outcome
+from nathb.core.text import counted
 from nathb.daemon import metrics_exporter
 from nathb.daemon.notifier import HOOKS
 from nathb.host.check_command import CheckCommand
 from nathb.host.hooks import refused_in
+from nathb.host.prefix_reader import PrefixReader
 from nathb.host.status_file import live_daemon
 from nathb.host.trusted_path import owners_of_machine
 from nathb.provision.audit import inspect_nodes, inspect_routes
@@ -235,6 +239,7 @@ def _here(seen: Inventory, me: str | IdentityError) -> Iterator[Finding]:
     yield good("this node", f"is {me}")
     yield from inspect_forwarding(seen.group)
     yield from _local_check(seen.group, me)
+    yield from _router(seen.group)
     try:
         daemon = live_daemon(seen.group.name)
     except SnapshotError as error:
@@ -260,6 +265,21 @@ def _local_check(group: Group, me: str) -> Iterator[Finding]:
         yield bad(subject, f"says that this node does not serve: {why}", f"run it: {join(command)}")
     else:
         yield bad(subject, f"cannot be run: {why}", "see docs/checks.md for what it needs")
+
+
+def _router(group: Group) -> Iterator[Finding]:
+    """Yield what the source of `learn` gives now, as this user reads it."""
+    if group.learn is None:
+        return
+    try:
+        known = PrefixReader(group.learn).read()
+    except ReadingError as error:
+        fix = "see docs/learned-routes.md for what the service needs to read it"
+        yield bad("learn", f"what the router knows cannot be read: {error}", fix)
+        return
+    allowed = sum(is_allowed(group.learn, prefix) for prefix in known)
+    text = f"the router knows {counted(len(known), 'prefix')}, of which `allow` has {allowed}"
+    yield good("learn", text) if allowed else warning("learn", text, "correct `allow`")
 
 
 def _text(mistake: Mistake) -> str:

@@ -8,17 +8,15 @@ than root could change.
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nathb.core.model import Outcome
 from nathb.core.text import format_duration
 from nathb.host.child_process import NOT_EXECUTED, End, Ended, environment_of, run
 from nathb.host.journal_schema import one_line
-from nathb.host.trusted_path import distrust, owners_of_machine
+from nathb.host.trusted_path import find_program, owners_of_machine
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -60,11 +58,9 @@ class CheckCommand:
         if self._left is not None and self._left.poll() is None:
             return Outcome.MISSED, "it still runs: it waits for a disk or a file system"
         self._left = None
-        program = shutil.which(command[0], path=self._environment["PATH"])
-        if program is None:
-            return Outcome.BLIND, f"{command[0]} is no program that nathb's user may run"
         try:
-            if why := distrust(Path(program), self._owners):
+            program, why = find_program(command[0], self._environment["PATH"], self._owners)
+            if why:
                 return Outcome.BLIND, why
             ended = run(
                 [program, *command[1:]],

@@ -150,7 +150,8 @@ class Lock:
         return [own] if self._dry_run else [own, self._shared / f".{group}.lock"]
 
     def _claim(self, group: Group, file: Path) -> None:
-        named = {*(one.table for one in group.routes()), *group.matches}
+        learned = group.learn.into if group.learn is not None else ()
+        named = {*(one.table for one in group.routes()), *group.matches, *learned}
         tables = () if self._dry_run else tuple(sorted(named))
         for other in self._others(group.name):
             if both := sorted({*other.tables} & {*tables}):

@@ -15,6 +15,7 @@ from nathb.core.prefixes import MOST_BYTES, parse_prefixes
 from nathb.core.text import format_duration
 from nathb.host.child_process import NOT_EXECUTED, End, Ended, environment_of, run
 from nathb.host.journal_schema import one_line
+from nathb.host.trusted_path import find_program, owners_of_machine
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,6 +36,7 @@ class PrefixReader:
     ) -> None:
         """`timeout` is in seconds; `environ` is what the daemon was started with."""
         self._learn = learn
+        self._owners = owners_of_machine() | {os.geteuid()}
         self._environ = environment_of(environ)
         self._timeout = timeout
         self._stopped = os.eventfd(0, os.EFD_CLOEXEC)
@@ -52,9 +54,13 @@ class PrefixReader:
         os.eventfd_write(self._stopped, 1)
 
     def _output(self) -> bytes:
+        command = self._learn.command
         try:
+            program, why = find_program(command[0], self._environ["PATH"], self._owners)
+            if why:
+                raise ReadingError(why)
             ended = run(
-                self._learn.command,
+                [program, *command[1:]],
                 self._environ,
                 timeout=self._timeout,
                 stopped=self._stopped,
@@ -79,7 +85,7 @@ class PrefixReader:
         last = one_line((ended.errors or ended.output).decode(errors="replace"))[-SHOWN:].lstrip()
         said = f"; it wrote last: {last}" if last else ""
         if ended.code in NOT_EXECUTED:
-            return f"cannot be run{said}; correct the command in the file, or install the program"
+            return f"could not be run{said}"
         return f"ended with status {ended.code}{said}"
 
     def _content(self) -> bytes:

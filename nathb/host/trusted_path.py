@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,6 +47,18 @@ def distrust(path: Path, owners: Collection[int]) -> str:
         if not (state.st_mode & stat.S_ISVTX and stat.S_ISDIR(state.st_mode) and what != folder):
             return f"others may write to {what}: chmod go-w {what}"
     return ""
+
+
+def find_program(name: str, search: str, owners: Collection[int]) -> tuple[str, str]:
+    """Return the path of a program, and why it is not to be run; one of the two is empty.
+
+    `search` is a PATH, for a name without a folder. OSError as for `distrust`.
+    """
+    program = shutil.which(name, path=search)
+    if program is None:
+        return "", f"{name} is no program that nathb's user may run"
+    why = distrust(Path(program), owners)
+    return ("", why) if why else (program, "")
 
 
 def _passed(path: Path) -> Iterator[tuple[Path, os.stat_result]]:

@@ -38,4 +38,5 @@ def shared_tables(group: Group, path: Path) -> tuple[Mistake, ...]:
 
 
 def _tables(group: Group) -> set[str]:
-    return {*(route.table for route in group.routes()), *group.matches}
+    learned = group.learn.into if group.learn is not None else ()
+    return {*(route.table for route in group.routes()), *group.matches, *learned}

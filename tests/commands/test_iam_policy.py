@@ -173,3 +173,21 @@ def test_a_vpc_that_is_none_is_refused(tmp_path: Path, capsys: pytest.CaptureFix
         2,
         "nathb: --vpc 10.0.0.0/16: is no VPC; give its id, vpc-…, or '*' for every one\n",
     )
+
+
+def test_the_policy_of_learned_routes_comes_with_the_file_and_is_refused_without(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "tokyo.yaml"
+    text = FILE.format(region="region: eu-west-1", first=TABLES[0], second=TABLES[1])
+    path.write_text(text)
+    code, said = refused(capsys, str(path), "--features", "learn")
+    assert (code, said) == (
+        2,
+        "nathb: --features learn: the file has no `learn`, so leave it out\n",
+    )
+    path.write_text(f"{text}\nlearn: {{from: /run/p, into: {TABLES[0]}, allow: 10.8.0.0/13}}\n")
+    for arguments in ([], ["--features", "learn"]):
+        assert main(["iam-policy", str(path), *arguments]) == 0
+        statements = json.loads(capsys.readouterr().out)["Statement"]
+        assert [one["Sid"] for one in statements] == ["NathbRead", "NathbMove", "NathbLearn"]

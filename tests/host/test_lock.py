@@ -14,7 +14,7 @@ import pytest
 from msgspec.structs import replace
 
 from nathb.core.errors import HeldError
-from nathb.core.model import Group, Node, Route, RouteMatch
+from nathb.core.model import Group, Learn, Node, Route, RouteMatch
 from nathb.host.lock import Lock, holders
 
 ROOT = Path(__file__).parents[2]
@@ -146,6 +146,13 @@ def test_a_table_that_another_groups_daemon_guards_is_refused_with_both_names(
     )
     assert f"with {FILE})" in told
     assert "name each route table in one file only" in told
+
+
+def test_a_table_that_another_groups_daemon_writes_learned_routes_to_is_refused(lock: Make) -> None:
+    learn = Learn(into=("rtb-1", "tgw-rtb-1"), allow=("10.8.0.0/13",), file="/run/prefixes")
+    lock().take(TOKYO, FILE)
+    with pytest.raises(HeldError, match="rtb-1: is guarded on this machine by the daemon of group"):
+        lock("osaka").take(replace(OSAKA, learn=learn), FILE)
 
 
 def test_who_was_refused_a_table_holds_nothing(lock: Make, run: Path) -> None:

@@ -57,10 +57,16 @@ def test_a_command_that_fails_is_no_reading(script: str, why: str) -> None:
     assert why in failure(command("sh", "-c", script))
 
 
-def test_a_command_that_is_not_there_cannot_be_run_and_the_message_says_what_to_do() -> None:
-    text = failure(command("nathb-no-such-program"))
-    assert text.startswith("nathb-no-such-program: cannot be run; it wrote last: ")
-    assert text.endswith("; correct the command in the file, or install the program")
+def test_a_command_that_is_not_there_cannot_be_run() -> None:
+    name = "nathb-no-such-program"
+    assert failure(command(name)) == f"{name}: {name} is no program that nathb's user may run"
+
+
+def test_a_program_that_others_could_change_is_not_run(tmp_path: Path) -> None:
+    program = tmp_path / "prefixes"
+    program.write_text("#!/bin/sh\necho 10.8.0.0/16\n")
+    program.chmod(0o777)
+    assert f"others may write to {program}: chmod go-w {program}" in failure(command(str(program)))
 
 
 def test_a_command_that_takes_too_long_is_killed() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from tests.lab.lab import Lab
 from tests.lab.machine import wait_until
 from tests.lab.pair import Pair
+from tests.lab.processes import nathb
 
 HEADQUARTERS, BRANCH, TAKEN = "10.8.0.0/16", "10.10.0.0/16", "10.9.0.0/16"
 OUTSIDE = "192.168.77.0/24"
@@ -113,6 +114,9 @@ def test_what_the_routers_know_becomes_routes_that_follow_a_takeover_and_a_retur
     assert pair.told("nat-a", f"outside of `allow`: {OUTSIDE}")
     assert pair.told("nat-a", f"not made by nathb: {TAKEN}")
 
+    told = _check(lab, pair)
+    assert [one for one in _checked(gateway) if one not in told] == []
+
     # a takeover moves it with the default route, and the survivor writes for both zones
     lab.crash("nat-c")
     both = {HEADQUARTERS: "nat-a"}
@@ -155,6 +159,22 @@ def _learn(lab: Lab, gateway: Gateway) -> dict[str, Any]:
         "interval": "1s",
         "withdraw_after": f"{WITHDRAW_AFTER:.0f}s",
     }
+
+
+def _check(lab: Lab, pair: Pair) -> str:
+    path = str(lab.install("nat-a", pair.config))
+    done = lab.run("nat-a", nathb("check", path, "--aws"))
+    return done.stdout + done.stderr
+
+
+def _checked(gateway: Gateway) -> list[str]:
+    """What a check of all that learned routes need says when all of it is good."""
+    calls = ("CreateRoute", "DeleteRoute", "DeleteTransitGatewayRoute")
+    return [
+        "learn: the router knows 3 prefixes, of which `allow` has 2",
+        f"{gateway.table}: is of tgw-",
+        *(f"this role may call {call}" for call in calls),
+    ]
 
 
 def _is_blind(pair: Pair, node: str) -> bool:
