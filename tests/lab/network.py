@@ -146,6 +146,8 @@ class Network:
         """
         instance = self.plan.instance(name)
         forget = [f"address delete {one}" for one in self._addresses(instance)]
+        if self.plan.ipv6:
+            forget.append(f"address delete {instance.subnet.first_host6}/128 dev eth0")
         again = [f"address add {one}" for one in self._addresses(instance)]
         routes = [self._default_route(instance), *self._ipv6_of(instance)]
         ip(self.namespace(name), [*forget, *again, *routes])
