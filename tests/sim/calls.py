@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from nathb.core.errors import CloudError, ResolveError
 from nathb.core.model import Failure
+from nathb.daemon.agent import LocalRun
 
 if TYPE_CHECKING:
     from tests.sim.host import Host
@@ -27,6 +28,8 @@ tries for minutes: (10.0, 60.0) shows what that does.
 """
 LONGEST_READ = 22.0
 """The same for a look: two calls, each made twice, with a pause of a second between."""
+LOCAL_RUN = 0.02
+"""Seconds that the check of a machine takes."""
 HUNG = Failure.NO_REPLY, "given up, with or without effect"
 
 
@@ -42,6 +45,9 @@ class Calls:
 
     def start(self, ticket: Hashable, call: Callable[[], object]) -> None:
         shared, faults = self.host.shared, self.host.shared.ec2.faults
+        if isinstance(ticket, LocalRun):
+            self._run_locally(ticket, call)
+            return
         self.host.judge.begun(ticket, self.host.now)
         writes = isinstance(ticket, tuple)
         endless = faults.endless or (writes and faults.endless_writes)
@@ -68,8 +74,16 @@ class Calls:
     def ended(self) -> list[tuple[Hashable, object]]:
         done, self.done = self.done, []
         for ticket, answer in done:
+            if isinstance(ticket, LocalRun):
+                self.host.evidence.checked(answer, self.host.now)
             self.host.judge.ended(ticket, answer, self.host.now)
         return done
+
+    def _run_locally(self, ticket: LocalRun, call: Callable[[], object]) -> None:
+        """Run the check of the machine itself, with which no API has to do."""
+        shared, answer = self.host.shared, call()
+        self.host.evidence.check_begun(self.host.now)
+        shared.clock.later(LOCAL_RUN, lambda: self._answer(ticket, answer), stirs=False)
 
     @property
     def _orphaned(self) -> bool:

@@ -290,9 +290,11 @@ class Claims:
     def _could_release(self, node: str, route: Route, _holder: str) -> bool:
         """Whether the dark holder itself can see that it is cut off, and whom to give it to."""
         world, net = self.world, self.world.net
-        named = not all(is_address(one) for one in world.hosts[node].file.uplink)
+        parts = world.hosts[node].file.uplink_of(node)
+        named = not all(is_address(one) for part in parts for one in part)
+        cut = net.cut[node] or net.tunnel_cut[node]
         blind = net.unable[node, GATEWAY] or net.slow[node] or (named and net.nameless[node])
-        if not self._acts(node) or not net.cut[node] or net.down[node] or blind:
+        if not self._acts(node) or not cut or net.down[node] or blind:
             return False
         if route not in world.hosts[node].group.routes() or world.ec2.hidden[node, node]:
             return False

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from nathb.core.model import Group, Node, Preempt, Route, Timers
 from tests.sim.matches import ANY, NAMED
-from tests.sim.net import TARGET_NAME, source
+from tests.sim.net import BEYOND_TUNNEL, TARGET_NAME, source
 
 NAMES = ("nat-a", "nat-c", "nat-d", "nat-e")
 LETTERS = "acde"
@@ -96,6 +96,8 @@ LATEST_KINDS: dict[str, float] = {
     "daemon-frozen": 0.15,
     "daemon-dry": 0.12,
 }
+TUNNEL_KINDS = ("tunnel-cut", "tunnel-cut", "tunnel-cut", "all-tunnels-cut")
+"""Of seeds whose groups have tunnels."""
 EDITION = 3
 """What seeds stand for. Older editions are drawn as they were, for the seeds that failed."""
 
@@ -139,6 +141,8 @@ class Schedule:
     """Machines that have just booted when their daemon starts for the first time."""
     files: tuple[tuple[str, Group], ...] = ()
     """Nodes that have another file than the rest, from the first to the last."""
+    tunnels: str = ""
+    """How a node knows of its tunnel: `part` of its uplink, `check` of itself, or `both`."""
     found: str = ""
     """How the files have matches for their routes (`matches`); empty where they list them."""
 
@@ -150,6 +154,7 @@ class Schedule:
         always = "".join(f"; {node} {how}" for node, how in self.absent)
         always += "".join(f"; nobody at {address}" for address in sorted(self.unanswered))
         always += "".join(f"; {node} has another file" for node, _ in self.files)
+        always += f"; tunnels, known by {self.tunnels}" if self.tunnels else ""
         always += f"; routes found, destinations {self.found}" if self.found else ""
         return (
             f"seed {self.seed}{edition}: {nodes} nodes, {routes} routes, "
@@ -162,7 +167,8 @@ def draw(seed: int, edition: int = EDITION) -> Schedule:
     """Return what this seed stands for. A seed of an edition is the same schedule for ever."""
     if edition > 2:
         found = Random(f"found {seed}").choices(("", NAMED, ANY), (84, 8, 8))[0]
-        return replace_field(_third(seed), found=found)
+        plain = replace_field(_third(seed), found=found)
+        return _with_tunnels(Random(f"uplinks {seed}"), plain)
     rng = Random(f"plot {seed}")
     group = _group(rng)
     if edition > 1:
@@ -278,6 +284,36 @@ def _third(seed: int) -> Schedule:
         frozenset(names if rng.random() < 0.15 else ()),
         files,
     )
+
+
+def _with_tunnels(rng: Random, schedule: Schedule) -> Schedule:
+    """Give one group in eight tunnels, and faults of them beside those that it has."""
+    how = rng.choices(("", "part", "check", "both"), (88, 4, 4, 4))[0]
+    if not how:
+        return schedule
+    calm, safety = (PRODUCTION_CALM, PRODUCTION_SAFETY)
+    spans = PRODUCTION_SPANS
+    if not schedule.production:
+        calm, safety, spans = CALM, SAFETY, HASTY_SPANS
+    faults = list(schedule.faults)
+    for _ in range(rng.randint(1, 4)):
+        who, other = rng.sample([node.name for node in schedule.group.nodes], 2)
+        at, lasts = calm + rng.random() * safety, rng.uniform(*rng.choice(spans))
+        faults.append(Fault(rng.choice(TUNNEL_KINDS), round(at, 3), round(lasts, 3), who, other, 1))
+    return replace_field(
+        schedule,
+        group=_tunnelled(schedule.group, how),
+        files=tuple((name, _tunnelled(file, how)) for name, file in schedule.files),
+        faults=tuple(sorted(faults, key=lambda fault: fault.at)),
+        tunnels=how,
+    )
+
+
+def _tunnelled(group: Group, how: str) -> Group:
+    if how != "check":
+        flat = tuple(one for one in group.uplink if isinstance(one, str))
+        group = replace(group, uplink=(flat, (BEYOND_TUNNEL,)))
+    return replace(group, check_command=("tunnel-is-up",) if how != "part" else ())
 
 
 def _shipped(rng: Random, group: Group) -> Group:

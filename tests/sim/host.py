@@ -316,7 +316,7 @@ class Wire:
         peer = shared.addresses.privates.get(address)
         if peer is not None:
             return shared.net.reaches_peer(me, peer)
-        return shared.net.reaches_target(me)
+        return shared.net.reaches_target(me, address)
 
 
 class Unjudged:
@@ -332,4 +332,4 @@ def _nothing(*_what: object) -> None:
 
 def _targets(group: Group) -> tuple[object, ...]:
     """What evidence is about: once any of it changes, nothing is known any more (R1)."""
-    return group.nodes, group.uplink, group.check
+    return group.nodes, group.uplink, group.check, group.check_command

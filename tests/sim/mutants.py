@@ -12,11 +12,14 @@ from nathb.core.awareness import Awareness
 from nathb.core.context import Facts, RouteContext
 from nathb.core.errors import CloudError
 from nathb.core.found_routes import Resolved, with_found
+from nathb.core.health import together
 from nathb.core.memory import RouteMemory
 from nathb.core.model import Evidence, Failure, Move, Ruling, Timers, Verdict
+from nathb.core.parts import evidence_of_all
 from nathb.core.path import Path, Pulse
 from nathb.core.prober import Prober
 from nathb.core.rules import RULES, decide
+from nathb.core.subject import Subject
 from nathb.daemon.agent import Agent
 from nathb.daemon.ec2_watcher import EC2Watcher
 from nathb.daemon.mover import Mover
@@ -107,8 +110,24 @@ def _blind_is_missed(self: Prober, asked: Path | Pulse, why: str, now: float) ->
         subject.conclude(now, self.pulses.get(asked.subject))
 
 
-def _sourceless(self: Prober, timers: Timers, heartbeats: object, now: float, _source: str) -> None:
-    Prober.__init__(self, timers, heartbeats, now)
+def _sourceless(
+    self: Prober, timers: Timers, heartbeats: object, now: float, **more: object
+) -> None:
+    Prober.__init__(self, timers, heartbeats, now, **{**more, "source": ""})
+
+
+def _newest(parts: list[Evidence], verdict: Verdict, since: float) -> Evidence:
+    """Let the newest answer of any part be a witness of all."""
+    heard = [part.heard_at for part in parts if part.heard_at is not None]
+    return replace(evidence_of_all(parts, verdict, since), heard_at=max(heard, default=None))
+
+
+def _any_part() -> type[Agent]:
+    """An agent that takes its uplink for UP while any part of it is."""
+    conclude = rewired(Subject.conclude, all_of=together)
+    return watching(
+        __init__=rewired(Prober.__init__, Subject=type("Bent", (Subject,), {"conclude": conclude}))
+    )
 
 
 def _astray(self: Mover, ruling: Ruling, move: Move, known: Facts, *rest: object) -> None:
@@ -371,6 +390,12 @@ MUTANTS: dict[str, Mutant] = {
     "R3: takes 8 s late": Mutant(_late(), "unserved", "host-crash"),
     "R3 is dropped": Mutant(
         ruled_by(*without(rules.r3_take_from_the_dead)), "unserved", "host-crash"
+    ),
+    "uplink: any part that answers makes it UP": Mutant(_any_part(), "R1|R3|R5", "tunnel-cut"),
+    "uplink: a witness is one of any part": Mutant(
+        watching(evidence=rewired(Prober.evidence, evidence_of_all=_newest)),
+        "R3",
+        "all-tunnels-cut",
     ),
     "R16: not_after is ignored": Mutant(moving(start=_whenever), "R16", "connects-hang"),
     "R10: a lost answer is forgotten": Mutant(

@@ -26,6 +26,9 @@ TARGET_NAME = "target.example"
 TARGETS = ("1.1.1.1",), ("1.0.0.1",)
 """What that name stands for, and what it stands for once it has moved."""
 
+BEYOND_TUNNEL = "10.8.0.5"
+"""The uplink target that a node reaches through its tunnel."""
+
 BURST_LOSS = 0.6
 """Share of packets that a link loses while it has the fault `loss`."""
 
@@ -70,6 +73,9 @@ class Network:
     """How many zones' clients a node carries at present, whoever asks."""
     unanswered: set[str] = field(default_factory=set)
     """Heartbeat addresses behind which there is nobody."""
+    tunnel_cut: Counter[str] = field(default_factory=Counter)
+    """Nodes whose tunnel carries nothing, though the internet is there: their clients need it, and
+    the heartbeats that cross them. Only where the file says that there is a tunnel."""
     ailing: Counter[str] = field(default_factory=Counter)
     """Nodes whose check of themselves fails."""
     unrunnable: Counter[str] = field(default_factory=Counter)
@@ -103,21 +109,25 @@ class Network:
             return False
         if source and self.unmasqueraded[peer]:
             return False
+        if self.tunnel_cut[peer]:
+            return False
         return self._passes_between(asker, peer) and self.reaches_internet(peer)
 
     def reaches_internet(self, node: str) -> bool:
         """Whether a packet leaves by the node's gateway and its answer comes back."""
         return not self.cut[node] and self._there_and_back(node, GATEWAY)
 
-    def reaches_target(self, node: str) -> bool:
-        """Whether an uplink target answers."""
+    def reaches_target(self, node: str, address: str) -> bool:
+        """Whether an uplink target answers: one of the internet, or the one beyond the tunnel."""
+        if address == BEYOND_TUNNEL and self.tunnel_cut[node]:
+            return False
         return not self.targets_lost[node] and self.reaches_internet(node)
 
     def check(self, node: str) -> tuple[Outcome, str]:
         """What a node's check of itself comes to."""
         if self.unrunnable[node]:
             return Outcome.BLIND, "no such program"
-        if self.ailing[node]:
+        if self.ailing[node] or self.tunnel_cut[node]:
             return Outcome.MISSED, "ended with status 1"
         return Outcome.HEARD, ""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from nathb.core.ec2_state import PinState, Roster, RouteState, View
-from nathb.core.model import Group, Timers, Verdict
+from nathb.core.model import Group, Outcome, Timers, Verdict
 from nathb.core.text import is_address
 
 UPLINK = "uplink"
@@ -94,11 +94,16 @@ class PacketEvidence:
         self.hastened: frozenset[str] = frozenset()
         self.listed_gone: frozenset[str] = frozenset()
         self.listed_at = float("-inf")
-        self.uplink = group.uplink
+        self.parts = group.uplink_of(self.me)
+        self.local = Target(void=False) if group.check_command_of(self.me) else None
+        self._begun_at: float | None = None
         self._seen: tuple[View | None, Roster | None] = (None, None)
         self._addresses: dict[str, tuple[str, ...]] = {}
         self._stale = False
-        self._add(UPLINK, tuple(filter(is_address, group.uplink)), void=False)
+        every = (one for part in self.parts for one in part)
+        self._add(UPLINK, tuple(filter(is_address, every)), void=False)
+        if self.local is not None:
+            self.targets[UPLINK].append(self.local)
         for node in group.nodes:
             if node.name != self.me:
                 self._add(node.name, node.heartbeat, void=True)
@@ -107,6 +112,10 @@ class PacketEvidence:
         """A stall: nothing that was in flight and no streak means anything (R14)."""
         for address, (subject, target) in self.where.items():
             self._renew(subject, address, void=target.void)
+        if self.local is not None:
+            old, self.local = self.local, Target(void=False)
+            self._exchange(UPLINK, old, self.local)
+        self._begun_at = None
         self._conclude(now)
 
     def asked(self, address: str, ticket: int, now: float) -> None:
@@ -114,6 +123,24 @@ class PacketEvidence:
             target = self.where[address][1]
             target.send(ticket, now, self.timers)
             self._stale, target.unasked = self._stale or target.unasked, False
+
+    def check_begun(self, now: float) -> None:
+        """Note that the check of the machine itself is being run."""
+        self._begun_at = now
+
+    def checked(self, answer: object, now: float) -> None:
+        """Take in what that check came to, unless it was begun before a stall or a reload."""
+        begun, self._begun_at = self._begun_at, None
+        if self.local is None or begun is None or not isinstance(answer, tuple):
+            return
+        if answer[0] is Outcome.HEARD:
+            self.local.in_flight[0] = begun
+            self.local.answer(0)
+        else:
+            self.local.in_flight[0] = begun
+            self.local.expire(now, 0.0)
+        self.local.judge(self.timers.rise, self._fall(UPLINK))
+        self._conclude(now)
 
     def could_not_ask(self, address: str) -> None:
         """Note that nothing was sent: it changes what was never asked, and nothing else."""
@@ -179,8 +206,10 @@ class PacketEvidence:
 
         A check that is made at once, because somebody asked for it, looks like a repetition.
         """
-        targets = [target for target in self.targets.get(subject, ()) if target.speaks]
-        return bool(targets) and all(target.echoes >= self._fall(subject) for target in targets)
+        return any(
+            targets and all(target.echoes >= self._fall(subject) for target in targets)
+            for targets in self._parts(subject)
+        )
 
     def is_gone(self, node: str) -> bool:
         """Whether EC2 says so of another, and it was not heard since: then it is back (R13)."""
@@ -189,14 +218,40 @@ class PacketEvidence:
 
     def heard_at(self, subject: str) -> float:
         """When the newest answered check was sent; minus infinity when none was."""
-        times = [one.heard_at for one in self.targets[subject] if one.heard_at is not None]
-        return max(times, default=float("-inf"))
+        never = float("-inf")
+        return min(
+            max([one.heard_at for one in part if one.heard_at is not None], default=never)
+            for part in self._parts(subject, speaking=False)
+        )
 
     def silent_since(self, subject: str) -> float | None:
-        """Since when no target has answered; None while one of them does."""
-        times = [one.silent_since for one in self.targets[subject] if one.speaks]
-        silent = [at for at in times if at is not None]
-        return max(silent) if silent and len(silent) == len(times) else None
+        """Since when no target of a part has answered; None while one of each does.
+
+        Of several silent parts that are DOWN, the one that has been silent for longest counts.
+        """
+        found: list[tuple[bool, float]] = []
+        for targets in self._parts(subject):
+            silent = [one.silent_since for one in targets if one.silent_since is not None]
+            if silent and len(silent) == len(targets):
+                down = _together(targets) is Verdict.DOWN
+                missed = min(one.missed for one in targets) >= self._fall(subject)
+                found.append((not (down and missed), max(silent)))
+        return min(found)[1] if found else None
+
+    def _parts(self, subject: str, *, speaking: bool = True) -> list[list[Target]]:
+        """The targets of each part: of a peer, and of a flat uplink, there is one."""
+        if subject == UPLINK and len(self.parts) + (self.local is not None) > 1:
+            parts = [
+                [self.where[one][1] for name in part for one in self._stands_for(name)]
+                for part in self.parts
+            ]
+            parts += [[self.local]] if self.local is not None else []
+        else:
+            parts = [self.targets.get(subject, [])]
+        return [[one for one in part if one.speaks or not speaking] for part in parts]
+
+    def _stands_for(self, name: str) -> tuple[str, ...]:
+        return (name,) if is_address(name) else self._addresses.get(name, ())
 
     def _fall(self, subject: str) -> int:
         bad = subject in self.hastened or self.is_gone(subject)
@@ -212,7 +267,7 @@ class PacketEvidence:
 
     def _resolved(self) -> None:
         """Ask what the uplink's names stand for now; what stays keeps its evidence."""
-        found = ((one,) if is_address(one) else self._addresses.get(one, ()) for one in self.uplink)
+        found = (self._stands_for(one) for part in self.parts for one in part)
         wanted = list(dict.fromkeys(address for several in found for address in several))
         before = {a: target for a, (subject, target) in self.where.items() if subject == UPLINK}
         for address in before.keys() - set(wanted):
@@ -220,22 +275,33 @@ class PacketEvidence:
         targets = {address: before.get(address) or Target(void=False) for address in wanted}
         self.where |= {address: (UPLINK, target) for address, target in targets.items()}
         self.targets[UPLINK] = list(targets.values())
+        if self.local is not None:
+            self.targets[UPLINK].append(self.local)
 
     def _renew(self, subject: str, address: str, *, void: bool) -> None:
         old = self.where[address][1]
         new = Target(void)
         self.where[address] = (subject, new)
+        self._exchange(subject, old, new)
+
+    def _exchange(self, subject: str, old: Target, new: Target) -> None:
         self.targets[subject] = [
             new if target is old else target for target in self.targets[subject]
         ]
 
     def _conclude(self, now: float) -> None:
-        for subject, targets in self.targets.items():
-            seen = [target.verdict for target in targets if target.speaks]
-            verdict = Verdict.UNKNOWN
-            if Verdict.UP in seen:
+        for subject in self.targets:
+            parts = [_together(part) for part in self._parts(subject)]
+            verdict = Verdict.DOWN if Verdict.DOWN in parts else Verdict.UNKNOWN
+            if all(part is Verdict.UP for part in parts):
                 verdict = Verdict.UP
-            elif seen and seen.count(Verdict.DOWN) == len(seen):
-                verdict = Verdict.DOWN
             if verdict is not self.told[subject]:
                 self.told[subject], self.since[subject] = verdict, now
+
+
+def _together(targets: list[Target]) -> Verdict:
+    """UP if any of a part's targets is; DOWN takes all of them."""
+    seen = [target.verdict for target in targets]
+    if Verdict.UP in seen:
+        return Verdict.UP
+    return Verdict.DOWN if seen and seen.count(Verdict.DOWN) == len(seen) else Verdict.UNKNOWN

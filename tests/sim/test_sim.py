@@ -17,7 +17,7 @@ from nathb.core.polling import GIVE_UP
 from nathb.daemon.agent import Agent
 from tests.sim.calls import LONGEST_READ, LONGEST_WRITE
 from tests.sim.double_faults import KINDS as TWO_OF
-from tests.sim.draw import EDITION, KINDS, LATER_KINDS, LATEST_KINDS, draw
+from tests.sim.draw import EDITION, KINDS, LATER_KINDS, LATEST_KINDS, TUNNEL_KINDS, draw
 from tests.sim.failed_seeds import FAILED, OPEN, Key, is_known
 from tests.sim.faults import FAULTS
 from tests.sim.judge import OffenceError
@@ -68,7 +68,7 @@ def test_a_broken_rule_is_noticed(name: str) -> None:
 def test_every_kind_of_fault_is_in_some_seed_and_most_seeds_have_several() -> None:
     """What is drawn is injected: `live` holds each world to its schedule."""
     drawn = [{fault.kind for fault in draw(seed).faults} for seed in range(SEEDS)]
-    assert set().union(*drawn) == (KINDS | LATER_KINDS | LATEST_KINDS).keys()
+    assert set().union(*drawn) == {*KINDS, *LATER_KINDS, *LATEST_KINDS, *TUNNEL_KINDS}
     others = {"unreachable"} | set(TWO_OF)  # that comes with another, and these in pairs
     assert FAULTS.keys() - others == set().union(*drawn) - others
     assert sum(len(kinds) > 1 for kinds in drawn) > SEEDS / 2

@@ -75,7 +75,7 @@ class Truth:
         net = self.net
         if net.down[node] or net.deaf[node] or net.cut[node] or net.unmasqueraded[node]:
             return 1.0
-        if net.strained[node] and zones > 1:
+        if net.tunnel_cut[node] or (net.strained[node] and zones > 1):
             return 1.0
         there = [entering(node), leaving(node), (node, GATEWAY)]
         back = [(GATEWAY, node), entering(node), leaving(node)]
@@ -94,9 +94,11 @@ class Truth:
     def can_vouch_for_itself(self, node: str) -> bool:
         """Whether the node's own uplink is there to be seen."""
         net = self.net
-        named = not any(is_address(one) for one in self.world.hosts[node].file.uplink)
+        parts = self.world.hosts[node].file.uplink_of(node)
+        named = any(not any(is_address(one) for one in part) for part in parts)
         blind = net.unable[node, GATEWAY] or (named and net.nameless[node])
-        seen = not net.targets_lost[node] and not net.slow[node] and not blind
+        whole = not net.targets_lost[node] and not net.tunnel_cut[node]
+        seen = whole and not net.slow[node] and not blind
         way = (leaving(node), (node, GATEWAY), (GATEWAY, node), entering(node))
         return seen and not net.cut[node] and not net.down[node] and net.dropped(*way) < 0.5
 
@@ -130,7 +132,7 @@ class Truth:
         net = self.net
         if net.down[node] or not net.forwards(node) or net.cut[node] or self.ec2.is_gone(node):
             return False
-        if net.heartbeats_lost[asker, node]:
+        if net.heartbeats_lost[asker, node] or net.tunnel_cut[node]:
             return False
         if net.unmasqueraded[node] and self.world.hosts[asker].file.node(asker).source:
             return False

@@ -284,8 +284,11 @@ class World:
 
     def _gives_back(self, holder: str, route: Route, home: str) -> bool:
         host = self.hosts[holder]
-        acts = self.accounts.truth.can_act(holder) and route in host.file.routes()
-        return acts and self.accounts.truth.hears(holder, home)
+        if route not in host.file.routes() or not self.accounts.truth.can_act(holder):
+            return False
+        order = host.file.order(route)  # by which the holder may come before
+        earlier = order.index(home) < order.index(holder)
+        return earlier and self.accounts.truth.hears(holder, home)
 
     def _belongs(self, route: Route) -> str:
         return next(name for name in self.schedule.group.order(route) if not self.net.down[name])

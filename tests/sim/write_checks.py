@@ -186,7 +186,8 @@ def r1_target_is_up(attempt: WriteAttempt) -> str:
     verdict = attempt.verdict(attempt.move.to)
     if attempt.releases and attempt.heard_in_silence(attempt.move.to):
         return ""
-    if attempt.returns and attempt.host.evidence.silent_since(attempt.move.to) is None:
+    given = attempt.returns or attempt.hands_over
+    if given and attempt.host.evidence.silent_since(attempt.move.to) is None:
         return ""
     return (
         f"R1: gave a route to a node that is {verdict.value}" if verdict is not Verdict.UP else ""
@@ -246,7 +247,8 @@ def r6_hand_over(attempt: WriteAttempt) -> str:
         return "R6: handed over with an uplink that is not UP"
     if attempt.host.evidence.silent_since(attempt.move.to) is not None:
         return "R6: handed over to a node that has just missed a check"
-    others = [name for name in attempt.order if attempt.alive(name) and name != attempt.me]
+    alive = [one for one in attempt.order if attempt.alive(one) or one == attempt.move.to]
+    others = [name for name in alive if name != attempt.me]
     firsts = [*others[:1], *[name for name in others if name != attempt.giver][:1]]
     return "" if attempt.move.to in firsts else "R6: handed over to another than the first in order"
 

@@ -20,6 +20,8 @@ FAULTS: dict[str, Callable[[World, Fault], Iterator[None]]] = {
     "partition": network.partition,
     "gateway-cut": network.gateway_cut,
     "all-gateways-cut": network.all_gateways_cut,
+    "tunnel-cut": network.tunnel_cut,
+    "all-tunnels-cut": network.all_tunnels_cut,
     "targets-lost": network.targets_lost,
     "forwards-nothing": network.forwards_nothing,
     "echo-closed": network.echo_closed,

@@ -82,6 +82,16 @@ def all_gateways_cut(world: World, _fault: Fault) -> Course:
     return _on_nodes(world.net.cut, world.names)
 
 
+def tunnel_cut(world: World, fault: Fault) -> Course:
+    """A node's tunnel carries nothing, or the daemon that its routes come from is dead."""
+    return _on_nodes(world.net.tunnel_cut, [fault.who])
+
+
+def all_tunnels_cut(world: World, _fault: Fault) -> Course:
+    """The far site is gone for everybody at once."""
+    return _on_nodes(world.net.tunnel_cut, world.names)
+
+
 def targets_lost(world: World, fault: Fault) -> Course:
     """The uplink's targets do not answer one node, or anybody, though the internet is there."""
     return _on_nodes(world.net.targets_lost, world.names if fault.size > 3 else [fault.who])
