@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Generator, Iterator
 from contextlib import closing
+from ipaddress import ip_network
 from pathlib import Path
 from shlex import join
 from typing import Any
@@ -277,7 +278,7 @@ def _router(group: Group) -> Iterator[Finding]:
         fix = "see docs/learned-routes.md for what the service needs to read it"
         yield bad("learn", f"what the router knows cannot be read: {error}", fix)
         return
-    allowed = sum(is_allowed(group.learn, prefix) for prefix in known)
+    allowed = sum(is_allowed(group.learn, ip_network(prefix)) for prefix in known)
     text = f"the router knows {counted(len(known), 'prefix')}, of which `allow` has {allowed}"
     yield good("learn", text) if allowed else warning("learn", text, "correct `allow`")
 

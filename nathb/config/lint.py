@@ -149,8 +149,8 @@ def _check_learn(learn: Learn) -> Iterator[PathAndText]:
             f"{duration_text(learn.withdraw_after)} is short: a BGP session that restarts takes "
             "its routes with it; write 1m or more",
         )
-    for block in learn.allow:
-        outer = [other for other in learn.allow if other != block and is_within(block, other)]
+    for block in learn.allowed:
+        outer = [other for other in learn.allowed if other != block and is_within(block, other)]
         if outer:
             yield "learn.allow", f"{block} is part of {outer[0]}; remove it"
 

@@ -84,12 +84,8 @@ def resolve(
     found: dict[Route, tuple[str, ...]] = {}
     learned: list[Route] = []
     for table in tables:
-        learned += [
-            route
-            for shown in table.routes
-            if is_learned(group, route := Route(table.table, shown.destination))
-            and (shown.node or shown.leads_nowhere or route in before)
-        ]
+        if group.learn is not None and table.table in group.learn.into:
+            learned += [route for route in _ours(table, before) if is_learned(group, route)]
         matches = [(node, one) for node in group.nodes for one in _matching(node, table)]
         if not matches:
             continue
@@ -106,6 +102,14 @@ def resolve(
     homes |= {route: names[0] for route, names in found.items()}
     found |= {route: (home,) for route, home in homes_of(group, homes, learned)}
     return {route: found[route] for route in sorted(found)}  # however EC2 lists the tables
+
+
+def _ours(table: ShownTable, before: Collection[Route]) -> Iterator[Route]:
+    """Yield the routes that point at a node, or did, or at an interface that is gone."""
+    for shown in table.routes:
+        route = Route(table.table, shown.destination)
+        if shown.node or shown.leads_nowhere or route in before:
+            yield route
 
 
 def _matching(node: Node, table: ShownTable) -> Iterator[RouteMatch]:

@@ -83,17 +83,19 @@ class ShownTables(Struct, frozen=True):
     entries: tuple[ShownEntry, ...]
 
 
-def is_allowed(learn: Learn, prefix: str) -> bool:
+Network = IPv4Network | IPv6Network
+
+
+def is_allowed(learn: Learn, prefix: Network) -> bool:
     """Whether a prefix lies within `allow`."""
-    return any(is_within(prefix, block) for block in learn.allow)
+    return any(is_within(prefix, block) for block in learn.allowed)
 
 
-def is_within(inner: str, outer: str) -> bool:
-    """Whether one CIDR block lies within another."""
-    one, other = ip_network(inner), ip_network(outer)
-    if isinstance(one, IPv4Network):
-        return isinstance(other, IPv4Network) and one.subnet_of(other)
-    return isinstance(other, IPv6Network) and one.subnet_of(other)
+def is_within(inner: Network, outer: Network) -> bool:
+    """Whether one network lies within another."""
+    if isinstance(inner, IPv4Network):
+        return isinstance(outer, IPv4Network) and inner.subnet_of(outer)
+    return isinstance(outer, IPv6Network) and inner.subnet_of(outer)
 
 
 def is_learned(group: Group, route: Route) -> bool:
@@ -102,18 +104,20 @@ def is_learned(group: Group, route: Route) -> bool:
     `group` is as the file has it, with its listed routes alone.
     """
     learn = group.learn
-    if learn is None or route.table not in learn.into or route in group.routes():
+    if learn is None or route.table not in learn.into or group.guards(route):
         return False
-    is_network = not route.destination.startswith("pl-")
-    return (
-        is_network
-        and route.destination not in _pins(group)
-        and is_allowed(learn, route.destination)
-    )
+    if route.destination.startswith("pl-"):
+        return False
+    prefix = ip_network(route.destination)
+    return is_allowed(learn, prefix) and not _is_pin(group, prefix)
 
 
-def _pins(group: Group) -> set[str]:
-    return {str(ip_network(host_of(one))) for node in group.nodes for one in node.heartbeat}
+def _is_pin(group: Group, prefix: Network) -> bool:
+    """Whether a heartbeat's pin has this destination."""
+    if prefix.prefixlen < prefix.max_prefixlen:
+        return False
+    address = str(prefix.network_address)
+    return any(host_of(one) == address for node in group.nodes for one in node.heartbeat)
 
 
 # --- who writes -------------------------------------------------------------------------------
@@ -184,6 +188,8 @@ class LearnPlan(Struct, frozen=True):
     refused: dict[Refusal, tuple[str, ...]] = field(default_factory=dict)
     made: int = 0
     """How many routes of nathb's the tables show."""
+    waits: bool = False
+    """Whether one of them is for a prefix that the router does not know at present."""
 
 
 def plan(group: Group, prefixes: Prefixes, shown: ShownTables, held: Collection[str]) -> LearnPlan:
@@ -194,43 +200,43 @@ def plan(group: Group, prefixes: Prefixes, shown: ShownTables, held: Collection[
     """
     learn = group.learn
     assert learn is not None
-    made = {
-        table: {
-            one.destination
-            for one in shown.entries
-            if one.table == table and one.ours and is_learned(group, one.route)
-        }
-        for table in sorted(held)
-    }
-    count = sum(map(len, made.values()))
+    there: dict[str, dict[str, bool]] = {table: {} for table in sorted(held)}
+    for entry in shown.entries:
+        if entry.table in there:
+            made = entry.ours and is_learned(group, entry.route)
+            there[entry.table][entry.destination] = made
+    count = sum(sum(routes.values()) for routes in there.values())
     if prefixes.read_at is None:
         return LearnPlan(made=count)
-    allowed = {prefix for prefix in prefixes.present if is_allowed(learn, prefix)}
+    known = {prefix: ip_network(prefix) for prefix in prefixes.present}
+    allowed = {prefix for prefix, network in known.items() if is_allowed(learn, network)}
     changes: list[Change] = []
-    over: set[str] = set()
-    taken: set[str] = set()
-    for table, ours in made.items():
+    refused: dict[Refusal, set[str]] = {why: set() for why in Refusal}
+    refused[Refusal.OUTSIDE] = known.keys() - allowed
+    for table, routes in there.items():
+        ours = {one for one, made in routes.items() if made}
         gone = {one for one in ours if prefixes.gone_for(one) >= learn.withdraw_after}
-        others = {one.destination for one in shown.entries if one.table == table} - ours
-        wanted = {one for one in allowed if is_learned(group, Route(table, one))}
-        new = sorted(wanted - ours - others, key=_by_network)
+        absent = (one for one in allowed - ours if is_learned(group, Route(table, one)))
+        new = sorted(absent, key=_by_network)
+        refused[Refusal.TAKEN].update(one for one in new if one in routes)
+        new = [one for one in new if one not in routes]
         room = max(0, learn.at_most - len(ours - gone))
-        taken |= wanted & others
-        over |= set(new[room:])
+        refused[Refusal.OVER].update(new[room:])
         changes += [Change(table, one, Act.WITHDRAW) for one in sorted(gone, key=_by_network)]
         changes += [Change(table, one, Act.CREATE) for one in new[:room]]
-    outside = prefixes.present - allowed
-    refused = {Refusal.OUTSIDE: outside, Refusal.OVER: over, Refusal.TAKEN: taken}
     return LearnPlan(
         tuple(changes),
         {why: tuple(sorted(few, key=_by_network)) for why, few in refused.items() if few},
         count,
+        waits=any(
+            made and one not in known for routes in there.values() for one, made in routes.items()
+        ),
     )
 
 
-def _by_network(prefix: str) -> tuple[int, IPv4Network | IPv6Network]:
+def _by_network(prefix: str) -> tuple[int, int, int]:
     network = ip_network(prefix)
-    return network.version, network
+    return network.version, int(network.network_address), network.prefixlen
 
 
 def homes_of(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from enum import Enum
 from functools import cached_property
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from msgspec import Struct
 
@@ -167,7 +168,7 @@ class Metrics(Recorded, frozen=True):
     listen: str = ""
 
 
-class Learn(Recorded, frozen=True):
+class Learn(Recorded, frozen=True, dict=True):
     """The `learn` block: prefixes that the router knows become routes. Seconds.
 
     They are read from the output of `command`, or from `file`: one of the two is given. `into` are
@@ -183,6 +184,11 @@ class Learn(Recorded, frozen=True):
     at_most: int = 50
     interval: float = 10.0
     withdraw_after: float = 300.0
+
+    @cached_property
+    def allowed(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """The blocks of `allow`, parsed once: they are compared with every prefix that is read."""
+        return tuple(ip_network(block) for block in self.allow)
 
     @property
     def vpc_tables(self) -> tuple[str, ...]:
@@ -240,6 +246,10 @@ class Group(Recorded, frozen=True, dict=True):
     def routes(self) -> tuple[Route, ...]:
         """Every guarded route, default routes first, for they carry most."""
         return self._routes
+
+    def guards(self, route: Route) -> bool:
+        """Whether the route is one of `routes`."""
+        return route in self._orders
 
     def order(self, route: Route) -> tuple[str, ...]:
         """Names by preference: the route's home, then the others as listed, wrapping round.

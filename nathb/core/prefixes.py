@@ -16,8 +16,8 @@ from nathb.core.errors import ReadingError
 from nathb.core.text import visible
 
 MOST_BYTES = 1024 * 1024
-MOST_PREFIXES = 10_000
-"""More than any route table takes: a reading of that many was meant to be narrower."""
+MOST_PREFIXES = 2000
+"""More than route tables take: a reading of that many was meant to be narrower."""
 QUOTED = 60
 
 

@@ -131,10 +131,14 @@ class Learner:
 
     def take_in(self, ticket: Hashable, answer: object, now: float) -> Iterator[Event]:
         """Take in the answer to one of our calls; yield what is new."""
-        self._changed = True
         if self._reading.pop(ticket, None) is not None:
+            # In peace each reading is as the one before, and a plan of many prefixes takes time.
+            known = self.prefixes.present if self.prefixes.read_at is not None else None
+            self._changed = self._changed or answer != known or self.plan.waits
             yield from self._take_in_reading(answer, now)
-        elif self._showing.pop(ticket, None) is not None:
+            return
+        self._changed = True
+        if self._showing.pop(ticket, None) is not None:
             yield from self._take_in_tables(answer, now)
         elif (call := self._writing.pop(ticket, None)) is not None and call.change is not None:
             yield from self._take_in_write(call.change, answer, now)

@@ -8,6 +8,7 @@ statement as its opposite.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
 
 from nathb.aws.api_errors import cloud_error
@@ -93,7 +94,7 @@ def _vpc_table(reader: Reader, seen: Inventory, learn: Learn, table: str) -> Ite
         yield bad(table, text, "correct `into` of `learn` in the file")
         return
     own = _own_ranges(shown)
-    for block in learn.allow:
+    for block in learn.allowed:
         inside = [one for one in own if is_within(one, block) or is_within(block, one)]
         if inside:
             text = f"`allow` has {block}, which overlaps the VPC's own range {inside[0]}"
@@ -104,15 +105,15 @@ def _vpc_table(reader: Reader, seen: Inventory, learn: Learn, table: str) -> Ite
     if own and (instance := next(iter(seen.machines), "")):
         # The VPC's own range has a route already, so none is created in any case.
         request |= {
-            "DestinationCidrBlock": own[0],
+            "DestinationCidrBlock": str(own[0]),
             "NetworkInterfaceId": seen.instance(instance).eni,
         }
         yield _may(client.create_route, "CreateRoute", name, table, request)
 
 
-def _own_ranges(table: Table) -> list[str]:
+def _own_ranges(table: Table) -> list[IPv4Network | IPv6Network]:
     return [
-        one.destination_cidr_block
+        ip_network(one.destination_cidr_block)
         for one in table.routes
         if one.gateway_id == LOCAL and one.destination_cidr_block
     ]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from ipaddress import ip_network
+
 from msgspec.structs import replace
 
 from nathb.core.learned import (
@@ -21,6 +24,7 @@ from nathb.core.learned import (
     without_reading,
 )
 from nathb.core.model import Group, Learn, Route
+from nathb.core.prefixes import MOST_PREFIXES
 from tests.core.build import PAIR, ROUTE_A, ROUTE_C, view
 
 VPC = ROUTE_A.table
@@ -182,6 +186,19 @@ def test_what_is_remembered_of_prefixes_does_not_grow() -> None:
         one = f"10.8.{number % 256}.{number // 256}/32"
         prefixes = read(one, before=prefixes, now=10.0 * number)
     assert len(prefixes.last_seen) <= 31
+
+
+def test_a_large_reading_costs_little_for_the_loop_waits_for_it() -> None:
+    """Compared with the least that it takes, to parse each prefix once, on the same machine."""
+    many = [f"172.{n >> 8}.{n & 255}.0/24" for n in range(MOST_PREFIXES)]
+    prefixes, entries = read(*many), shown(*[f"10.8.{n}.0/24" for n in range(256)])
+    began = time.process_time()
+    due(prefixes, *entries)
+    taken = time.process_time() - began
+    began = time.process_time()
+    for one in many:
+        ip_network(one)
+    assert taken < 20 * (time.process_time() - began)
 
 
 # --- who writes -------------------------------------------------------------------------------
