@@ -14,24 +14,35 @@ from typing import TYPE_CHECKING, Any
 from nathb.aws.api_errors import cloud_error
 from nathb.aws.ec2 import Cloud, guarded
 from nathb.aws.instances import Found, describe
-from nathb.aws.tags import DRAIN_TAG, PAUSE_TAG, REVERT_TAG, until, wall_clock
+from nathb.aws.tags import DRAIN_TAG, FILE_TAG, PAUSE_TAG, REVERT_TAG, until, wall_clock
 from nathb.core.ec2_state import Roster
 from nathb.core.errors import CloudError
 from nathb.core.model import Failure
+from nathb.core.text import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
     from datetime import datetime
 
     from nathb.core.ec2_state import Instance, Intent, View
-    from nathb.core.model import Group
+    from nathb.core.model import Group, Route
 
 
 class TagWriter:
     """What is asked of one group. Every failure is a CloudError; all methods can be repeated."""
 
-    def __init__(self, client: Any, group: Group, utc: Callable[[], datetime] = wall_clock) -> None:
-        """`client` is boto3's; `utc` is the wall clock, for ends."""
+    def __init__(
+        self,
+        client: Any,
+        group: Group,
+        utc: Callable[[], datetime] = wall_clock,
+        before: Collection[Route] = (),
+    ) -> None:
+        """`client` is boto3's; `utc` is the wall clock, for ends.
+
+        `before` are routes that a daemon guards now (see `core.found_routes.resolve`).
+        """
+        self._before = before
         self._client = client
         self._group = group
         self._utc = utc
@@ -42,7 +53,7 @@ class TagWriter:
         """The group with plain routes: those that its matches find now, too."""
         if not self._group.finds_routes:
             return self._group
-        return self._cloud.resolved(self._roster).group
+        return self._cloud.resolved(self._roster, self._before).group
 
     def view(self) -> View:
         """Return where the guarded routes point now and what is asked for; of pins it says nothing.
@@ -50,7 +61,7 @@ class TagWriter:
         Unlike a daemon's, it needs no node to read from. What EC2 does not say of instances, it
         takes from the file (see `instance`).
         """
-        return self._cloud.view(self._roster)
+        return self._cloud.resolved(self._roster, self._before).view
 
     def requests(self) -> Intent:
         """Return what is asked for now; no instance is described for that, if no match is used."""
@@ -102,7 +113,7 @@ class TagWriter:
 
     def _tables(self) -> list[str]:
         """Return the guarded tables that there are: with one that is not, EC2 would refuse all."""
-        ids = guarded(self.group)
+        ids = (*guarded(self.group), *self._once_found())
         tables = self._cloud.tables(ids)
         if not tables:
             shown = ", ".join(ids) or "those that its matches would find"
@@ -112,6 +123,22 @@ class TagWriter:
                 f" {self._cloud.region}; correct the tables, or the region, in the file",
             )
         return [table.route_table_id for table in tables]
+
+    def _once_found(self) -> tuple[str, ...]:
+        """Return tables that match, and in which nothing is found now, but was at the last apply.
+
+        A daemon that found something there before still reads their tags. The digest of the file
+        tells them from tables of other groups.
+        """
+        if not self._group.finds_routes:
+            return ()
+        digests, found = self.view().digests, guarded(self.group)
+        return tuple(
+            table.route_table_id
+            for table in self._cloud.named_tables()
+            if table.route_table_id not in found
+            and any(tag.key == FILE_TAG and visible(tag.value) in digests for tag in table.tags)
+        )
 
     def _write(self, key: str, value: str) -> str:
         """Set a tag on all guarded tables with one call, so that all have it or none.

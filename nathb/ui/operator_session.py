@@ -92,7 +92,7 @@ class OperatorSession:
     def open(cls, given: argparse.Namespace) -> OperatorSession:
         """Read the file and reach for EC2, by one command line."""
         group = config.load(locate(given.group))
-        tag_writer = TagWriter(make_client(group.region), group)
+        tag_writer = TagWriter(make_client(group.region), group, before=_guarded_here(group))
         return cls(tag_writer.group, tag_writer, Report(as_json=given.json))
 
     def node(self, name: str) -> str:
@@ -244,6 +244,16 @@ def duration(shape: values.Duration) -> Callable[[str], float]:
             raise argparse.ArgumentTypeError(str(error)) from error
 
     return read
+
+
+def _guarded_here(group: Group) -> list[Route]:
+    """Return what the daemon on this machine guards: it may have found what EC2 has forgotten."""
+    if not group.finds_routes:
+        return []
+    try:
+        return [home.route for home in status_file.live_daemon(group.name).homes]
+    except SnapshotError:
+        return []
 
 
 def held_by(view: View, node: str) -> list[Route]:

@@ -185,6 +185,34 @@ def test_what_operators_ask_is_written_on_the_tables_that_are_found_and_read_fro
     assert listed.requests() == Intent()
 
 
+def test_a_request_is_written_and_ended_also_where_what_was_found_is_forgotten(
+    world: World,
+) -> None:
+    lost = Route(world.private["nat-c"], ANYWHERE)
+    other = launch(world.ec2, "nat-c", world.subnets["nat-c"])["InstanceId"]
+    first, second = whole_vpc(world).nodes
+    file = replace(whole_vpc(world), nodes=(first, replace(second, instance=other)))
+
+    def tagged_with(key: str) -> set[str]:
+        listed = world.ec2.describe_tags(Filters=[{"Name": "key", "Values": [key]}])["Tags"]
+        return {one["ResourceId"] for one in listed}
+
+    TagWriter(world.ec2, file).pause(None)
+    assert tagged_with("nathb:pause") == {world.private["nat-a"]}
+    remembered = TagWriter(world.ec2, file, before=[lost])
+    assert lost in remembered.group.routes()
+    remembered.pause(None)
+    assert tagged_with("nathb:pause") == set(world.private.values())
+    assert remembered.view().holding(lost) is not None
+
+    noted = [{"Key": "nathb:file", "Value": "digest"}]
+    world.ec2.create_tags(Resources=list(world.private.values()), Tags=noted)
+    theirs = [{"Key": "nathb:file", "Value": "theirs"}, {"Key": "nathb:pause", "Value": "on"}]
+    world.ec2.create_tags(Resources=[world.public["nat-a"]], Tags=theirs)
+    TagWriter(world.ec2, file).resume()
+    assert tagged_with("nathb:pause") == {world.public["nat-a"]}
+
+
 def test_a_drain_of_a_file_whose_matches_find_nothing_says_so(world: World) -> None:
     nothing = with_matches(world.group, nat_a=(RouteMatch(((TAG, "nobody"),), ANYWHERE),))
     with pytest.raises(CloudError, match="none of those that its matches would find"):

@@ -19,6 +19,8 @@ def with_matches(lab: Lab) -> dict[str, object]:
     vpc = {"vpc-id": lab.account.vpc}
     nodes["nat-a"]["routes"] = [{"match": {"tag:nathb": "nat-a"}, "destination": EVERYWHERE}]
     nodes["nat-c"]["routes"] = [{"match": vpc, "destination": "any", "except": ["10.9.0.0/16"]}]
+    del nodes["nat-c"]["instance"]
+    nodes["nat-c"]["match"] = {"tag:Name": "nat-c"}
     return dict(nodes)
 
 
@@ -84,3 +86,17 @@ def test_a_takeover_and_a_return_of_found_routes_also_in_a_table_that_was_added(
     moved = [one for one in lab.writes() if one.action == "ReplaceRoute"]
     assert {one.parameters["RouteTableId"] for one in moved} == {c, added}
     assert {sid for one in moved for sid in one.allowed_by} == {"NathbMoveFound2"}
+
+    # nat-c becomes another instance: its routes are blackholes at an interface that is no node's
+    assert lab.run("nat-a", nathb("pause", path)).returncode == 0
+    lab.replace_instance("nat-c")
+
+    def owners() -> dict[str, str]:
+        held = pair.snapshot("nat-a")["view"].get("holdings", ())
+        return {one["route"]["table"]: one["node"] for one in held}
+
+    wait_until("its interface is forgotten", lambda: owners().get(added) == "", 60.0)
+    assert lab.run("nat-a", nathb("resume", path)).returncode == 0
+    for table in (c, added):
+        wait_until("nat-a has it", lambda t=table: lab.routes()[t, EVERYWHERE] == "nat-a", 20.0)
+    assert not pair.told("nat-a", "not guarded any more")
