@@ -13,6 +13,7 @@ from tests.lab.lab import Lab
 from tests.lab.machine import wait_until
 from tests.lab.pair import NODES, Pair
 from tests.lab.plan import Plan
+from tests.lab.processes import nathb
 from tests.lab.tunnels import FAR_HOST, TUNNEL_PAIR, Tunnels
 
 TIMERS = {"interval": "2s", "fast_interval": "1s", "timeout": "1s", "fall": 3, "rise": 2}
@@ -83,6 +84,8 @@ def test_a_bgp_session_of_frr_that_is_cut_is_a_takeover_and_once_it_is_back_a_re
     wait_until("nat-a's uplink is down", lambda: pair.verdict("nat-a", "uplink") == "down")
     assert pair.snapshot("nat-a")["uplink"]["addresses"] == ["check_command sh"]
     assert lab.holder("c") == "nat-c"
+    checked = lab.run("nat-a", nathb("check", str(lab.directory / "nat-a/lab.yaml"), "--aws"))
+    assert "says that this node does not serve: ended with status 1" in checked.stdout
 
     tunnels.cut_bgp()
     pair.wait_holder("a", "nat-a", within=60.0)

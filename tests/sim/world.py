@@ -244,6 +244,7 @@ class World:
         self.trace.append(f"{self.clock.now:.3f} over: {fault.kind} {fault.who}/{fault.other}")
         next(course, None)
         self.changed(fault, "ends")
+        self.clock.stirred = True  # the look above is of what was before
 
     def changed(self, fault: Fault, how: str) -> None:
         if self.claims is not None:
