@@ -45,12 +45,15 @@ class World:
         self.tables: set[tuple[str, str]] = set()
         self.stale: set[tuple[str, str]] | None = None
         self.refuses: dict[str, Failure] = {}
-        self.hangs = False
+        self.hangs: type | None = None
+        """The kind of answer that does not come."""
+        self.lost_writes = False
         self.reads = 0
         self.written: list[Written] = []
         self.events: list[Event] = []
         self.situation = Situation(PAIR.routes(), view(at=self.now), ROSTER, fit=True, withheld="")
         self._ended: list[tuple[Hashable, object]] = []
+        self.hanging: list[tuple[Hashable, object]] = []
         unused: Any = None
         ports = Ports(
             clock=unused, wire=unused, cloud=unused, calls=self, journal=unused, manager=unused,
@@ -65,12 +68,16 @@ class World:
             answer: object = call()
         except (ReadingError, CloudError) as error:
             answer = error
-        if not self.hangs:
-            self._ended.append((ticket, answer))
+        hangs = self.hangs is not None and isinstance(answer, self.hangs)
+        (self.hanging if hangs else self._ended).append((ticket, answer))
 
     def ended(self) -> list[tuple[Hashable, object]]:
         ended, self._ended = self._ended, []
         return ended
+
+    def answer_what_hangs(self) -> None:
+        self._ended += self.hanging
+        self.hanging = []
 
     def run(self, seconds: float) -> World:
         end = self.now + seconds
@@ -107,6 +114,8 @@ class World:
         self.written.append(Written(self.now, change))
         if change.destination in self.refuses:
             raise CloudError(self.refuses[change.destination], "EC2 says no")
+        if self.lost_writes:
+            return Done(0.05)
         there = (change.table, change.destination)
         (self.tables.add if change.act is Act.CREATE else self.tables.discard)(there)
         return Done(0.05, "request-1")
@@ -249,11 +258,32 @@ def test_prefixes_that_get_no_route_are_named_once_for_as_long_as_they_are_the_s
     assert world.kinds().count(EventKind.LEARN_REFUSED) == 2
 
 
-def test_a_call_that_never_ends_is_given_up_and_made_again() -> None:
-    world = World()
-    world.hangs = True
-    world.run(GIVE_UP + 5.0)
-    assert world.written == []
-    world.hangs = False
-    world.run(2 * GIVE_UP)
-    assert world.tables == {(TABLE, X), (GATEWAY, X)}
+def test_a_call_to_ec2_that_never_ends_is_given_up_and_made_again() -> None:
+    for answer in (ShownTables, Done):
+        world = World()
+        world.hangs = answer
+        world.lost_writes = True
+        world.run(GIVE_UP - 1.0)
+        assert world.tables == set()
+        assert len(world.hanging) == 1
+        world.hangs, world.lost_writes = None, False
+        world.run(3 * GIVE_UP)
+        assert world.tables == {(TABLE, X), (GATEWAY, X)}
+
+
+def test_a_reading_that_hangs_is_reported_once_and_no_other_is_begun_until_it_ends() -> None:
+    world = World().run(30.0)
+    world.hangs = frozenset
+    world.run(10.0)
+    world.hangs = None
+    assert len(world.hanging) == 1
+    world.events.clear()
+    world.run(3600.0)
+    assert [event.message for event in world.events] == [
+        "cannot read what the router knows: a reading has not ended for 20 s; learned routes stay "
+        "as they are"
+    ]
+    world.answer_what_hangs()
+    world.run(30.0)
+    assert world.kinds()[1:] == [EventKind.LEARN_SIGHTED]
+    assert world.learner.status().failing_since is None

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from nathb.core import learn_events
 from nathb.core.ec2_state import Roster, View
-from nathb.core.errors import CloudError, NathbError
+from nathb.core.errors import CloudError, NathbError, ReadingError
 from nathb.core.events import Event
 from nathb.core.learned import (
     Act,
@@ -31,6 +31,7 @@ from nathb.core.learned import (
 from nathb.core.model import Done, Failure, Group, Learn, Route, is_gateway_table
 from nathb.core.polling import PollSchedule
 from nathb.core.ports import LearnPorts, Ports
+from nathb.core.text import format_age
 
 BRISK = 2.0
 """Seconds between two reads of the tables while something is changing."""
@@ -39,7 +40,7 @@ APART = 0.2
 FIRST_WAIT, LONGEST_WAIT = 2.0, 600.0
 """Seconds after the first failure of a write until the next try; they double, to the longest."""
 GIVE_UP = 20.0
-"""Seconds after which a write or a reading that has not ended counts as failed."""
+"""Seconds after which a call that has not ended counts as failed."""
 WRITE_WITHIN = 3.0
 """Seconds after its decision within which a write reaches EC2, or never does (R16)."""
 
@@ -110,7 +111,8 @@ class Learner:
 
     def wake_at(self, now: float) -> float:
         """When the next call is due, as far as time alone decides it."""
-        due = [] if self._reading else [self._reading_due]
+        due = [call.begun_at + GIVE_UP for call in self._reading.values()] or [self._reading_due]
+        due = [at for at in due if at > now or not self._reading]
         if self.held:
             due.append(self._tables.due_at(now))
         due += [] if self._writing else [self._due_at(one) for one in self._open()]
@@ -189,7 +191,7 @@ class Learner:
 
     def step(self, now: float, situation: Situation) -> Iterator[Event]:
         """Begin what is due; yield what is new."""
-        self._overdue(now)
+        yield from self._overdue(now)
         if not self._reading and now >= self._reading_due:
             self._reading_due = now + self.learn.interval
             self._start(self._reading, Call(now), lambda ports: ports.read)
@@ -274,15 +276,23 @@ class Learner:
         calls[ticket] = call
         self.ports.calls.start(ticket, pick(ports))
 
-    def _overdue(self, now: float) -> None:
-        """Give up what has not ended in time; a late answer to it counts for nothing."""
-        for calls in (self._reading, self._showing, self._writing):
+    def _overdue(self, now: float) -> Iterator[Event]:
+        """Give up calls to EC2 that have not ended in time; a late answer counts for nothing.
+
+        A reading that hangs, on a file system, say, is waited for: others would hang as well, each
+        with a thread of its own. Until it ends the router counts as unread.
+        """
+        for calls in (self._showing, self._writing):
             for ticket, call in list(calls.items()):
-                if now < call.begun_at + GIVE_UP:
-                    continue
-                del calls[ticket]
-                if call.change is not None:
-                    self._failed[call.change] = (1, now + GIVE_UP)
+                if now >= call.begun_at + GIVE_UP:
+                    del calls[ticket]
+                    if call.change is not None:
+                        self._failed[call.change] = (1, now + GIVE_UP)
+        hangs = any(now >= call.begun_at + GIVE_UP for call in self._reading.values())
+        if hangs and self.prefixes.read_at is not None:
+            self._changed = True
+            error = ReadingError(f"a reading has not ended for {format_age(GIVE_UP)}")
+            yield from self._take_in_reading(error, now)
 
     def _is_news(self, key: Hashable) -> bool:
         """Whether this was not reported before."""
