@@ -243,7 +243,6 @@ class World:
         self.look()  # how it was until now
         self.trace.append(f"{self.clock.now:.3f} over: {fault.kind} {fault.who}/{fault.other}")
         next(course, None)
-        self.clock.stirred = True
         self.changed(fault, "ends")
         self.clock.stirred = True  # the look above is of what was before
 
