@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from nathb.core.ec2_state import Roster
     from nathb.core.model import Learn
 
-MOST_ROUTES = 1000
-"""What SearchTransitGatewayRoutes answers with at most; it has no pages."""
-
 
 class GatewayAttachment(Response, frozen=True):
     """Where a route of a transit gateway leads."""
@@ -73,7 +70,7 @@ class LearnedRoutes:
         self._reader = Reader(client, sleep=sleep)
 
     def shown(self, roster: Roster, tables: Collection[str]) -> ShownTables:
-        """Return the routes of these tables: of a transit gateway's, the static ones in `allow`."""
+        """Return the routes of these tables: of a transit gateway's, the static ones."""
         at = self._clock()
         vpc = sorted(table for table in tables if not is_gateway_table(table))
         gateway = sorted(table for table in tables if is_gateway_table(table))
@@ -111,23 +108,23 @@ class LearnedRoutes:
                     ours = _is_ours(one, roster)
                     yield ShownEntry(table.route_table_id, one.destination, ours)
 
-    def _of_gateway(self, table: str, within: str = "") -> Iterator[ShownEntry]:
-        for block in (within,) if within else self._learn.allow:
-            request: dict[str, Any] = {
-                "TransitGatewayRouteTableId": table,
-                "Filters": named([("type", ["static"]), ("route-search.subnet-of-match", [block])]),
-            }
-            search = self._client.search_transit_gateway_routes
-            pages = self._reader.read(search, SearchTransitGatewayRoutes, table, request)
-            if any(page.additional_routes_available for page in pages):
-                raise CloudError(
-                    Failure.REFUSED,
-                    f"SearchTransitGatewayRoutes of {table}: there are more than {MOST_ROUTES} "
-                    f"static routes within {block}; narrow `allow`",
-                )
-            for page in pages:
-                for one in page.routes:
-                    yield ShownEntry(table, one.destination_cidr_block, self._is_at_us(one))
+    def _of_gateway(self, table: str, *filters: tuple[str, list[str]]) -> Iterator[ShownEntry]:
+        """Yield the static routes of a table that pass these filters too."""
+        request = {
+            "TransitGatewayRouteTableId": table,
+            "Filters": named([("type", ["static"]), *filters]),
+        }
+        search = self._client.search_transit_gateway_routes
+        pages = self._reader.read(search, SearchTransitGatewayRoutes, table, request)
+        if pages[-1].additional_routes_available:
+            raise CloudError(
+                Failure.REFUSED,
+                f"SearchTransitGatewayRoutes of {table}: EC2 has more static routes than it shows;"
+                " name a table in `into` that has fewer",
+            )
+        for page in pages:
+            for one in page.routes:
+                yield ShownEntry(table, one.destination_cidr_block, self._is_at_us(one))
 
     def _is_at_us(self, one: GatewayRoute) -> bool:
         targets = {
@@ -138,7 +135,8 @@ class LearnedRoutes:
     def _expect_ours(self, change: Change, roster: Roster) -> None:
         """Refuse to delete what is not, or no longer, at a target of ours."""
         if is_gateway_table(change.table):
-            entries = list(self._of_gateway(change.table, change.destination))
+            exact = ("route-search.exact-match", [change.destination])
+            entries = list(self._of_gateway(change.table, exact))
         else:
             entries = list(self._of_vpc([change.table], roster))
         if ShownEntry(change.table, change.destination, ours=True) not in entries:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from moto.core import DEFAULT_ACCOUNT_ID
@@ -11,12 +11,17 @@ from msgspec import Struct
 
 from nathb.aws.ec2 import Cloud
 from nathb.aws.learned_routes import LearnedRoutes
+from nathb.core.ec2_state import Roster
 from nathb.core.errors import CloudError
 from nathb.core.learned import Act, Change, ShownEntry
 from nathb.core.model import Failure, Learn
 from tests.aws.conftest import Time
+from tests.aws.scripted import Server, answer
 from tests.aws.world import World, route, table
 from tests.gateway_routes import list_attachments
+
+if TYPE_CHECKING:
+    from tests.aws.scripted import Reply
 
 X, Y = "10.8.0.0/16", "2001:db8:7::/48"
 LATER = 2000.0
@@ -153,3 +158,33 @@ def test_a_table_that_is_gone_has_no_routes_and_the_others_are_shown(
     world.ec2.delete_route_table(RouteTableId=gone)
     shown = learned.shown(cloud.roster("nat-a"), {private, gone})
     assert {one.table for one in shown.entries} == {private}
+
+
+def routes(*destinations: str, token: str = "", more: str = "false") -> Reply:
+    """A page of SearchTransitGatewayRoutes, as EC2 sends it."""
+    listed = "".join(
+        f"<item><destinationCidrBlock>{one}</destinationCidrBlock><type>static</type>"
+        "<transitGatewayAttachments><item><transitGatewayAttachmentId>tgw-attach-1"
+        "</transitGatewayAttachmentId></item></transitGatewayAttachments></item>"
+        for one in destinations
+    )
+    next_token = f"<nextToken>{token}</nextToken>" if token else ""
+    inner = f"<routeSet>{listed}</routeSet><additionalRoutesAvailable>{more}"
+    return answer("SearchTransitGatewayRoutes", f"{inner}</additionalRoutesAvailable>{next_token}")
+
+
+def test_every_page_of_a_gateway_s_routes_is_read_and_half_of_them_is_refused(
+    script: Server, script_client: Any, time: Time
+) -> None:
+    learn = Learn(
+        into=("tgw-rtb-1",), allow=("10.8.0.0/13",), file="/run/p", attachment="tgw-attach-1"
+    )
+    learned = LearnedRoutes(script_client, learn, time.clock, sleep=time.sleep)
+    roster = Roster(0.0, "nat-a", ())
+    script.will(routes(X, token="two", more="true"), routes("10.9.0.0/16"))
+    shown = learned.shown(roster, {"tgw-rtb-1"})
+    assert [one.destination for one in shown.entries if one.ours] == [X, "10.9.0.0/16"]
+    assert script.asked[1].form["NextToken"] == "two"
+    script.will(routes(X, more="true"))
+    with pytest.raises(CloudError, match="EC2 has more static routes than it shows"):
+        learned.shown(roster, {"tgw-rtb-1"})
