@@ -9,7 +9,7 @@ from tests.sim.judge import OffenceError
 from tests.sim.mutants import MUTANTS
 from tests.sim.stage import C, D
 
-STRIDE = 13
+STRIDE = 17
 """In groups of four, one in so many: it has no common factor with how many there are."""
 
 
