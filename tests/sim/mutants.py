@@ -395,7 +395,7 @@ MUTANTS: dict[str, Mutant] = {
     "uplink: a witness is one of any part": Mutant(
         watching(evidence=rewired(Prober.evidence, evidence_of_all=_newest)),
         "R3",
-        "all-tunnels-cut",
+        "tunnel-cut",
     ),
     "R16: not_after is ignored": Mutant(moving(start=_whenever), "R16", "connects-hang"),
     "R10: a lost answer is forgotten": Mutant(

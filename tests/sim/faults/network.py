@@ -57,12 +57,25 @@ def gateway_cut(world: World, fault: Fault) -> Course:
 
 
 def contested_then_dead(world: World, fault: Fault) -> Course:
-    """Two zones lose each other for long enough to quarrel; then one node is really gone."""
-    cut = detection(world.schedule.group) + 10.0
-    gone = 3 * detection(world.schedule.group) + 100.0
+    """Two zones lose each other for long enough to quarrel; then one node is really gone.
+
+    Once its routes were taken, someone points them at the dead node again, and leaves it at that:
+    one contest. Where an operator insists anyhow, there are contests enough.
+    """
+    detected = detection(world.schedule.group)
+    insists = any(one.kind == "operator-insists" for one in world.schedule.faults)
+    cut = detected + 10.0
+    gone = 3 * detected + 100.0
+
+    def undo() -> None:
+        for route in world.schedule.group.node(fault.other).routes:
+            if world.ec2.is_well and not insists and world.ec2.routes[route] in world.names:
+                world.ec2.change(route, fault.other)
+
     world.begin(Fault("partition", 0.0, cut, fault.who, fault.other, 1))
     crash = Fault("host-crash", 0.0, gone, fault.other, fault.who, 1)
     world.clock.later(cut + 5.0, lambda: world.begin(crash))
+    world.clock.later(cut + 5.0 + detected + 10.0, undo)
     world.lasts_until(world.clock.now + cut + 5.0 + gone)
     yield
 
