@@ -48,6 +48,7 @@ test-clocks: $(VENV)/ready
 	done
 
 test-lab: $(VENV)/ready $(VENV)/wheels/ready
+	@tests/prepare_frr
 	$(SANDBOX) $(PYTEST) -n $(WORKERS) --maxschedchunk 1 tests/lab
 
 test-machines:
@@ -66,6 +67,7 @@ budgets: $(VENV)/ready
 
 soak: $(VENV)/ready
 	$(RUN) -m tests.sim --seeds 100000
+	@tests/prepare_frr
 	for round in $$(seq $(ROUNDS)); do $(SANDBOX) $(PYTEST) -n $(WORKERS) tests/lab || exit 1; done
 
 lint: $(VENV)/ready

@@ -28,7 +28,7 @@ def bgp_is_up(tunnels: Tunnels, node: str) -> list[str]:
 def start_bgp(lab: Lab, tunnels: Tunnels) -> None:
     """Let each NAT learn the way to the far site by a BGP session through its tunnel."""
     if not (DAEMONS / "bgpd").exists():
-        pytest.fail("FRR is missing: apt-get install frr, or run tests/prepare", pytrace=False)
+        pytest.fail("FRR is missing: run tests/prepare_frr", pytrace=False)
     nats = [nat.name for nat in lab.plan.nats]
     for number, node in enumerate(nats):
         _start(lab, node, 65001 + number, {tunnels.far_end(node): 65000}, zebra=True)
