@@ -396,6 +396,7 @@ MUTANTS: dict[str, Mutant] = {
         watching(evidence=rewired(Prober.evidence, evidence_of_all=_newest)),
         "R3",
         "tunnel-cut",
+        lasts=100.0,
     ),
     "R16: not_after is ignored": Mutant(moving(start=_whenever), "R16", "connects-hang"),
     "R10: a lost answer is forgotten": Mutant(
