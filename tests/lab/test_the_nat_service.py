@@ -220,7 +220,7 @@ def test_both_ends_of_a_connection_through_a_tunnel_are_told_what_fits_it(
 
 # --- IPv6 ---------------------------------------------------------------------------------------
 
-SERVER, APP = "2001:db8:1::1", "2001:db8:a::10"
+SERVER = "2001:db8:1::1"
 # Type, code, checksum (the kernel's), hop limit, flags, 1800 s, two timers: RFC 4861, 4.2.
 ADVERTISE = """
 import socket, sys
@@ -247,18 +247,19 @@ def with_ipv6(lab: Lab) -> None:
     """Give a client of nat-a, and a server in the internet, IPv6 through a VPC that steers it."""
     at = {name: link_local(lab, name, "eth0") for name in ("app-a", "nat-a", "internet")}
     vpc = {link: link_local(lab, "vpc", link) for link in ("app-a", "igw")}
+    own = lab.plan.instance("app-a").subnet.first_host6  # no other source leaves an interface
     lab.network.read("vpc", "sysctl", "-qw", "net.ipv6.conf.all.forwarding=1")
     for name, lines in {
         "app-a": [
-            f"address add {APP}/128 dev eth0 nodad",
+            f"address add {own}/128 dev eth0 nodad",
             f"route add default via {vpc['app-a']} dev eth0",
         ],
         "internet": [
             f"address add {SERVER}/128 dev lo",
-            f"route add {APP} via {vpc['igw']} dev eth0",
+            f"route add {own} via {vpc['igw']} dev eth0",
         ],
         "vpc": [
-            f"route add {APP} dev app-a via {at['app-a']}",
+            f"route add {own} dev app-a via {at['app-a']}",
             f"route add {SERVER} dev igw via {at['internet']}",
             "rule add pref 100 iif app-a lookup 100",
             f"route add default dev nat-a via {at['nat-a']} table 100",
