@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 OLD_KEYS = {"fix": "mend"}
-"""Key: its name in 0.1, which programs may still read."""
+"""Key: its name in 0.1. Programs may still read that one, so it stays though the word is gone."""
 
 
 def json_text(what: object, indent: int = 0) -> str:

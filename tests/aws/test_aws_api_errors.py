@@ -349,7 +349,7 @@ def test_a_refusal_of_the_role_itself_is_a_matter_of_credentials():
     assert "AssumeRole says AccessDenied: no" in str(caught)
 
 
-def test_without_credentials_nothing_is_sent_and_the_mend_is_named(script: Server, tmp_path: Path):
+def test_without_credentials_nothing_is_sent_and_the_fix_is_named(script: Server, tmp_path: Path):
     session = session_at(script.url, tmp_path)
     core = session._session
     core._credentials = None

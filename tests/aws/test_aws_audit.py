@@ -190,7 +190,7 @@ def told(site: Site, words: str) -> Finding:
 
 
 @pytest.mark.parametrize("what", MENDED_BY_COMMAND)
-def test_what_a_command_mends_is_found_with_that_command(site: Site, what: str) -> None:
+def test_what_a_command_fixes_is_found_with_that_command(site: Site, what: str) -> None:
     breaks, level, words = MENDED_BY_COMMAND[what]
     before = site.wrong()
     breaks(site)

@@ -155,7 +155,7 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("code", REFUSALS)
-def test_a_refusal_is_told_with_its_mend_and_not_tried_again(publish: Publish, code: str) -> None:
+def test_a_refusal_is_told_with_its_fix_and_not_tried_again(publish: Publish, code: str) -> None:
     told, asked = publish(error(403 if code == "AuthorizationError" else 400, code))
     assert asked == ["Publish"]
     assert len(told) == 1

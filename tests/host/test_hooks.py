@@ -97,7 +97,7 @@ def test_a_directory_that_is_none_is_told(runner: HookRunner) -> None:
 
 
 @pytest.mark.parametrize("mode", [0o775, 0o757])
-def test_a_hook_that_others_may_write_is_refused_with_the_mend_and_the_rest_run(
+def test_a_hook_that_others_may_write_is_refused_with_the_fix_and_the_rest_run(
     runner: HookRunner, mode: int
 ) -> None:
     refused = runner.hook("10-open", 'echo open >> "$WORD"', mode)

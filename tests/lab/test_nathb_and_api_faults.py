@@ -144,7 +144,7 @@ def test_status_says_that_ec2_cannot_be_read_and_what_it_says_to_a_take(lab: Lab
     pair.wait_holder("c", "nat-a", within=20.0)
 
 
-def test_credentials_that_ec2_calls_expired_are_told_with_their_mend_and_tried_again_in_peace(
+def test_credentials_that_ec2_calls_expired_are_told_with_their_fix_and_tried_again_in_peace(
     lab: Lab,
 ) -> None:
     pair = Pair(lab, **DEFAULT).settle()

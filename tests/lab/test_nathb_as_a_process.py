@@ -98,7 +98,7 @@ def test_status_shows_who_holds_what_and_its_exit_code_says_whether_all_is_well(
     assert shown["peers"]["nat-c"]["verdict"] == "down"
 
 
-def test_status_without_a_daemon_says_so_with_a_mend_and_no_traceback(lab: Lab) -> None:
+def test_status_without_a_daemon_says_so_with_a_fix_and_no_traceback(lab: Lab) -> None:
     done = lab.run("nat-a", nathb("status", "lab"))
     assert done.returncode == 1
     assert "is the daemon running?" in done.stderr
